@@ -1,0 +1,186 @@
+//! The configuration in force: checked, typed, with units.
+//!
+//! Built-in defaults, then files, then environment variables; each layer overrides the one before it, key by key. This
+//! module does not know what a sink or a server does with its keys.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::report::Format;
+use crate::upload::OnConflict;
+
+/// Everything that can be set, as `config/default.toml` explains it key by key.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: Listen,
+    /// Where the files go.
+    pub sink: Sink,
+    /// What is bounded.
+    pub limits: Limits,
+    /// What holds for the plain protocol alone.
+    pub plain: Plain,
+    /// What holds for the framed protocol alone.
+    pub framed: Framed,
+    /// What is logged, and how.
+    pub log: Log,
+    /// What holds for some names; the first that matches wins.
+    pub rules: Vec<Rule>,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// For senders.
+    pub tcp: SocketAddr,
+    /// For `/healthz`, `/readyz` and `/metrics`.
+    pub admin: SocketAddr,
+}
+
+/// Where the files go.
+#[derive(Debug, Clone)]
+pub struct Sink {
+    /// Which of the sinks below is in use.
+    pub kind: SinkKind,
+    /// The local file system.
+    pub fs: Fs,
+    /// S3-compatible object storage.
+    pub s3: S3,
+}
+
+/// The sinks there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SinkKind {
+    /// Files below a folder.
+    Fs,
+    /// Objects in a bucket.
+    S3,
+    /// Memory: nothing outlives the process.
+    Memory,
+}
+
+/// The local file system as a store.
+#[derive(Debug, Clone)]
+pub struct Fs {
+    /// The folder that names are relative to; made if it is missing.
+    pub root: PathBuf,
+    /// Room that is left free, in bytes.
+    pub min_free: u64,
+}
+
+/// S3-compatible object storage as a store.
+#[derive(Debug, Clone)]
+pub struct S3 {
+    /// The store's URL; `None` for AWS itself.
+    pub endpoint: Option<String>,
+    /// The bucket, which must exist.
+    pub bucket: String,
+    /// What stands before every key, without slashes at its ends; empty for the whole bucket.
+    pub prefix: String,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// Credentials; `None` for those of the environment (`AWS_*`, web identity, instance metadata).
+    pub access_key_id: Option<String>,
+    /// Credentials; `None` for those of the environment.
+    pub secret_access_key: Option<Secret>,
+    /// Whether `http://` endpoints are allowed.
+    pub allow_http: bool,
+    /// Bytes a part of a multipart upload; also the largest file that is stored with one request.
+    pub part_bytes: u64,
+    /// Parts of one upload on their way at once.
+    pub parts_in_flight: usize,
+    /// One request, from its first byte to the answer's last.
+    pub request_timeout: Duration,
+    /// How long a request that failed is tried again.
+    pub retry_timeout: Duration,
+}
+
+/// A value that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What is bounded.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// From the connection, or from a control line's first byte, to the end of the header.
+    pub header_timeout: Duration,
+    /// Between two reads from a sender.
+    pub idle_timeout: Duration,
+    /// One upload, from its header to its last byte.
+    pub upload_timeout: Duration,
+    /// One commit, from the last byte to the receipt.
+    pub commit_timeout: Duration,
+    /// How long running uploads may go on when the server is told to stop.
+    pub drain_timeout: Duration,
+    /// The largest file, in bytes.
+    pub max_file_bytes: u64,
+    /// Connections at once; further ones wait in the listener's queue.
+    pub max_connections: usize,
+    /// Connections at once from one address; further ones are refused.
+    pub max_connections_per_address: usize,
+    /// What is read and dropped of a body that has been refused, so that the sender comes to read the answer, in bytes.
+    pub max_discard_bytes: u64,
+    /// How deep arrays and objects may nest in a JSON text.
+    pub max_json_depth: usize,
+    /// The longest CSV record or NDJSON line, in bytes.
+    pub max_record_bytes: u64,
+}
+
+/// What holds for the plain protocol alone.
+#[derive(Debug, Clone)]
+pub struct Plain {
+    /// Whether a header may end without a newline, as senders that are in the field already have it.
+    pub header_without_newline: bool,
+    /// The pause that ends such a header.
+    pub header_pause: Duration,
+    /// What to do where a name is taken by other content.
+    pub on_conflict: OnConflict,
+}
+
+/// What holds for the framed protocol alone.
+#[derive(Debug, Clone)]
+pub struct Framed {
+    /// Commits of one connection under way at once.
+    pub max_pending_commits: usize,
+    /// What to do where a name is taken by other content.
+    pub on_conflict: OnConflict,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// A filter as `tracing-subscriber`'s `EnvFilter` reads it: `info`, or `warn,tidegate=debug`.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What holds for names that match. What a rule leaves out is as if it did not match.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// A glob: without a slash it is held against the last component, with one against the whole name.
+    pub pattern: String,
+    /// What the content is validated as.
+    pub format: Option<Format>,
+    /// The largest file, in bytes.
+    pub max_bytes: Option<u64>,
+    /// What to do where the name is taken by other content.
+    pub on_conflict: Option<OnConflict>,
+}

@@ -1,0 +1,194 @@
+//! The one error type, and the closed list of what can go wrong.
+//!
+//! A kind is what a program decides by: the front ends map every [`ErrorKind`] to a wire code in one exhaustive match, the
+//! metrics count by it. The message is for people: lower-case, without a trailing period, naming the thing. This module
+//! does not know who reports an error, nor how one travels.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+/// `Result` with tidegate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, as far as anybody has to decide something by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// A header or a control line does not parse, or breaks the protocol.
+    BadRequest,
+    /// A name that cannot become a [`Key`](crate::upload::Key).
+    BadName,
+    /// More bytes than the configuration allows.
+    TooLarge,
+    /// More or fewer bytes than were announced.
+    SizeMismatch,
+    /// The bytes do not have the digest that the sender claims.
+    DigestMismatch,
+    /// A validator refused the content; the source is a [`Rejection`](crate::report::Rejection).
+    Invalid,
+    /// The name is taken by other content and may not be replaced.
+    Conflict,
+    /// The stream ended, or was reset, where the protocol allows no end.
+    Incomplete,
+    /// The sender gave the upload up.
+    Aborted,
+    /// A deadline passed while waiting for the sender.
+    Timeout,
+    /// Somebody else writes this upload, or there are too many connections.
+    Busy,
+    /// The store has no room.
+    NoSpace,
+    /// The server is draining.
+    ShuttingDown,
+    /// The store failed, and nothing was committed.
+    Store,
+    /// The store did not answer: the upload may or may not have been committed. Only looking settles it.
+    Unknown,
+    /// What was asked for does not exist here.
+    Unsupported,
+    /// The configuration, or a command line, is at fault.
+    Config,
+    /// Reading or writing on this side of the wire failed (a client's file, a listener).
+    Io,
+}
+
+/// Whose fault an error is, and so what the sender should do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The upload itself: sending it again unchanged fails again.
+    Upload,
+    /// The connection, the server or the store: sending it again may succeed.
+    Passing,
+}
+
+impl ErrorKind {
+    /// The code that stands on the wire, in logs and as the `reason` label of the metrics.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::BadName => "bad_name",
+            Self::TooLarge => "too_large",
+            Self::SizeMismatch => "size_mismatch",
+            Self::DigestMismatch => "digest_mismatch",
+            Self::Invalid => "invalid",
+            Self::Conflict => "conflict",
+            Self::Incomplete => "incomplete",
+            Self::Aborted => "aborted",
+            Self::Timeout => "timeout",
+            Self::Busy => "busy",
+            Self::NoSpace => "no_space",
+            Self::ShuttingDown => "shutting_down",
+            Self::Store => "store",
+            Self::Unknown => "unknown",
+            Self::Unsupported => "unsupported",
+            Self::Config => "config",
+            Self::Io => "io",
+        }
+    }
+
+    /// Whether the upload is at fault, or something that may pass.
+    pub const fn fault(self) -> Fault {
+        match self {
+            Self::BadRequest
+            | Self::BadName
+            | Self::TooLarge
+            | Self::SizeMismatch
+            | Self::DigestMismatch
+            | Self::Invalid
+            | Self::Conflict
+            | Self::Aborted
+            | Self::Unsupported
+            | Self::Config => Fault::Upload,
+            Self::Incomplete
+            | Self::Timeout
+            | Self::Busy
+            | Self::NoSpace
+            | Self::ShuttingDown
+            | Self::Store
+            | Self::Unknown
+            | Self::Io => Fault::Passing,
+        }
+    }
+}
+
+/// What went wrong, in words, with the cause below it.
+pub struct Error {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error that starts here.
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    /// The same error with what caused it.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What to decide by.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The nearest cause of type `T`, this error's source included.
+    pub fn find<T: StdError + 'static>(&self) -> Option<&T> {
+        let mut cause = self.source.as_deref().map(|source| source as &(dyn StdError + 'static));
+        while let Some(error) = cause {
+            if let Some(found) = error.downcast_ref() {
+                return Some(found);
+            }
+            cause = error.source();
+        }
+        None
+    }
+}
+
+/// The message, then every cause behind a colon: one line.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        let mut cause = self.source.as_deref().map(|source| source as &(dyn StdError + 'static));
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            // An `Error` has already printed what lies below it.
+            cause = if error.is::<Self>() { None } else { error.source() };
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.kind)
+    }
+}
+
+/// `source` is `None` on purpose: [`Display`](fmt::Display) already prints the causes, and who wants one of a type asks
+/// [`Error::find`].
+impl StdError for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_names_every_cause_once() {
+        let io = std::io::Error::other("disk on fire");
+        let inner = Error::new(ErrorKind::Store, "fsync \"a.csv\"").because(io);
+        let outer = Error::new(ErrorKind::Store, "committing \"a.csv\"").because(inner);
+        assert_eq!(outer.to_string(), "committing \"a.csv\": fsync \"a.csv\": disk on fire");
+    }
+
+    #[test]
+    fn a_cause_is_found_by_its_type() {
+        let error = Error::new(ErrorKind::Io, "reading").because(std::io::Error::other("gone"));
+        assert_eq!(error.find::<std::io::Error>().map(ToString::to_string), Some("gone".to_owned()));
+        assert!(error.find::<fmt::Error>().is_none());
+    }
+}

@@ -1,0 +1,103 @@
+//! Where a commit goes when its key is taken: the one conflict policy that all sinks share.
+
+use std::time::SystemTime;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::upload::{Digest, Durability, Key, OnConflict, Receipt, UploadSpec};
+
+/// Versions of one name that are tried before an upload is refused.
+const MAX_VERSIONS: u32 = 9_999;
+
+/// The key that a commit tries next.
+///
+/// A sink creates the object at [`Place::key`] if nothing is there; where something is, it tells [`Place::taken`] what, and
+/// does as that answers. Sinks differ only in how they create and look.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    spec: &'a UploadSpec,
+    size: u64,
+    digest: Digest,
+    key: Key,
+    number: u32,
+}
+
+/// What to do where the key is taken.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// The same content lies there: drop the staged bytes and answer with this receipt.
+    Done(Receipt),
+    /// Replace what lies there, atomically.
+    Replace,
+    /// Create under [`Place::key`], which has moved on.
+    Next,
+}
+
+/// What lies under a key.
+#[derive(Debug)]
+pub(crate) enum Standing {
+    /// A file with this receipt.
+    File(Receipt),
+    /// Something that is known to be other content, without having been read.
+    Other,
+    /// Something that can't be replaced by a file, such as a folder.
+    Obstacle,
+}
+
+impl<'a> Place<'a> {
+    /// The place that the sender asked for, for content of this size and digest.
+    pub(crate) fn new(spec: &'a UploadSpec, size: u64, digest: Digest) -> Self {
+        Self { spec, size, digest, key: spec.key.clone(), number: 1 }
+    }
+
+    /// The key to try.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Decides what follows from what stands under the key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] where the policy, or what stands there, leaves no place.
+    pub(crate) fn taken(&mut self, standing: Standing) -> Result<Step> {
+        if let Standing::File(receipt) = &standing
+            && (receipt.size, receipt.digest) == (self.size, self.digest)
+        {
+            let name = self.spec.key.clone();
+            return Ok(Step::Done(Receipt { name, duplicate: true, ..receipt.clone() }));
+        }
+        match (self.spec.on_conflict, standing) {
+            (OnConflict::Version, _) if self.number < MAX_VERSIONS => {
+                self.number += 1;
+                self.key = self.spec.key.version(self.number).map_err(|error| self.conflict().because(error))?;
+                Ok(Step::Next)
+            }
+            (OnConflict::Overwrite, Standing::File(_) | Standing::Other) => Ok(Step::Replace),
+            (OnConflict::Reject | OnConflict::Version | OnConflict::Overwrite, _) => Err(self.conflict()),
+        }
+    }
+
+    /// The receipt for having been committed here, now.
+    pub(crate) fn receipt(&self, durability: Durability) -> Receipt {
+        Receipt {
+            id: Some(self.spec.id.clone()),
+            name: self.spec.key.clone(),
+            key: self.key.clone(),
+            size: self.size,
+            digest: self.digest,
+            committed_at: SystemTime::now(),
+            durability,
+            verdict: None,
+            duplicate: false,
+        }
+    }
+
+    fn conflict(&self) -> Error {
+        let message = match self.spec.on_conflict {
+            OnConflict::Version => {
+                format!("{:?} and every version beside it are taken by other content", self.spec.key.as_str())
+            }
+            OnConflict::Reject | OnConflict::Overwrite => format!("{:?} is taken by other content", self.key.as_str()),
+        };
+        Error::new(ErrorKind::Conflict, message)
+    }
+}

@@ -1,0 +1,306 @@
+//! An upload as plain data: where it goes, who it is, what it holds, and the receipt for it.
+//!
+//! Every type here is parsed once, at the edge, and cannot hold a bad value afterwards. Nothing here does I/O.
+
+mod digest;
+mod key;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::digest::{Digest, Tally};
+pub use self::key::Key;
+use crate::error::{Error, ErrorKind, Result};
+use crate::report::Verdict;
+
+/// What a sink has to know before the first byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadSpec {
+    /// Who this upload is: a retry carries the same id.
+    pub id: UploadId,
+    /// Where the bytes shall lie.
+    pub key: Key,
+    /// How many bytes will come, if the sender says so; a commit with more or fewer fails.
+    pub size: Option<u64>,
+    /// What they will hash to, if the sender says so; a commit with another digest fails.
+    pub digest: Option<Digest>,
+    /// The media type, for stores that keep one.
+    pub content_type: Option<ContentType>,
+    /// What the sender wants kept beside the bytes.
+    pub meta: Meta,
+    /// What to do where the key is taken by other content.
+    pub on_conflict: OnConflict,
+}
+
+impl UploadSpec {
+    /// An upload of unknown size and digest, that is refused where the key is taken by other content.
+    pub fn new(id: UploadId, key: Key) -> Self {
+        Self {
+            id,
+            key,
+            size: None,
+            digest: None,
+            content_type: None,
+            meta: Meta::default(),
+            on_conflict: OnConflict::Reject,
+        }
+    }
+}
+
+/// The name of an upload, chosen by the sender or made by the server: 1 to 128 of `A-Z a-z 0-9 . _ -`, not beginning with
+/// a dot or a hyphen, so that it can serve as a file's name and as a header's value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct UploadId(String);
+
+impl UploadId {
+    const MAX_BYTES: usize = 128;
+
+    /// A new id that sorts by its time of birth (UUID version 7, RFC 9562 section 5.7).
+    pub fn generate() -> Self {
+        Self(uuid::Uuid::now_v7().to_string())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for UploadId {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        let fits = (1..=Self::MAX_BYTES).contains(&text.len());
+        if fits && text.bytes().all(allowed) && !text.starts_with(['.', '-']) {
+            return Ok(Self(text));
+        }
+        let shown: String = text.chars().take(40).collect();
+        let message = format!(
+            "upload id {shown:?} is not 1 to {} characters of A-Z a-z 0-9 . _ - beginning with none of . -",
+            Self::MAX_BYTES
+        );
+        Err(Error::new(ErrorKind::BadRequest, message))
+    }
+}
+
+impl FromStr for UploadId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        text.to_owned().try_into()
+    }
+}
+
+impl From<UploadId> for String {
+    fn from(id: UploadId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A media type that can stand in a header: 3 to 128 visible ASCII characters and spaces, with a `/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ContentType(String);
+
+impl ContentType {
+    /// The media type as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ContentType {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        let visible = text.bytes().all(|byte| matches!(byte, 0x20..=0x7e));
+        if visible && text.contains('/') && (3..=128).contains(&text.len()) && text.trim() == text {
+            return Ok(Self(text));
+        }
+        let shown: String = text.chars().take(40).collect();
+        Err(Error::new(ErrorKind::BadRequest, format!("{shown:?} is not a media type such as text/csv")))
+    }
+}
+
+impl From<ContentType> for String {
+    fn from(value: ContentType) -> Self {
+        value.0
+    }
+}
+
+/// What the sender wants kept beside the bytes: names of `a-z 0-9 -`, values of visible ASCII and spaces, 1,536 bytes in
+/// all. S3 keeps 2 KiB of user metadata an object; the rest of it is ours.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
+pub struct Meta(BTreeMap<String, String>);
+
+impl Meta {
+    const MAX_BYTES: usize = 1536;
+    /// Names that begin so are the server's own.
+    pub const RESERVED_PREFIX: &str = "tidegate-";
+
+    /// Every name with its value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Whether there is nothing to keep.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl TryFrom<BTreeMap<String, String>> for Meta {
+    type Error = Error;
+
+    fn try_from(map: BTreeMap<String, String>) -> Result<Self> {
+        let bad = |what: String| Err(Error::new(ErrorKind::BadRequest, what));
+        let bytes: usize = map.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if bytes > Self::MAX_BYTES {
+            return bad(format!("meta holds {bytes} bytes, {} at most", Self::MAX_BYTES));
+        }
+        for (name, value) in &map {
+            let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            if name.is_empty() || !name.bytes().all(named) {
+                return bad(format!("meta name {name:?} is not of a-z 0-9 -"));
+            }
+            if name.starts_with(Self::RESERVED_PREFIX) {
+                return bad(format!("meta name {name:?} begins with {:?}, which the server keeps", Self::RESERVED_PREFIX));
+            }
+            if !value.bytes().all(|byte| matches!(byte, 0x20..=0x7e)) || value.trim() != value {
+                return bad(format!("meta value of {name:?} is not visible ASCII without outer spaces"));
+            }
+        }
+        Ok(Self(map))
+    }
+}
+
+impl From<Meta> for BTreeMap<String, String> {
+    fn from(meta: Meta) -> Self {
+        meta.0
+    }
+}
+
+/// What to do where the key is taken by other content. The same content is never a conflict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnConflict {
+    /// Refuse the upload.
+    Reject,
+    /// Keep the new file beside the old one, as `name~2.csv`.
+    Version,
+    /// Put the new file in the old one's place, atomically.
+    Overwrite,
+}
+
+/// What a receipt promises that the bytes survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// Nothing: the bytes are in the server's memory.
+    Memory,
+    /// `kill -9` and power loss: file, name and folders were flushed to the disk.
+    Disk,
+    /// What the object store promises for an acknowledged write.
+    ObjectStore,
+}
+
+/// The proof that an upload was committed: whole, visible under its key, and durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The upload that put the bytes there; absent where they came by another way than tidegate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<UploadId>,
+    /// The name that the sender asked for.
+    pub name: Key,
+    /// Where the bytes lie: the name, or a version beside it.
+    pub key: Key,
+    /// Bytes.
+    pub size: u64,
+    /// What they hash to.
+    pub digest: Digest,
+    /// When the commit was done, by the server's clock.
+    #[serde(with = "rfc3339")]
+    pub committed_at: SystemTime,
+    /// What the receipt promises.
+    pub durability: Durability,
+    /// What the validator found; absent where the content was not parsed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// Whether the same content lay there already, so that nothing was written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub duplicate: bool,
+}
+
+/// RFC 3339 section 5.6, UTC, in milliseconds.
+pub(crate) mod rfc3339 {
+    use std::time::SystemTime;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_rfc3339_millis(*time))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_rfc3339(&text).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_id_can_stand_in_a_path_and_a_header() {
+        for good in ["a", "01890a5d-ac96-774b-bcce-b302099a8057", "till_7.2026", &"x".repeat(128)] {
+            assert_eq!(good.parse::<UploadId>().unwrap().as_str(), good);
+        }
+        for bad in ["", ".", "..", ".a", "-a", "a/b", "a b", "a\n", "ä", &"x".repeat(129)] {
+            assert_eq!(bad.parse::<UploadId>().unwrap_err().kind(), ErrorKind::BadRequest, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn meta_is_bounded_and_keeps_off_our_names() {
+        let meta = |name: &str, value: &str| Meta::try_from(BTreeMap::from([(name.to_owned(), value.to_owned())]));
+        assert!(meta("site", "north 4").is_ok());
+        for (name, value) in [("", "x"), ("Site", "x"), ("tidegate-x", "x"), ("a", "é"), ("a", " x"), ("a", "x\r\ny: z")] {
+            assert!(meta(name, value).is_err(), "{name:?} {value:?}");
+        }
+        assert!(meta("a", &"x".repeat(1535)).is_ok());
+        assert!(meta("a", &"x".repeat(1536)).is_err());
+    }
+
+    #[test]
+    fn a_receipt_survives_the_wire() {
+        let receipt = Receipt {
+            id: Some("u1".parse().unwrap()),
+            name: "a.csv".parse().unwrap(),
+            key: "a~2.csv".parse().unwrap(),
+            size: 3,
+            digest: Digest::of(b"abc"),
+            committed_at: SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_500),
+            durability: Durability::Disk,
+            verdict: None,
+            duplicate: false,
+        };
+        let json = serde_json::to_string(&receipt).unwrap();
+        assert!(json.contains(r#""committed_at":"1970-01-01T00:00:01.500Z""#), "{json}");
+        assert!(json.contains(r#""durability":"disk""#), "{json}");
+        assert_eq!(serde_json::from_str::<Receipt>(&json).unwrap(), receipt);
+    }
+}

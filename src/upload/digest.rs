@@ -1,0 +1,145 @@
+//! What bytes hash to.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::upload::UploadSpec;
+
+/// A SHA-256 (FIPS 180-4), written `sha256:` and 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    const PREFIX: &str = "sha256:";
+
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl FromStr for Digest {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut bytes = [0; 32];
+        match text.strip_prefix(Self::PREFIX).map(|digits| hex::decode_to_slice(digits, &mut bytes)) {
+            Some(Ok(())) => Ok(Self(bytes)),
+            Some(Err(_)) | None => {
+                let shown: String = text.chars().take(80).collect();
+                Err(Error::new(ErrorKind::BadRequest, format!("digest {shown:?} is not sha256: and 64 hexadecimal digits")))
+            }
+        }
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", Self::PREFIX, hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Counts and hashes bytes as they pass, and checks at the end that they are what was announced.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    size: u64,
+    hash: Sha256,
+}
+
+impl Tally {
+    /// Nothing has passed yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next bytes in.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.size += bytes.len() as u64;
+        self.hash.update(bytes);
+    }
+
+    /// Bytes so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What has passed hashes to this.
+    pub fn digest(&self) -> Digest {
+        Digest(self.hash.clone().finalize().into())
+    }
+
+    /// The digest, if size and digest are what `spec` announced and what the sender claims at its end.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SizeMismatch`] or [`ErrorKind::DigestMismatch`].
+    pub fn seal(&self, spec: &UploadSpec, claim: Option<Digest>) -> Result<Digest> {
+        if let Some(size) = spec.size.filter(|size| *size != self.size) {
+            let message = format!("{:?} has {} bytes, {size} were announced", spec.key.as_str(), self.size);
+            return Err(Error::new(ErrorKind::SizeMismatch, message));
+        }
+        let digest = self.digest();
+        match [spec.digest, claim].into_iter().flatten().find(|claimed| *claimed != digest) {
+            None => Ok(digest),
+            Some(claimed) => {
+                let message = format!("{:?} arrived as {digest}, the sender says {claimed}", spec.key.as_str());
+                Err(Error::new(ErrorKind::DigestMismatch, message))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upload::UploadId;
+
+    #[test]
+    fn a_digest_reads_what_it_writes_and_nothing_else() {
+        // FIPS 180-2, appendix B.1
+        let abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Digest::of(b"abc").to_string(), abc);
+        assert_eq!(abc.parse::<Digest>().unwrap(), Digest::of(b"abc"));
+        for bad in ["", "sha256:", "md5:00", &abc[..70], &abc.replace('b', "g"), &format!("{abc}00"), &abc[7..]] {
+            assert!(bad.parse::<Digest>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_seal_holds_only_for_what_was_announced() {
+        let mut tally = Tally::new();
+        tally.add(b"a");
+        tally.add(b"bc");
+        let mut spec = UploadSpec::new(UploadId::generate(), "a.bin".parse().unwrap());
+        assert_eq!(tally.seal(&spec, None).unwrap(), Digest::of(b"abc"));
+        assert_eq!(tally.seal(&spec, Some(Digest::of(b"abd"))).unwrap_err().kind(), ErrorKind::DigestMismatch);
+        spec.digest = Some(Digest::of(b"xyz"));
+        assert_eq!(tally.seal(&spec, Some(Digest::of(b"abc"))).unwrap_err().kind(), ErrorKind::DigestMismatch);
+        spec.size = Some(2);
+        assert_eq!(tally.seal(&spec, None).unwrap_err().kind(), ErrorKind::SizeMismatch);
+    }
+}
