@@ -15,7 +15,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// A header or a control line does not parse, or breaks the protocol.
-    BadRequest,
+    BadHeader,
     /// A name that cannot become a [`Key`](crate::upload::Key).
     BadName,
     /// More bytes than the configuration allows.
@@ -65,7 +65,7 @@ impl ErrorKind {
     /// The code that stands on the wire, in logs and as the `reason` label of the metrics.
     pub const fn code(self) -> &'static str {
         match self {
-            Self::BadRequest => "bad_request",
+            Self::BadHeader => "bad_header",
             Self::BadName => "bad_name",
             Self::TooLarge => "too_large",
             Self::SizeMismatch => "size_mismatch",
@@ -89,7 +89,7 @@ impl ErrorKind {
     /// Whether the upload is at fault, or something that may pass.
     pub const fn fault(self) -> Fault {
         match self {
-            Self::BadRequest
+            Self::BadHeader
             | Self::BadName
             | Self::TooLarge
             | Self::SizeMismatch

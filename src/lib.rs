@@ -11,3 +11,4 @@ pub mod report;
 pub mod sink;
 pub mod upload;
 pub mod validate;
+pub mod wire;

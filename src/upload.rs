@@ -85,7 +85,7 @@ impl TryFrom<String> for UploadId {
             "upload id {shown:?} is not 1 to {} characters of A-Z a-z 0-9 . _ - beginning with none of . -",
             Self::MAX_BYTES
         );
-        Err(Error::new(ErrorKind::BadRequest, message))
+        Err(Error::new(ErrorKind::BadHeader, message))
     }
 }
 
@@ -130,7 +130,7 @@ impl TryFrom<String> for ContentType {
             return Ok(Self(text));
         }
         let shown: String = text.chars().take(40).collect();
-        Err(Error::new(ErrorKind::BadRequest, format!("{shown:?} is not a media type such as text/csv")))
+        Err(Error::new(ErrorKind::BadHeader, format!("{shown:?} is not a media type such as text/csv")))
     }
 }
 
@@ -166,7 +166,7 @@ impl TryFrom<BTreeMap<String, String>> for Meta {
     type Error = Error;
 
     fn try_from(map: BTreeMap<String, String>) -> Result<Self> {
-        let bad = |what: String| Err(Error::new(ErrorKind::BadRequest, what));
+        let bad = |what: String| Err(Error::new(ErrorKind::BadHeader, what));
         let bytes: usize = map.iter().map(|(name, value)| name.len() + value.len()).sum();
         if bytes > Self::MAX_BYTES {
             return bad(format!("meta holds {bytes} bytes, {} at most", Self::MAX_BYTES));
@@ -270,7 +270,7 @@ mod tests {
             assert_eq!(good.parse::<UploadId>().unwrap().as_str(), good);
         }
         for bad in ["", ".", "..", ".a", "-a", "a/b", "a b", "a\n", "ä", &"x".repeat(129)] {
-            assert_eq!(bad.parse::<UploadId>().unwrap_err().kind(), ErrorKind::BadRequest, "{bad:?}");
+            assert_eq!(bad.parse::<UploadId>().unwrap_err().kind(), ErrorKind::BadHeader, "{bad:?}");
         }
     }
 

@@ -32,7 +32,7 @@ impl FromStr for Digest {
             Some(Ok(())) => Ok(Self(bytes)),
             Some(Err(_)) | None => {
                 let shown: String = text.chars().take(80).collect();
-                Err(Error::new(ErrorKind::BadRequest, format!("digest {shown:?} is not sha256: and 64 hexadecimal digits")))
+                Err(Error::new(ErrorKind::BadHeader, format!("digest {shown:?} is not sha256: and 64 hexadecimal digits")))
             }
         }
     }
