@@ -2,12 +2,17 @@
 //! receipt.
 //!
 //! The modules stand on floors, and each uses only what stands below it. The road of a stream goes from the top down: a
-//! front end in `server` reads it, the pump in `ingest` drives it, a decorator in [`sink`] feeds it to a validator of
+//! front end in [`server`] reads it, the pump in [`ingest`] drives it, a decorator in [`sink`] feeds it to a validator of
 //! [`validate`], and a sink commits it. `docs/architecture.md` in the repository is the map.
 
+pub mod assemble;
+pub mod client;
 pub mod config;
 pub mod error;
+pub mod ingest;
+pub mod metrics;
 pub mod report;
+pub mod server;
 pub mod sink;
 pub mod upload;
 pub mod validate;

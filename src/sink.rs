@@ -3,7 +3,7 @@
 //! A sink knows keys, bytes and receipts. It does not know who sent them, by which protocol, or whether anybody waits.
 
 mod claims;
-// pub mod fs;
+pub mod fs;
 pub mod memory;
 // pub mod object;
 mod place;

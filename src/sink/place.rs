@@ -54,6 +54,11 @@ impl<'a> Place<'a> {
         &self.key
     }
 
+    /// Bytes of the content that looks for a place.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Decides what follows from what stands under the key.
     ///
     /// # Errors

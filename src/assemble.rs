@@ -1,0 +1,46 @@
+//! From a checked configuration to a sink: the one file that names the sinks there are.
+
+use std::sync::Arc;
+
+use crate::config::{Config, SinkKind};
+use crate::error::Result;
+use crate::metrics::Metrics;
+use crate::sink::Sink;
+use crate::sink::fs::Fs;
+use crate::sink::memory::Memory;
+use crate::sink::object::Object;
+use crate::sink::validated::Validated;
+use crate::validate::Limits;
+use crate::validate::rules::{Rule, Rules};
+
+/// The sink that the configuration asks for, with validators in front of it.
+///
+/// # Errors
+/// Where the store can't be opened.
+pub fn sink(config: &Config, rules: &Arc<Rules>, metrics: &Arc<Metrics>) -> Result<Arc<dyn Sink>> {
+    let store: Arc<dyn Sink> = match config.sink.kind {
+        SinkKind::Fs => Arc::new(Fs::open(&config.sink.fs.root, config.sink.fs.min_free)?),
+        SinkKind::S3 => Arc::new(Object::connect(&config.sink.s3)?),
+        SinkKind::Memory => Arc::new(Memory::new()),
+    };
+    Ok(Arc::new(Validated::new(store, Arc::clone(rules), limits(config), Arc::clone(metrics))))
+}
+
+/// The rules of the configuration, for names.
+///
+/// # Errors
+/// [`ErrorKind::Config`](crate::error::ErrorKind::Config) for a pattern that is none.
+pub fn rules(config: &Config) -> Result<Arc<Rules>> {
+    let rules = config.rules.iter().map(|rule| Rule {
+        pattern: rule.pattern.clone(),
+        format: rule.format,
+        max_bytes: rule.max_bytes,
+        on_conflict: rule.on_conflict,
+    });
+    Ok(Arc::new(Rules::new(rules)?))
+}
+
+/// What validators bound.
+pub fn limits(config: &Config) -> Limits {
+    Limits { max_depth: config.limits.max_json_depth, max_record_bytes: config.limits.max_record_bytes }
+}

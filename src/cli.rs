@@ -1,0 +1,94 @@
+//! The command line: one room for each subcommand, and what they share.
+//!
+//! Exit codes: 0 done, 1 something failed, 2 the command line or the configuration is wrong, 3 something was rejected.
+
+mod check;
+mod health;
+mod push;
+mod serve;
+mod validate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+
+/// Takes files over TCP, validates them, commits them whole to disk or S3, and answers with a durable receipt.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Try it:
+  tidegate serve                                   listens on 127.0.0.1:5010, stores below ./data
+  printf 'hello.txt 6\\nhello\\n' | nc 127.0.0.1 5010   sends a file: name, size, newline, bytes
+  tidegate push measurements/                      sends a folder
+
+`tidegate help COMMAND` tells more of each command.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(serve::Args),
+    /// Send files to a server, and print a receipt for each.
+    Push(push::Args),
+    /// Say whether files would pass the server's validators, without a server.
+    Validate(validate::Args),
+    /// Print the configuration in force and try the store out.
+    Check(check::Args),
+    /// Ask a running server whether it is well (for containers).
+    Health(health::Args),
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, Default, Args)]
+struct ConfigArgs {
+    /// A TOML file with settings; may be given several times, later files win. Environment variables such as
+    /// TIDEGATE__SINK__KIND=s3 win over files.
+    #[arg(long = "config", value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+impl ConfigArgs {
+    fn load(&self) -> Result<Config> {
+        Config::load(&self.files)
+    }
+}
+
+/// Parses the command line and runs it.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, &format!("starting the runtime: {error}")),
+    };
+    let code = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => serve::run(args).await,
+            Command::Push(args) => push::run(args).await,
+            Command::Validate(args) => validate::run(args).await,
+            Command::Check(args) => check::run(args).await,
+            Command::Health(args) => health::run(args).await,
+        }
+    });
+    // What still blocks (a write to a disk that hangs) must not keep the process.
+    runtime.shutdown_background();
+    code
+}
+
+/// Says what is wrong, and gives the exit code.
+fn fail(code: u8, message: &str) -> ExitCode {
+    eprintln!("tidegate: {message}");
+    ExitCode::from(code)
+}
+
+/// The exit code for a configuration that can't be used.
+fn bad_config(error: &Error) -> ExitCode {
+    fail(2, &error.to_string())
+}

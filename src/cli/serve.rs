@@ -1,0 +1,136 @@
+//! `tidegate serve`: runs the server until it is told to stop.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::{ConfigArgs, bad_config, fail};
+use crate::assemble;
+use crate::config::{Config, Log, LogFormat};
+use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::Metrics;
+use crate::server::{Drained, Server};
+use crate::sink::Sink;
+
+/// How long the start waits for the first probe of the store.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Without any configuration: listens on 127.0.0.1:5010 and stores below ./data.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+SIGTERM and ctrl-c stop accepting, let running uploads finish within limits.drain_timeout, then end the server; a second \
+one ends it at once. Logs go to standard error.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(super) async fn run(args: Args) -> ExitCode {
+    let config = match args.config.load() {
+        Ok(config) => config,
+        Err(error) => return bad_config(&error),
+    };
+    if let Err(error) = init_log(&config.log) {
+        return bad_config(&error);
+    }
+    match serve(&config).await {
+        Ok(drained) => {
+            let Drained { finished, cut_off, took } = drained;
+            println!("stopped after {:.1} s: {finished} running uploads ended, {cut_off} were cut off", took.as_secs_f64());
+            if cut_off == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => fail(1, &error.to_string()),
+    }
+}
+
+async fn serve(config: &Config) -> Result<Drained> {
+    raise_open_files_limit();
+    let metrics = Arc::new(Metrics::new());
+    let rules = assemble::rules(config)?;
+    let sink = assemble::sink(config, &rules, &metrics)?;
+    let store = first_probe(sink.as_ref()).await;
+    // Before the listeners, so that a signal is never missed once somebody can connect.
+    let shutdown = shutdown_signal()?;
+    let server = Server::bind(config, sink, rules, metrics).await?;
+    greet(&server, &store)?;
+    Ok(server.run(shutdown).await)
+}
+
+/// What the store says of itself. What is wrong with it is logged; the server starts all the same, and is not ready until
+/// the store is: it may come back.
+async fn first_probe(sink: &dyn Sink) -> String {
+    match tokio::time::timeout(PROBE_TIMEOUT, sink.probe()).await {
+        Ok(Ok(probe)) => {
+            if let Some(problem) = probe.problem() {
+                tracing::error!(%problem, "the store is not usable; uploads fail until it is (see `tidegate check`)");
+            }
+            probe.store
+        }
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the store is not usable; uploads fail until it is (see `tidegate check`)");
+            "a store that can't be reached".to_owned()
+        }
+        Err(_elapsed) => {
+            tracing::error!(timeout = ?PROBE_TIMEOUT, "the store does not answer; uploads fail until it does (see `tidegate check`)");
+            "a store that does not answer".to_owned()
+        }
+    }
+}
+
+fn greet(server: &Server, store: &str) -> Result<()> {
+    let (senders, admin) = (server.address()?, server.admin_address()?);
+    println!("tidegate {}", env!("CARGO_PKG_VERSION"));
+    println!("  listening  {senders} for files, http://{admin} for /healthz /readyz /metrics");
+    println!("  storing    {store}");
+    println!("  try        printf 'hello.txt 6\\nhello\\n' | nc {} {}", senders.ip(), senders.port());
+    Ok(())
+}
+
+/// Done at the first SIGTERM or ctrl-c; the second one ends the process.
+fn shutdown_signal() -> Result<impl Future<Output = ()>> {
+    let failed = |error: std::io::Error| Error::new(ErrorKind::Io, "listening for signals").because(error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(signal = name, "stopping");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            eprintln!("tidegate: stopped at once; uploads that were under way are not committed");
+            std::process::exit(130);
+        });
+    })
+}
+
+/// Every connection is an open file, and the usual soft limit is lower than the connections that are allowed.
+fn raise_open_files_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        tracing::warn!(%error, "raising the limit of open files");
+    }
+}
+
+fn init_log(log: &Log) -> Result<()> {
+    let filter = EnvFilter::try_new(&log.level).map_err(|error| {
+        Error::new(ErrorKind::Config, format!("log.level: {:?} is not a filter such as info or warn,tidegate=debug", log.level))
+            .because(error)
+    })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match log.format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    started.map_err(|error| Error::new(ErrorKind::Config, "starting the log").because(error))
+}

@@ -1,0 +1,282 @@
+//! The pump: takes an upload's bytes from a front end and drives them into a sink, within limits and deadlines.
+//!
+//! Two steps, so that the commit of one upload can go on while the bytes of the next arrive: [`Ingest::receive`] stages and
+//! writes, [`Landed::commit`] commits. Every upload ends here, and is counted and logged here, exactly once. The pump knows
+//! no protocol and no store.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::time::error::Elapsed;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, ErrorKind, Fault, Result};
+use crate::metrics::{InFlight, Metrics};
+use crate::sink::{Sink, Staged};
+use crate::upload::{Digest, Receipt, UploadSpec};
+use crate::validate::rules::Rules;
+
+/// An upload's bytes, as a front end reads them off the wire.
+pub trait Body: Send {
+    /// The next bytes, or the end. Called again after a wait that was given up, it goes on where it was.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Incomplete`] where the stream ends or breaks and no end is allowed, [`ErrorKind::Aborted`] where the sender
+    /// gives up, [`ErrorKind::SizeMismatch`], [`ErrorKind::BadHeader`].
+    fn next(&mut self) -> impl Future<Output = Result<Piece>> + Send;
+}
+
+/// What comes next of a body.
+#[derive(Debug)]
+pub enum Piece {
+    /// Bytes; never none.
+    Bytes(Bytes),
+    /// The end, and what the sender says that the whole hashes to.
+    End(Option<Digest>),
+}
+
+/// What bounds an upload.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Between two pieces of a body.
+    pub idle_timeout: Duration,
+    /// From the header to the last byte.
+    pub upload_timeout: Duration,
+    /// From the last byte to the receipt.
+    pub commit_timeout: Duration,
+    /// The largest file, in bytes; a rule may lower it.
+    pub max_file_bytes: u64,
+}
+
+/// The pump.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    sink: Arc<dyn Sink>,
+    rules: Arc<Rules>,
+    bounds: Bounds,
+    metrics: Arc<Metrics>,
+    /// Cancelled to end every upload that still waits for its sender.
+    stop: CancellationToken,
+}
+
+impl Ingest {
+    /// A pump into `sink`, until `stop` is cancelled.
+    pub fn new(sink: Arc<dyn Sink>, rules: Arc<Rules>, bounds: Bounds, metrics: Arc<Metrics>, stop: CancellationToken) -> Self {
+        Self { sink, rules, bounds, metrics, stop }
+    }
+
+    /// Ends every upload that still waits for its sender.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Stages an upload and writes its body. What fails is aborted, counted and logged before this returns.
+    ///
+    /// # Errors
+    /// Whatever ends the upload before it can be committed.
+    pub async fn receive(&self, mut spec: UploadSpec, body: &mut impl Body) -> Result<Landed> {
+        let in_flight = self.metrics.upload_in_flight();
+        let started = Instant::now();
+        let applied = self.rules.find(&spec.key);
+        if let Some(on_conflict) = applied.on_conflict {
+            spec.on_conflict = on_conflict;
+        }
+        let max_bytes = applied.max_bytes.map_or(self.bounds.max_file_bytes, |most| most.min(self.bounds.max_file_bytes));
+        let upload = spec.clone();
+        match self.fill(spec, body, max_bytes).await {
+            Ok((staged, claim)) => {
+                Ok(Landed { staged, claim, started, commit_timeout: self.bounds.commit_timeout, metrics: Arc::clone(&self.metrics), in_flight })
+            }
+            Err(error) => {
+                refuse(&self.metrics, &upload, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Counts and logs an upload that could not even begin.
+    pub fn refuse(&self, name: &str, error: &Error) {
+        self.metrics.refused(error);
+        log_refusal(name, None, error);
+    }
+
+    /// The receipt of this very upload, where it has been committed before: how a sender that lost the answer gets it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] where the store can't be read.
+    pub async fn committed_before(&self, spec: &UploadSpec) -> Result<Option<Receipt>> {
+        let deadline = tokio::time::Instant::now() + self.bounds.commit_timeout;
+        let standing = within(deadline, "looking for an earlier commit", self.sink.stat(&spec.key)).await??;
+        let same = |receipt: &Receipt| {
+            receipt.id.as_ref() == Some(&spec.id)
+                && spec.size.is_none_or(|size| size == receipt.size)
+                && spec.digest.is_none_or(|digest| digest == receipt.digest)
+        };
+        Ok(standing.filter(same).map(|receipt| {
+            let receipt = Receipt { duplicate: true, ..receipt };
+            self.metrics.committed(&receipt);
+            log_receipt(&receipt);
+            receipt
+        }))
+    }
+
+    async fn fill(&self, spec: UploadSpec, body: &mut impl Body, max_bytes: u64) -> Result<(Box<dyn Staged>, Option<Digest>)> {
+        let deadline = tokio::time::Instant::now() + self.bounds.upload_timeout;
+        if let Some(size) = spec.size.filter(|size| *size > max_bytes) {
+            return Err(too_large(&spec, &format!("{size} bytes"), max_bytes));
+        }
+        let mut staged = within(deadline, "opening a place for it", self.sink.stage(spec)).await??;
+        match self.pump(staged.as_mut(), body, max_bytes, deadline).await {
+            Ok(claim) => Ok((staged, claim)),
+            Err(error) => {
+                let key = staged.spec().key.clone();
+                // On its own, so that it goes on to its end even where nobody waits for it any more.
+                match tokio::spawn(staged.abort()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(litter)) => tracing::warn!(%key, error = %litter, "an upload that was given up left something behind"),
+                    Err(panic) => tracing::error!(%key, error = %panic, "giving an upload up failed"),
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn pump(
+        &self,
+        staged: &mut dyn Staged,
+        body: &mut impl Body,
+        max_bytes: u64,
+        deadline: tokio::time::Instant,
+    ) -> Result<Option<Digest>> {
+        let mut bytes = 0;
+        loop {
+            let chunk = match self.next_piece(body, deadline, bytes).await? {
+                Piece::Bytes(chunk) => chunk,
+                Piece::End(claim) => return check_size(staged.spec(), bytes).map(|()| claim),
+            };
+            bytes += chunk.len() as u64;
+            self.metrics.received(chunk.len() as u64);
+            if bytes > max_bytes {
+                return Err(too_large(staged.spec(), "more", max_bytes));
+            }
+            within(deadline, "writing it", staged.write(chunk)).await??;
+        }
+    }
+
+    async fn next_piece(&self, body: &mut impl Body, deadline: tokio::time::Instant, bytes: u64) -> Result<Piece> {
+        let idle = tokio::time::Instant::now() + self.bounds.idle_timeout;
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => {
+                Err(Error::new(ErrorKind::ShuttingDown, format!("the server stopped after {bytes} bytes; send it again")))
+            }
+            piece = tokio::time::timeout_at(idle.min(deadline), body.next()) => match piece {
+                Ok(piece) => piece,
+                Err(Elapsed { .. }) if deadline < idle => {
+                    let message = format!("not complete within {:?} ({bytes} bytes came)", self.bounds.upload_timeout);
+                    Err(Error::new(ErrorKind::Timeout, message))
+                }
+                Err(Elapsed { .. }) => {
+                    let message = format!("nothing came for {:?} after {bytes} bytes", self.bounds.idle_timeout);
+                    Err(Error::new(ErrorKind::Timeout, message))
+                }
+            },
+        }
+    }
+}
+
+/// An upload whose bytes are all staged.
+#[derive(Debug)]
+#[must_use = "a landed upload is neither committed nor aborted yet"]
+pub struct Landed {
+    staged: Box<dyn Staged>,
+    claim: Option<Digest>,
+    started: Instant,
+    commit_timeout: Duration,
+    metrics: Arc<Metrics>,
+    in_flight: InFlight,
+}
+
+impl Landed {
+    /// What was announced.
+    pub fn spec(&self) -> &UploadSpec {
+        self.staged.spec()
+    }
+
+    /// Commits, counts and logs.
+    ///
+    /// # Errors
+    /// As [`Staged::commit`]; [`ErrorKind::Unknown`] where the commit takes longer than `commit_timeout`. It then goes on by
+    /// itself: given up halfway, it could leave something behind.
+    pub async fn commit(self) -> Result<Receipt> {
+        let Self { staged, claim, started, commit_timeout, metrics, in_flight } = self;
+        let spec = staged.spec().clone();
+        let landed = Instant::now();
+        let mut commit = tokio::spawn(async move {
+            let committed = staged.commit(claim).await;
+            drop(in_flight);
+            committed
+        });
+        let outcome = match tokio::time::timeout(commit_timeout, &mut commit).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => Err(Error::new(ErrorKind::Store, "the commit ended early").because(panic)),
+            Err(Elapsed { .. }) => {
+                let message = format!("the store did not confirm within {commit_timeout:?}; send it again to learn how it ended");
+                Err(Error::new(ErrorKind::Unknown, message))
+            }
+        };
+        metrics.commit_took(landed.elapsed());
+        match &outcome {
+            Ok(receipt) => {
+                metrics.committed(receipt);
+                log_receipt(receipt);
+                tracing::debug!(key = %receipt.key, elapsed = ?started.elapsed(), commit = ?landed.elapsed(), "timing");
+            }
+            Err(error) => refuse(&metrics, &spec, error),
+        }
+        outcome
+    }
+}
+
+/// Waits for the store, but not for ever.
+async fn within<T>(deadline: tokio::time::Instant, doing: &str, work: impl Future<Output = T>) -> Result<T> {
+    tokio::time::timeout_at(deadline, work)
+        .await
+        .map_err(|Elapsed { .. }| Error::new(ErrorKind::Timeout, format!("the deadline passed while the store was {doing}")))
+}
+
+fn check_size(spec: &UploadSpec, bytes: u64) -> Result<()> {
+    match spec.size {
+        Some(size) if size != bytes => {
+            let message = format!("{:?} has {bytes} bytes, {size} were announced", spec.key.as_str());
+            Err(Error::new(ErrorKind::SizeMismatch, message))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn too_large(spec: &UploadSpec, what: &str, max_bytes: u64) -> Error {
+    Error::new(ErrorKind::TooLarge, format!("{:?} has {what}, {max_bytes} bytes at most", spec.key.as_str()))
+}
+
+fn refuse(metrics: &Metrics, spec: &UploadSpec, error: &Error) {
+    metrics.refused(error);
+    log_refusal(spec.key.as_str(), Some(spec.id.as_str()), error);
+}
+
+fn log_receipt(receipt: &Receipt) {
+    let Receipt { id, key, size, digest, duplicate, verdict, .. } = receipt;
+    let id = id.as_ref().map(tracing::field::display);
+    let records = verdict.map(|verdict| verdict.records);
+    tracing::info!(%key, size, %digest, id, duplicate, records, "committed");
+}
+
+fn log_refusal(name: &str, id: Option<&str>, error: &Error) {
+    let reason = error.kind().code();
+    match error.kind().fault() {
+        Fault::Upload => tracing::warn!(name, id, reason, %error, "rejected"),
+        Fault::Passing => tracing::warn!(name, id, reason, %error, "failed"),
+    }
+}

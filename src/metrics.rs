@@ -1,0 +1,183 @@
+//! What is counted, under the names that an operator sees on `/metrics`.
+//!
+//! Knows nothing of HTTP: [`Metrics::encode`] gives the text, the admin listener serves it.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+
+use crate::error::{Error, Fault};
+use crate::report::{Format, Rejection};
+use crate::upload::Receipt;
+
+/// The server's counters, gauges and histograms.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    uploads: IntCounterVec,
+    rejections: IntCounterVec,
+    received_bytes: IntCounter,
+    committed_bytes: IntCounter,
+    in_flight: IntGauge,
+    connections: IntGauge,
+    connections_refused: IntCounterVec,
+    commit_seconds: Histogram,
+    validation_seconds: HistogramVec,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Everything at zero.
+    pub fn new() -> Self {
+        Self::register().expect("the names below are valid and differ")
+    }
+
+    fn register() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let counters = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<IntCounterVec> {
+            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counters.clone()))?;
+            Ok(counters)
+        };
+        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let commit_seconds = Histogram::with_opts(
+            HistogramOpts::new("tidegate_commit_seconds", "From an upload's last byte to its receipt.")
+                .buckets(prometheus::exponential_buckets(0.001, 2.0, 17)?),
+        )?;
+        registry.register(Box::new(commit_seconds.clone()))?;
+        let validation_seconds = HistogramVec::new(
+            HistogramOpts::new("tidegate_validation_seconds", "Time spent in the validator, per upload.")
+                .buckets(prometheus::exponential_buckets(0.0001, 4.0, 12)?),
+            &["format"],
+        )?;
+        registry.register(Box::new(validation_seconds.clone()))?;
+        let build = IntGauge::with_opts(
+            Opts::new("tidegate_build_info", "Which version runs; always 1.").const_label("version", env!("CARGO_PKG_VERSION")),
+        )?;
+        build.set(1);
+        registry.register(Box::new(build))?;
+        let metrics = Self {
+            uploads: counters(
+                "tidegate_uploads_total",
+                "Uploads that ended, by outcome (committed, duplicate, rejected, failed) and reason.",
+                &["outcome", "reason"],
+            )?,
+            rejections: counters(
+                "tidegate_validation_rejections_total",
+                "Uploads that a validator refused, by format and by the rule that was broken.",
+                &["format", "code"],
+            )?,
+            received_bytes: counter("tidegate_received_bytes_total", "Bytes of files received, committed or not.")?,
+            committed_bytes: counter("tidegate_committed_bytes_total", "Bytes of files committed, duplicates excluded.")?,
+            in_flight: gauge("tidegate_uploads_in_flight", "Uploads between their header and their answer.")?,
+            connections: gauge("tidegate_connections", "Open connections of senders.")?,
+            connections_refused: counters(
+                "tidegate_connections_refused_total",
+                "Connections closed before an upload began, by reason.",
+                &["reason"],
+            )?,
+            commit_seconds,
+            validation_seconds,
+            registry: registry.clone(),
+        };
+        // So that a dashboard sees the two outcomes that matter before the first upload.
+        metrics.uploads.with_label_values(&["committed", "ok"]);
+        metrics.uploads.with_label_values(&["duplicate", "ok"]);
+        Ok(metrics)
+    }
+
+    /// The text exposition format of Prometheus, version 0.0.4.
+    ///
+    /// # Errors
+    /// Only where the encoder fails, which it does for a metric without a name or a help text.
+    pub fn encode(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    /// An upload ended with a receipt.
+    pub fn committed(&self, receipt: &Receipt) {
+        let outcome = if receipt.duplicate { "duplicate" } else { "committed" };
+        self.uploads.with_label_values(&[outcome, "ok"]).inc();
+        if !receipt.duplicate {
+            self.committed_bytes.inc_by(receipt.size);
+        }
+    }
+
+    /// An upload ended without one.
+    pub fn refused(&self, error: &Error) {
+        let outcome = match error.kind().fault() {
+            Fault::Upload => "rejected",
+            Fault::Passing => "failed",
+        };
+        self.uploads.with_label_values(&[outcome, error.kind().code()]).inc();
+        if let Some(rejection) = error.find::<Rejection>() {
+            self.rejections.with_label_values(&[rejection.format.name(), &rejection.code]).inc();
+        }
+    }
+
+    /// Bytes of a file came.
+    pub fn received(&self, bytes: u64) {
+        self.received_bytes.inc_by(bytes);
+    }
+
+    /// A commit took this long.
+    pub fn commit_took(&self, time: Duration) {
+        self.commit_seconds.observe(time.as_secs_f64());
+    }
+
+    /// A validator was busy for this long with one upload.
+    pub fn validation_took(&self, format: Format, time: Duration) {
+        self.validation_seconds.with_label_values(&[format.name()]).observe(time.as_secs_f64());
+    }
+
+    /// A connection was closed before an upload began.
+    pub fn connection_refused(&self, reason: &str) {
+        self.connections_refused.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts an upload as being under way until the guard is dropped.
+    pub fn upload_in_flight(&self) -> InFlight {
+        InFlight::new(&self.in_flight)
+    }
+
+    /// Counts a connection as open until the guard is dropped.
+    pub fn connection_open(&self) -> InFlight {
+        InFlight::new(&self.connections)
+    }
+
+    /// Uploads between their header and their answer.
+    pub fn uploads_in_flight(&self) -> u64 {
+        self.in_flight.get().try_into().unwrap_or(0)
+    }
+}
+
+/// Holds a gauge one higher.
+#[derive(Debug)]
+pub struct InFlight(IntGauge);
+
+impl InFlight {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,158 @@
+//! The listeners, who may come in, and how the server stops.
+//!
+//! ```text
+//! accept → permit → first byte → plain | framed → pump → answer
+//! ```
+//!
+//! Knows connections and deadlines; what happens to an upload is the pump's business, and where it goes the sink's.
+
+mod admin;
+mod framed;
+mod permits;
+mod plain;
+mod stream;
+mod tcp;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Config, Framed, Limits, Plain};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ingest::{Bounds, Ingest};
+use crate::metrics::Metrics;
+use crate::sink::Sink;
+use crate::validate::rules::Rules;
+
+/// How long uploads that are cut off at the end of the drain may take to clean up after themselves.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A server that listens, and does not yet accept.
+#[derive(Debug)]
+pub struct Server {
+    senders: TcpListener,
+    admin: TcpListener,
+    sink: Arc<dyn Sink>,
+    metrics: Arc<Metrics>,
+    shared: Arc<Shared>,
+}
+
+/// What every connection needs.
+#[derive(Debug)]
+struct Shared {
+    ingest: Ingest,
+    limits: Limits,
+    plain: Plain,
+    framed: Framed,
+    metrics: Arc<Metrics>,
+    /// No new uploads from now on.
+    drain: CancellationToken,
+    /// Commits go on even where their connection has ended.
+    tasks: TaskTracker,
+}
+
+/// How a server came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Uploads that were under way when the server was told to stop, and finished.
+    pub finished: u64,
+    /// Uploads that `drain_timeout` cut off; nothing of them was committed.
+    pub cut_off: u64,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Server {
+    /// Opens both listeners.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] naming the address that can't be listened on.
+    pub async fn bind(config: &Config, sink: Arc<dyn Sink>, rules: Arc<Rules>, metrics: Arc<Metrics>) -> Result<Self> {
+        let senders = listen(config.listen.tcp, "listen.tcp").await?;
+        let admin = listen(config.listen.admin, "listen.admin").await?;
+        let limits = config.limits.clone();
+        let bounds = Bounds {
+            idle_timeout: limits.idle_timeout,
+            upload_timeout: limits.upload_timeout,
+            commit_timeout: limits.commit_timeout,
+            max_file_bytes: limits.max_file_bytes,
+        };
+        let stop = CancellationToken::new();
+        let ingest = Ingest::new(Arc::clone(&sink), rules, bounds, Arc::clone(&metrics), stop);
+        let shared = Arc::new(Shared {
+            ingest,
+            limits,
+            plain: config.plain.clone(),
+            framed: config.framed.clone(),
+            metrics: Arc::clone(&metrics),
+            drain: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        Ok(Self { senders, admin, sink, metrics, shared })
+    }
+
+    /// Where senders connect to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] where the system does not tell.
+    pub fn address(&self) -> Result<SocketAddr> {
+        self.senders.local_addr().map_err(|error| Error::new(ErrorKind::Io, "asking for the listener's address").because(error))
+    }
+
+    /// Where `/healthz`, `/readyz` and `/metrics` are.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] where the system does not tell.
+    pub fn admin_address(&self) -> Result<SocketAddr> {
+        self.admin.local_addr().map_err(|error| Error::new(ErrorKind::Io, "asking for the listener's address").because(error))
+    }
+
+    /// Serves until `shutdown` is done; then stops accepting, and gives running uploads `drain_timeout` to finish.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
+        let Self { senders, admin, sink, metrics, shared } = self;
+        let closed = CancellationToken::new();
+        let admin = tokio::spawn(admin::serve(admin, sink, Arc::clone(&metrics), shared.drain.clone(), closed.clone()));
+        tokio::select! {
+            () = tcp::accept(&senders, &shared) => {}
+            () = shutdown => {}
+        }
+        drop(senders);
+        let drained = drain(&shared).await;
+        closed.cancel();
+        if let Err(panic) = admin.await {
+            tracing::error!(error = %panic, "the admin listener ended early");
+        }
+        drained
+    }
+}
+
+async fn drain(shared: &Shared) -> Drained {
+    let started = Instant::now();
+    let running = shared.metrics.uploads_in_flight();
+    tracing::info!(uploads = running, timeout = ?shared.limits.drain_timeout, "draining");
+    shared.drain.cancel();
+    shared.tasks.close();
+    let mut cut_off = 0;
+    if tokio::time::timeout(shared.limits.drain_timeout, shared.tasks.wait()).await.is_err() {
+        cut_off = shared.metrics.uploads_in_flight();
+        shared.ingest.stop();
+        if tokio::time::timeout(CLEANUP_TIMEOUT, shared.tasks.wait()).await.is_err() {
+            tracing::warn!("some uploads did not clean up after themselves in time; the next start does");
+        }
+    }
+    Drained { finished: running.saturating_sub(cut_off), cut_off, took: started.elapsed() }
+}
+
+async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse => " (another server has it; choose another address)",
+            _ => "",
+        };
+        Error::new(ErrorKind::Io, format!("listening on {address}, as {key} says{hint}")).because(error)
+    })
+}

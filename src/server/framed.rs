@@ -1,0 +1,211 @@
+//! The framed protocol over a connection: any number of uploads, answered in their order.
+//!
+//! A reader takes requests and bodies off the wire; a writer answers. Between them stands a queue of answers, some of which
+//! are commits that are still under way: so the commit of one upload goes on while the bytes of the next arrive.
+
+mod body;
+mod writer;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc};
+
+use self::body::FramedBody;
+use self::writer::Answer;
+use super::Shared;
+use super::stream::{Filled, Reader, Stream};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ingest::Landed;
+use crate::upload::{Key, UploadId};
+use crate::wire::framed::{self, Event, Hello, MAX_LINE_BYTES, Put, Request};
+
+/// Keys that are remembered to have a commit under way; beyond, all commits are awaited once.
+const MAX_REMEMBERED_KEYS: usize = 1024;
+
+/// Serves a connection to its end.
+pub(super) async fn serve(stream: Stream, shared: &Arc<Shared>) {
+    let (reader, writer) = stream.into_parts();
+    // Answers wait in the queue; how many commits are among them is bounded by the permits.
+    let (answers, queue) = mpsc::channel(shared.framed.max_pending_commits);
+    let writer = writer::run(writer, queue, shared.limits.idle_timeout);
+    let session = Session {
+        reader,
+        shared: Arc::clone(shared),
+        answers,
+        commits: Arc::new(Semaphore::new(shared.framed.max_pending_commits)),
+        keys: HashSet::new(),
+    };
+    tokio::join!(session.run(), writer);
+}
+
+/// Whether the connection can go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Request,
+    Close,
+}
+
+#[derive(Debug)]
+struct Session {
+    reader: Reader,
+    shared: Arc<Shared>,
+    answers: mpsc::Sender<Answer>,
+    commits: Arc<Semaphore>,
+    /// Keys that a commit may be under way for.
+    keys: HashSet<Key>,
+}
+
+impl Session {
+    async fn run(mut self) {
+        loop {
+            let next = match self.next_request().await {
+                Ok(Some(Request::Hello(hello))) => self.hello(hello).await,
+                Ok(Some(Request::Put(put))) => self.put(put).await,
+                Ok(None) => return,
+                Err(error) => {
+                    self.shared.metrics.connection_refused(error.kind().code());
+                    tracing::warn!(reason = error.kind().code(), %error, "closing the connection");
+                    self.answer(Answer::Now(Event::Error { code: error.kind().code().to_owned(), message: error.to_string() })).await;
+                    break;
+                }
+            };
+            if next == Next::Close {
+                break;
+            }
+        }
+        // What still comes is dropped, so that the answers get through.
+        let Self { mut reader, shared, answers, .. } = self;
+        drop(answers);
+        reader.discard(&shared.limits).await;
+    }
+
+    /// The next request; `None` where the sender has ended, or the server drains and nothing has begun.
+    async fn next_request(&mut self) -> Result<Option<Request>> {
+        let idle_timeout = self.shared.limits.idle_timeout;
+        loop {
+            self.skip_blank();
+            if !self.reader.buffer().is_empty() {
+                break;
+            }
+            let filled = tokio::select! {
+                () = self.shared.drain.cancelled() => return Ok(None),
+                filled = tokio::time::timeout(idle_timeout, self.reader.fill_small()) => filled,
+            };
+            match filled {
+                Ok(Ok(Filled::Some)) => {}
+                Ok(Ok(Filled::End) | Err(_)) => return Ok(None),
+                Err(_elapsed) => {
+                    return Err(Error::new(ErrorKind::Timeout, format!("no request for {idle_timeout:?}")));
+                }
+            }
+        }
+        let header_timeout = self.shared.limits.header_timeout;
+        let line = match tokio::time::timeout(header_timeout, body::read_line(&mut self.reader)).await {
+            Ok(line) => line?,
+            Err(_elapsed) => return Err(Error::new(ErrorKind::Timeout, format!("the control line did not end within {header_timeout:?}"))),
+        };
+        framed::decode_request(&line).map(Some)
+    }
+
+    /// Empty lines between requests harm nobody, and people type them.
+    fn skip_blank(&mut self) {
+        let blank = self.reader.buffer().iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+        self.reader.take(blank);
+    }
+
+    async fn hello(&mut self, hello: Hello) -> Next {
+        if hello.version != framed::VERSION {
+            let message = format!("version {} is not spoken here, version {} is", hello.version, framed::VERSION);
+            self.answer(Answer::Now(Event::Error { code: ErrorKind::Unsupported.code().to_owned(), message })).await;
+            return Next::Close;
+        }
+        tracing::debug!(collector = hello.collector, "hello");
+        let limits = framed::Limits {
+            max_file_bytes: self.shared.limits.max_file_bytes,
+            max_line_bytes: MAX_LINE_BYTES as u64,
+            idle_timeout_ms: u64::try_from(self.shared.limits.idle_timeout.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.answer(Answer::Now(Event::Hello { version: framed::VERSION, limits })).await
+    }
+
+    async fn put(&mut self, mut put: Put) -> Next {
+        let id = put.id.get_or_insert_with(|| UploadId::generate().into()).clone();
+        let ended = if put.resume { self.put_after_asking(&id, &put).await } else { self.put_at_once(&id, &put).await };
+        match ended {
+            Ok(next) => next,
+            Err(error) => self.answer(Answer::Now(Event::from_error(id, &error))).await,
+        }
+    }
+
+    /// A put whose body is on its way already.
+    async fn put_at_once(&mut self, id: &str, put: &Put) -> Result<Next> {
+        let mut body = FramedBody::new(&mut self.reader, put.size);
+        let received = match put.spec(self.shared.framed.on_conflict) {
+            Ok(spec) => self.shared.ingest.receive(spec, &mut body).await,
+            Err(error) => {
+                self.shared.ingest.refuse(&put.name, &error);
+                Err(error)
+            }
+        };
+        match received {
+            Ok(landed) => Ok(self.commit(id, landed).await),
+            Err(error) => {
+                let rest = body.rest();
+                if self.answer(Answer::Now(Event::from_error(id.to_owned(), &error))).await == Next::Close {
+                    return Ok(Next::Close);
+                }
+                Ok(rest.discard(&mut self.reader, &self.shared.limits).await)
+            }
+        }
+    }
+
+    /// A put whose sender first wants to know what the server has of it. No body comes before `ready`; sinks that keep
+    /// nothing of an interrupted upload have it begin at 0.
+    async fn put_after_asking(&mut self, id: &str, put: &Put) -> Result<Next> {
+        let spec = put.spec(self.shared.framed.on_conflict).inspect_err(|error| self.shared.ingest.refuse(&put.name, error))?;
+        // An earlier put of the same upload may be committing on this very connection.
+        self.settle_commits().await;
+        let before = self.shared.ingest.committed_before(&spec).await.inspect_err(|error| self.shared.ingest.refuse(&put.name, error))?;
+        if let Some(receipt) = before {
+            return Ok(self.answer(Answer::Now(Event::Committed { id: id.to_owned(), receipt })).await);
+        }
+        if self.answer(Answer::Now(Event::Ready { id: id.to_owned(), offset: 0 })).await == Next::Close {
+            return Ok(Next::Close);
+        }
+        self.put_at_once(id, put).await
+    }
+
+    /// Commits in the background, and queues the answer.
+    async fn commit(&mut self, id: &str, landed: Landed) -> Next {
+        if self.keys.len() >= MAX_REMEMBERED_KEYS || self.keys.contains(&landed.spec().key) {
+            // Two uploads under one name have an order on this connection, and their commits keep it.
+            self.settle_commits().await;
+        }
+        self.keys.insert(landed.spec().key.clone());
+        let permit = Arc::clone(&self.commits).acquire_owned().await.expect("nobody closes this semaphore");
+        let commit = self.shared.tasks.spawn(async move {
+            let committed = landed.commit().await;
+            drop(permit);
+            committed
+        });
+        self.answer(Answer::Commit { id: id.to_owned(), commit }).await
+    }
+
+    /// Waits until no commit of this connection is under way.
+    async fn settle_commits(&mut self) {
+        let all = u32::try_from(self.shared.framed.max_pending_commits).unwrap_or(u32::MAX);
+        let permits = self.commits.acquire_many(all).await.expect("nobody closes this semaphore");
+        drop(permits);
+        self.keys.clear();
+    }
+
+    /// Queues an answer, behind those of the requests before.
+    async fn answer(&self, answer: Answer) -> Next {
+        match self.answers.send(answer).await {
+            Ok(()) => Next::Request,
+            // The sender takes no more answers.
+            Err(_closed) => Next::Close,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! An upload's bytes between control lines.
+
+use bytes::Bytes;
+
+use crate::config::Limits;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ingest::{Body, Piece};
+use crate::server::stream::{Filled, Reader};
+use crate::wire::framed::{Chunk, MAX_LINE_BYTES, decode_chunk};
+
+use super::Next;
+
+/// Reads to the end of a control line, and takes it. Giving the wait up loses nothing.
+pub(super) async fn read_line(reader: &mut Reader) -> Result<Bytes> {
+    let mut searched = 0;
+    loop {
+        let window = &reader.buffer()[..reader.buffer().len().min(MAX_LINE_BYTES)];
+        if let Some(end) = memchr::memchr(b'\n', &window[searched..]) {
+            return Ok(reader.take(searched + end + 1));
+        }
+        if window.len() == MAX_LINE_BYTES {
+            return Err(Error::new(ErrorKind::BadHeader, format!("control line is longer than {MAX_LINE_BYTES} bytes")));
+        }
+        searched = window.len();
+        let cut = |what: &str| Error::new(ErrorKind::Incomplete, format!("the connection {what} inside a control line"));
+        match reader.fill_small().await {
+            Ok(Filled::Some) => {}
+            Ok(Filled::End) => return Err(cut("ended")),
+            Err(error) => return Err(cut("broke").because(error)),
+        }
+    }
+}
+
+/// What is still to come of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// So many bytes, and nothing behind them.
+    Sized(u64),
+    /// So many bytes of a chunk, then lines and further chunks.
+    Chunked(u64),
+    /// Nothing.
+    Nothing,
+    /// What can't be known: the connection broke, or what came can't be understood.
+    Lost,
+}
+
+/// A body of known size, or of chunks.
+#[derive(Debug)]
+pub(super) struct FramedBody<'a> {
+    reader: &'a mut Reader,
+    rest: Rest,
+    read: u64,
+}
+
+impl<'a> FramedBody<'a> {
+    pub(super) fn new(reader: &'a mut Reader, size: Option<u64>) -> Self {
+        Self { reader, rest: size.map_or(Rest::Chunked(0), Rest::Sized), read: 0 }
+    }
+
+    /// What has not been read.
+    pub(super) fn rest(self) -> Rest {
+        self.rest
+    }
+
+    async fn bytes(&mut self, left: u64) -> Result<Bytes> {
+        let cut = |read: u64, what: &str| Error::new(ErrorKind::Incomplete, format!("the connection {what} after {read} bytes"));
+        match self.reader.next_chunk(left).await {
+            Ok(Some(bytes)) => {
+                self.read += bytes.len() as u64;
+                Ok(bytes)
+            }
+            Ok(None) => {
+                self.rest = Rest::Lost;
+                Err(cut(self.read, "ended"))
+            }
+            Err(error) => {
+                self.rest = Rest::Lost;
+                Err(cut(self.read, "broke").because(error))
+            }
+        }
+    }
+
+    /// The next chunk line; [`Rest`] says what follows it.
+    async fn line(&mut self) -> Result<Chunk> {
+        let chunk = match read_line(self.reader).await {
+            Ok(line) => decode_chunk(&line),
+            Err(error) => Err(error),
+        };
+        self.rest = match chunk {
+            Ok(Chunk::Bytes(bytes)) => Rest::Chunked(bytes),
+            Ok(Chunk::End(_) | Chunk::Abort) => Rest::Nothing,
+            Err(_) => Rest::Lost,
+        };
+        chunk
+    }
+}
+
+impl Body for FramedBody<'_> {
+    async fn next(&mut self) -> Result<Piece> {
+        loop {
+            match self.rest {
+                Rest::Sized(0) | Rest::Nothing => {
+                    self.rest = Rest::Nothing;
+                    return Ok(Piece::End(None));
+                }
+                Rest::Sized(left) => {
+                    let bytes = self.bytes(left).await?;
+                    self.rest = Rest::Sized(left - bytes.len() as u64);
+                    return Ok(Piece::Bytes(bytes));
+                }
+                Rest::Chunked(0) => match self.line().await? {
+                    Chunk::Bytes(_) => {}
+                    Chunk::End(digest) => return Ok(Piece::End(digest)),
+                    Chunk::Abort => {
+                        return Err(Error::new(ErrorKind::Aborted, format!("the sender gave it up after {} bytes", self.read)));
+                    }
+                },
+                Rest::Chunked(left) => {
+                    let bytes = self.bytes(left).await?;
+                    self.rest = Rest::Chunked(left - bytes.len() as u64);
+                    return Ok(Piece::Bytes(bytes));
+                }
+                Rest::Lost => return Err(Error::new(ErrorKind::Incomplete, "the rest of the body is lost")),
+            }
+        }
+    }
+}
+
+impl Rest {
+    /// Reads and drops what is left of a body that was refused, so that the next request can follow; up to a limit.
+    pub(super) async fn discard(self, reader: &mut Reader, limits: &Limits) -> Next {
+        let mut body = FramedBody { reader, rest: self, read: 0 };
+        loop {
+            match tokio::time::timeout(limits.idle_timeout, body.next()).await {
+                Ok(Ok(Piece::Bytes(_))) if body.read <= limits.max_discard_bytes => {}
+                Ok(Ok(Piece::Bytes(_))) => {
+                    tracing::info!(bytes = body.read, "the sender goes on after a refusal; closing");
+                    return Next::Close;
+                }
+                Ok(Ok(Piece::End(_))) => return Next::Request,
+                Ok(Err(error)) if error.kind() == ErrorKind::Aborted => return Next::Request,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "the rest of a refused body");
+                    return Next::Close;
+                }
+                Err(_elapsed) => return Next::Close,
+            }
+        }
+    }
+}
+

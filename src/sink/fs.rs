@@ -1,0 +1,269 @@
+//! Files below a folder of the local file system.
+//!
+//! ```text
+//! ROOT/readings/a.csv                 what was committed, under its key
+//! ROOT/.tidegate/staging/<upload id>  what is on its way; locked (flock) by its writer
+//! ```
+//!
+//! A commit is: flush the file, rename it into its folder without clobbering, flush the folder; every folder above it was
+//! flushed before. So at every moment, and after every power cut, a key holds a whole file or none. Staged files of writers
+//! that died are removed when the store is opened; a writer that lives holds a lock on its own.
+//!
+//! Symbolic links below the root are never followed: a sender can't be led out of it.
+
+mod record;
+mod staged;
+mod tree;
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use bytesize::ByteSize;
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use uuid::Uuid;
+
+use self::staged::StagedFile;
+use self::tree::Tree;
+use super::{Probe, Sink, Staged};
+use crate::error::{Error, ErrorKind, Result};
+use crate::upload::{Key, Receipt, UploadSpec};
+
+/// The folder below the root that the server keeps for itself. No [`Key`] can name it.
+const RESERVED: &str = ".tidegate";
+const STAGING: &str = "staging";
+
+/// A store of files below a root. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Fs(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    root: PathBuf,
+    tree: Tree,
+    staging: OwnedFd,
+    min_free_bytes: u64,
+    /// Why nothing is taken any more: after a failed flush, no flush of this disk can be believed.
+    broken: OnceLock<String>,
+}
+
+impl Fs {
+    /// Opens the store below `root`, which is made if it is missing, and removes what dead writers have left behind.
+    ///
+    /// `min_free_bytes` of the file system are left free: uploads that would use them fail with [`ErrorKind::NoSpace`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] where the folder can't be made, read or written.
+    pub fn open(root: &Path, min_free_bytes: u64) -> Result<Self> {
+        let failed = |error: std::io::Error| {
+            Error::new(ErrorKind::Store, format!("opening the folder {:?}", root.display().to_string())).because(error)
+        };
+        tree::make_durable_dirs(&root.join(RESERVED).join(STAGING)).map_err(failed)?;
+        let root = root.canonicalize().map_err(failed)?;
+        let tree = Tree::open(&root).map_err(failed)?;
+        let staging = tree::open_dir(tree.root(), &format!("{RESERVED}/{STAGING}")).map_err(|errno| failed(errno.into()))?;
+        let swept = sweep(&staging).map_err(failed)?;
+        if swept > 0 {
+            tracing::info!(files = swept, root = %root.display(), "removed what interrupted uploads had left");
+        }
+        Ok(Self(Arc::new(Shared { root, tree, staging, min_free_bytes, broken: OnceLock::new() })))
+    }
+
+    /// The folder that keys are relative to.
+    pub fn root(&self) -> &Path {
+        &self.0.root
+    }
+}
+
+#[async_trait]
+impl Sink for Fs {
+    async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
+        let shared = Arc::clone(&self.0);
+        let staged = blocking(move || StagedFile::create(shared, spec)).await?;
+        Ok(Box::new(staged))
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
+        let (shared, key) = (Arc::clone(&self.0), key.clone());
+        blocking(move || {
+            let failed = |error: std::io::Error| {
+                Error::new(ErrorKind::Store, format!("looking at {:?}", key.as_str())).because(error)
+            };
+            let Some(mut file) = shared.tree.open_file(&key).map_err(failed)? else { return Ok(None) };
+            Ok(Some(record::receipt(&mut file, &key).map_err(failed)?))
+        })
+        .await
+    }
+
+    async fn probe(&self) -> Result<Probe> {
+        let shared = Arc::clone(&self.0);
+        blocking(move || Ok(shared.probe())).await
+    }
+}
+
+impl Shared {
+    /// Fails where the store takes nothing any more.
+    fn check_writable(&self, doing: &str, key: &Key) -> Result<()> {
+        let Some(why) = self.broken.get() else { return Ok(()) };
+        let message =
+            format!("{doing} {:?}: the store is read-only since {why}; check the disk, then restart", key.as_str());
+        Err(Error::new(ErrorKind::Store, message))
+    }
+
+    /// Fails where `more` bytes would not leave enough room.
+    fn check_room(&self, more: u64, doing: &str, key: &Key) -> Result<()> {
+        let free = self.free_bytes().map_err(|errno| {
+            Error::new(ErrorKind::Store, format!("{doing} {:?}: asking for the free space", key.as_str())).because(errno)
+        })?;
+        if free.saturating_sub(more) >= self.min_free_bytes && free >= more {
+            return Ok(());
+        }
+        let message = format!(
+            "{doing} {:?}: disk full ({} free, {} wanted, {} kept)",
+            key.as_str(),
+            ByteSize(free),
+            ByteSize(more),
+            ByteSize(self.min_free_bytes)
+        );
+        Err(Error::new(ErrorKind::NoSpace, message))
+    }
+
+    fn free_bytes(&self) -> Result<u64, Errno> {
+        let stat = rustix::fs::fstatvfs(&self.staging)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Flushes a file or a folder. A flush that failed is final: the kernel has marked the pages clean, so that the next one
+    /// would succeed without them (PostgreSQL's "fsyncgate"). The store then takes nothing any more.
+    fn flush(&self, fd: impl AsFd, what: &str) -> Result<()> {
+        match rustix::fs::fsync(fd) {
+            Ok(()) => Ok(()),
+            Err(errno) if is_full(errno) => Err(Error::new(ErrorKind::NoSpace, format!("flushing {what}")).because(errno)),
+            Err(errno) => {
+                let why = format!("flushing {what} failed ({errno})");
+                tracing::error!(root = %self.root.display(), reason = %why, "the store is read-only from now on");
+                // Only the first reason is kept.
+                let _ = self.broken.set(why);
+                Err(Error::new(ErrorKind::Store, format!("flushing {what}")).because(errno))
+            }
+        }
+    }
+
+    fn probe(&self) -> Probe {
+        let mut probe = Probe::of(format!("files below {:?}", self.root.display().to_string()));
+        if let Some(why) = self.broken.get() {
+            probe.fail("write", format!("the store is read-only since {why}; check the disk, then restart"));
+            return probe;
+        }
+        match self.free_bytes() {
+            Ok(free) if free >= self.min_free_bytes => probe.pass("room", format!("{} free", ByteSize(free))),
+            Ok(free) => {
+                let (free, kept) = (ByteSize(free), ByteSize(self.min_free_bytes));
+                probe.fail("room", format!("disk full ({free} free, {kept} kept): make room, or lower sink.fs.min_free"));
+            }
+            Err(errno) => probe.fail("room", errno),
+        }
+        self.probe_commit(&mut probe);
+        probe
+    }
+
+    /// What a commit does, with two files of its own.
+    fn probe_commit(&self, probe: &mut Probe) {
+        let name = format!("probe-{}", Uuid::now_v7());
+        let other = format!("{name}-other");
+        let written = create(&self.staging, &name).and_then(|file| {
+            rustix::io::write(&file, b"tidegate")?;
+            rustix::fs::fsync(&file)
+        });
+        match written {
+            Ok(()) => probe.pass("write and flush", "works"),
+            Err(errno) => probe.fail("write and flush", format!("{errno}: is the folder writable for this user?")),
+        }
+        if written.is_ok() {
+            match create(&self.staging, &other).and_then(|_| tree::rename_new(&self.staging, &name, &self.staging, &other)) {
+                Err(Errno::EXIST) => probe.pass("create without clobbering", "works"),
+                Ok(()) => {
+                    probe.fail("create without clobbering", "the file system replaced a file that it should have kept")
+                }
+                Err(errno) => probe.fail("create without clobbering", errno),
+            }
+        }
+        let removed = [&name, &other].map(|name| match rustix::fs::unlinkat(&self.staging, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno),
+        });
+        match removed.into_iter().collect::<Result<(), _>>() {
+            Ok(()) => probe.pass("delete", "works"),
+            Err(errno) => probe.fail("delete", errno),
+        }
+    }
+}
+
+/// Creates a file in the staging folder that nobody else has.
+fn create(staging: &OwnedFd, name: &str) -> Result<File, Errno> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(staging, name, flags, Mode::from_raw_mode(0o666)).map(File::from)
+}
+
+/// Removes the staged files whose writers have died, and counts them.
+fn sweep(staging: &OwnedFd) -> std::io::Result<usize> {
+    let mut swept = 0;
+    for entry in rustix::fs::Dir::read_from(staging)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !matches!(name.to_bytes(), b"." | b"..") && matches!(remove_dead(staging, name)?, Writer::Dead) {
+            swept += 1;
+        }
+    }
+    Ok(swept)
+}
+
+/// Whether somebody still writes a staged file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    Alive,
+    Dead,
+}
+
+/// Removes a staged file if its writer has died: if nobody holds its lock.
+fn remove_dead(staging: &OwnedFd, name: &CStr) -> Result<Writer, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = match rustix::fs::openat(staging, name, flags, Mode::empty()) {
+        Ok(file) => file,
+        // Its writer has just ended it.
+        Err(Errno::NOENT) => return Ok(Writer::Dead),
+        Err(errno) => return Err(errno),
+    };
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Ok(Writer::Alive),
+        Err(errno) => return Err(errno),
+    }
+    // By now the name may be gone, or be another upload's. While it is this file's, only the lock's holder may remove it.
+    let ours = rustix::fs::fstat(&file)?.st_ino;
+    match rustix::fs::statat(staging, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) if stat.st_ino == ours => rustix::fs::unlinkat(staging, name, AtFlags::empty())?,
+        Ok(_) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno),
+    }
+    Ok(Writer::Dead)
+}
+
+fn is_full(errno: Errno) -> bool {
+    matches!(errno, Errno::NOSPC | Errno::DQUOT)
+}
+
+/// Runs what waits for the disk where waiting harms nobody.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(Error::new(ErrorKind::Store, "the disk's worker ended early").because(error)),
+    }
+}
+
+/// `renameat2` without clobbering is what commits stand on.
+const NO_CLOBBER: RenameFlags = RenameFlags::NOREPLACE;

@@ -1,0 +1,97 @@
+//! What a file remembers of the upload that made it: an extended attribute, flushed together with the bytes.
+//!
+//! It is a help, not the truth: files that came by another way have none, and some file systems keep none. The digest in a
+//! receipt is always that of the bytes that lie there now.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::time::SystemTime;
+
+use rustix::fs::XattrFlags;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::upload::{ContentType, Digest, Durability, Key, Meta, Receipt, Tally, UploadId, UploadSpec, rfc3339};
+
+const ATTRIBUTE: &str = "user.tidegate";
+/// The longest attribute that is read; ext4 keeps at most a block of them.
+const MAX_ATTRIBUTE_BYTES: usize = 16 * 1024;
+const READ_BYTES: usize = 256 * 1024;
+
+/// The attribute's value, as JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub(super) id: UploadId,
+    pub(super) name: Key,
+    pub(super) digest: Digest,
+    #[serde(with = "rfc3339")]
+    pub(super) committed_at: SystemTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    content_type: Option<ContentType>,
+    #[serde(default, skip_serializing_if = "Meta::is_empty")]
+    meta: Meta,
+}
+
+impl Record {
+    /// The record of an upload that is committed now.
+    pub(super) fn new(spec: &UploadSpec, digest: Digest) -> Self {
+        Self {
+            id: spec.id.clone(),
+            name: spec.key.clone(),
+            digest,
+            committed_at: SystemTime::now(),
+            content_type: spec.content_type.clone(),
+            meta: spec.meta.clone(),
+        }
+    }
+
+    /// Puts the record on a file; where the file system keeps no attributes, or has no room for this one, the file goes
+    /// without.
+    pub(super) fn write(&self, file: &File) -> io::Result<()> {
+        let json = serde_json::to_vec(self)?;
+        match rustix::fs::fsetxattr(file, ATTRIBUTE, &json, XattrFlags::empty()) {
+            Ok(())
+            | Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOSPC | Errno::DQUOT | Errno::RANGE | Errno::TOOBIG | Errno::PERM) => {
+                Ok(())
+            }
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// The record of a file, if it has one that can be read.
+    pub(super) fn read(file: &File) -> Option<Self> {
+        let mut buffer = vec![0; MAX_ATTRIBUTE_BYTES];
+        let bytes = rustix::fs::fgetxattr(file, ATTRIBUTE, &mut buffer[..]).ok()?;
+        serde_json::from_slice(&buffer[..bytes]).ok()
+    }
+}
+
+/// The receipt of a file that stands under `key`: reads all of it.
+pub(super) fn receipt(file: &mut File, key: &Key) -> io::Result<Receipt> {
+    let mut tally = Tally::new();
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            bytes => tally.add(&buffer[..bytes]),
+        }
+    }
+    let (size, digest) = (tally.size(), tally.digest());
+    // A record of other bytes than these is of a file that was changed since.
+    let record = Record::read(file).filter(|record| record.digest == digest);
+    let (id, name, committed_at) = match record {
+        Some(record) => (Some(record.id), record.name, record.committed_at),
+        None => (None, key.clone(), file.metadata()?.modified()?),
+    };
+    Ok(Receipt {
+        id,
+        name,
+        key: key.clone(),
+        size,
+        digest,
+        committed_at,
+        durability: Durability::Disk,
+        verdict: None,
+        duplicate: false,
+    })
+}

@@ -1,0 +1,266 @@
+//! An upload on its way to the disk.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rustix::fs::{AtFlags, FlockOperation};
+use rustix::io::Errno;
+use tokio::task::JoinHandle;
+
+use super::record::{self, Record};
+use super::tree::{Found, NoFolder};
+use super::{Shared, Writer, blocking, create, is_full, remove_dead, tree};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sink::Staged;
+use crate::sink::place::{Place, Standing, Step};
+use crate::upload::{Digest, Durability, Receipt, Tally, UploadSpec};
+
+/// A locked file in the staging folder.
+///
+/// One chunk is on its way to the disk while the next one is awaited from the sender.
+#[derive(Debug)]
+pub(super) struct StagedFile {
+    shared: Arc<Shared>,
+    spec: Arc<UploadSpec>,
+    /// Open, and so locked, for as long as this upload lives.
+    file: Arc<File>,
+    offset: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// All that came is written.
+    Idle(Tally),
+    /// A worker writes the last chunk, and brings the tally back.
+    Writing(JoinHandle<Result<Tally>>),
+    /// A write failed, or was given up while it was awaited.
+    Failed,
+}
+
+impl StagedFile {
+    /// Opens a place for the upload.
+    pub(super) fn create(shared: Arc<Shared>, spec: UploadSpec) -> Result<Self> {
+        shared.check_writable("staging", &spec.key)?;
+        shared.check_room(spec.size.unwrap_or(0), "staging", &spec.key)?;
+        let file = lock_new(&shared.staging, spec.id.as_str()).map_err(|errno| match errno {
+            Errno::WOULDBLOCK => {
+                Error::new(ErrorKind::Busy, format!("upload {} is being written by somebody else", spec.id))
+            }
+            errno => failed("staging", &spec, errno),
+        })?;
+        let state = State::Idle(Tally::new());
+        Ok(Self { shared, spec: Arc::new(spec), file: Arc::new(file), offset: 0, state })
+    }
+
+    /// Waits for the write under way, and takes the tally.
+    async fn settle(&mut self) -> Result<Tally> {
+        match std::mem::replace(&mut self.state, State::Failed) {
+            State::Idle(tally) => Ok(tally),
+            State::Writing(worker) => match worker.await {
+                Ok(written) => written,
+                Err(error) => {
+                    let message = format!("writing {:?}: the disk's worker ended early", self.spec.key.as_str());
+                    Err(Error::new(ErrorKind::Store, message).because(error))
+                }
+            },
+            State::Failed => Err(Error::new(ErrorKind::Store, format!("{:?} has failed before", self.spec.key.as_str()))),
+        }
+    }
+
+    /// Removes the staged name. Only while it is known to be there: once it is renamed, the name is free for another upload.
+    fn remove(&self) -> Result<()> {
+        match rustix::fs::unlinkat(&self.shared.staging, self.spec.id.as_str(), AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(failed("removing what was staged of", &self.spec, errno)),
+        }
+    }
+}
+
+#[async_trait]
+impl Staged for StagedFile {
+    fn spec(&self) -> &UploadSpec {
+        &self.spec
+    }
+
+    fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        let mut tally = self.settle().await?;
+        self.offset += chunk.len() as u64;
+        let (shared, spec, file) = (Arc::clone(&self.shared), Arc::clone(&self.spec), Arc::clone(&self.file));
+        self.state = State::Writing(tokio::task::spawn_blocking(move || {
+            shared.check_room(chunk.len() as u64, "writing", &spec.key)?;
+            file.as_ref().write_all(&chunk).map_err(|error| {
+                let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                failed("writing", &spec, errno)
+            })?;
+            tally.add(&chunk);
+            Ok(tally)
+        }));
+        Ok(())
+    }
+
+    async fn commit(mut self: Box<Self>, claim: Option<Digest>) -> Result<Receipt> {
+        let settled = self.settle().await;
+        blocking(move || {
+            let mut renamed = None;
+            let committed =
+                settled.and_then(|tally| self.shared.commit(&self.spec, &self.file, &tally, claim, &mut renamed));
+            if renamed.is_none()
+                && let Err(litter) = self.remove()
+            {
+                tracing::warn!(key = %self.spec.key, error = %litter, "a staged file stays behind until the next start");
+            }
+            committed
+        })
+        .await
+    }
+
+    async fn abort(mut self: Box<Self>) -> Result<()> {
+        // How the write under way ends no longer matters, but it must have ended: it would go on after the lock is gone.
+        drop(self.settle().await);
+        blocking(move || self.remove()).await
+    }
+}
+
+/// How the staged file got its final name.
+#[derive(Debug, Clone, Copy)]
+enum Renamed {
+    New,
+    Over,
+}
+
+impl Shared {
+    /// Flush the file, rename it, flush its folder; in this order. Says in `renamed` whether, and how, the staged name has
+    /// become the final one, also where the commit fails afterwards.
+    fn commit(
+        &self,
+        spec: &UploadSpec,
+        file: &File,
+        tally: &Tally,
+        claim: Option<Digest>,
+        renamed: &mut Option<Renamed>,
+    ) -> Result<Receipt> {
+        let digest = tally.seal(spec, claim)?;
+        self.check_writable("committing", &spec.key)?;
+        let record = Record::new(spec, digest);
+        record.write(file).map_err(|error| {
+            Error::new(ErrorKind::Store, format!("committing {:?}: noting who sent it", spec.key.as_str())).because(error)
+        })?;
+        self.flush(file, &format!("{:?}", spec.key.as_str()))?;
+        // Versions differ in their last component only, so one folder serves for all.
+        let folder = self.folder(spec)?;
+        let mut place = Place::new(spec, tally.size(), digest);
+        loop {
+            match tree::rename_new(&self.staging, spec.id.as_str(), &folder, place.key().file_name()) {
+                Ok(()) => {
+                    *renamed = Some(Renamed::New);
+                    break;
+                }
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(failed("committing", spec, errno)),
+            }
+            let Some(standing) = self.look(&folder, &place, &record)? else { continue };
+            match place.taken(standing)? {
+                Step::Done(receipt) => return Ok(receipt),
+                Step::Next => {}
+                Step::Replace => {
+                    rustix::fs::renameat(&self.staging, spec.id.as_str(), &folder, place.key().file_name())
+                        .map_err(|errno| failed("committing", spec, errno))?;
+                    *renamed = Some(Renamed::Over);
+                    break;
+                }
+            }
+        }
+        self.flush_name(&folder, &place, *renamed)?;
+        Ok(Receipt { committed_at: record.committed_at, ..place.receipt(Durability::Disk) })
+    }
+
+    /// The folder of the upload's key, durable.
+    fn folder(&self, spec: &UploadSpec) -> Result<OwnedFd> {
+        let flush = |folder: &OwnedFd| self.flush(folder, &format!("a folder above {:?}", spec.key.as_str()));
+        self.tree.folder(&spec.key, flush).map_err(|why| match why {
+            NoFolder::NotFlushed(error) => error,
+            NoFolder::Failed(errno) => failed("committing", spec, errno),
+            NoFolder::Obstacle => {
+                let message = format!("{:?} has a component that is taken by a file or a link", spec.key.as_str());
+                Error::new(ErrorKind::Conflict, message)
+            }
+        })
+    }
+
+    /// What stands where the upload should go; `None` where it has gone meanwhile. What is answered to be a duplicate must be
+    /// durable too: whoever put it there may not have flushed it yet.
+    fn look(&self, folder: &OwnedFd, place: &Place<'_>, ours: &Record) -> Result<Option<Standing>> {
+        let looking = |error: std::io::Error| {
+            Error::new(ErrorKind::Store, format!("looking at {:?}", place.key().as_str())).because(error)
+        };
+        let mut file = match tree::open_regular(folder, place.key().file_name()).map_err(|errno| looking(errno.into()))? {
+            Found::Nothing => return Ok(None),
+            Found::Obstacle => return Ok(Some(Standing::Obstacle)),
+            Found::File(file) => file,
+        };
+        let size = file.metadata().map_err(looking)?.len();
+        // A record that names another digest spares the reading: at worst it is stale, and the same content is kept twice.
+        if size != place.size() || Record::read(&file).is_some_and(|record| record.digest != ours.digest) {
+            return Ok(Some(Standing::Other));
+        }
+        let receipt = record::receipt(&mut file, place.key()).map_err(looking)?;
+        if receipt.digest == ours.digest {
+            self.flush(&file, &format!("{:?}", place.key().as_str()))?;
+            self.flush(folder, &format!("the folder of {:?}", place.key().as_str()))?;
+        }
+        Ok(Some(Standing::File(receipt)))
+    }
+
+    /// Makes the new name durable; where that fails, takes it back.
+    fn flush_name(&self, folder: &OwnedFd, place: &Place<'_>, renamed: Option<Renamed>) -> Result<()> {
+        let flushed = self.flush(folder, &format!("the folder of {:?}", place.key().as_str()));
+        if let (Err(error), Some(Renamed::New)) = (&flushed, renamed)
+            && let Err(errno) = rustix::fs::unlinkat(folder, place.key().file_name(), AtFlags::empty())
+        {
+            tracing::error!(key = %place.key(), %errno, %error, "a file whose name may not survive a power cut stays visible");
+        }
+        flushed
+    }
+}
+
+/// Creates and locks a staged file; [`Errno::WOULDBLOCK`] while somebody else has it.
+fn lock_new(staging: &OwnedFd, name: &str) -> Result<File, Errno> {
+    let c_name = CString::new(name).map_err(|_| Errno::INVAL)?;
+    loop {
+        let file = match create(staging, name) {
+            Ok(file) => file,
+            Err(Errno::EXIST) => match remove_dead(staging, &c_name)? {
+                Writer::Dead => continue,
+                Writer::Alive => return Err(Errno::WOULDBLOCK),
+            },
+            Err(errno) => return Err(errno),
+        };
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            // A sweeper holds it for the moment that it takes to remove it.
+            Err(Errno::WOULDBLOCK) => continue,
+            Err(errno) => return Err(errno),
+        }
+        if rustix::fs::fstat(&file)?.st_nlink > 0 {
+            return Ok(file);
+        }
+    }
+}
+
+fn failed(doing: &str, spec: &UploadSpec, errno: Errno) -> Error {
+    let message = format!("{doing} {:?}", spec.key.as_str());
+    if is_full(errno) {
+        return Error::new(ErrorKind::NoSpace, format!("{message}: disk full")).because(errno);
+    }
+    Error::new(ErrorKind::Store, message).because(errno)
+}
