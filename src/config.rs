@@ -3,11 +3,22 @@
 //! Built-in defaults, then files, then environment variables; each layer overrides the one before it, key by key. This
 //! module does not know what a sink or a server does with its keys.
 
+mod check;
+mod explain;
+mod keys;
+mod layer;
+mod load;
+mod problems;
+mod read;
+mod value;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use self::explain::Setting;
 use crate::report::Format;
 use crate::upload::OnConflict;
 
@@ -28,7 +39,13 @@ pub struct Config {
     pub log: Log,
     /// What holds for some names; the first that matches wins.
     pub rules: Vec<Rule>,
+    /// Where each value came from, for [`Config::explain`].
+    pub origins: Origins,
 }
+
+/// Where each value came from, by the key's full name; what was never loaded counts as a default.
+#[derive(Debug, Clone, Default)]
+pub struct Origins(BTreeMap<String, String>);
 
 /// Where to listen.
 #[derive(Debug, Clone)]

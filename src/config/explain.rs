@@ -1,0 +1,145 @@
+//! The configuration in force as text, key by key, with secrets masked.
+//!
+//! Every struct is taken apart field by field, so that a field that is not shown does not compile. How a terminal shows
+//! the lines is not known here.
+
+use super::keys::RULES;
+use super::problems::DEFAULT;
+use super::value::{LOG_FORMATS, ON_CONFLICT, SINK_KINDS, choice_text, duration_text, size_text};
+use super::{Config, Framed, Fs, Limits, Listen, Log, Plain, Rule, S3, Sink};
+
+/// One key of the configuration in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The full name, such as `sink.s3.bucket`; `rules[1].match` is the first rule's.
+    pub key: String,
+    /// The value as it could be written in a file, without quotes; empty where it is not set, masked where it is secret.
+    pub value: String,
+    /// Where it came from: `default`, a file's path and a line, or a variable's name.
+    pub origin: String,
+}
+
+impl Config {
+    /// Every key in the order of `config/default.toml`, then every rule.
+    pub fn explain(&self) -> Vec<Setting> {
+        let Self { listen, sink, limits, plain, framed, log, rules, origins: _ } = self;
+        let mut lines = Lines { config: self, settings: Vec::new() };
+        let Listen { tcp, admin } = listen;
+        lines.add("listen.tcp", tcp);
+        lines.add("listen.admin", admin);
+        sink_lines(&mut lines, sink);
+        limits_lines(&mut lines, limits);
+        let Plain { header_without_newline, header_pause, on_conflict } = plain;
+        lines.add("plain.header_without_newline", header_without_newline);
+        lines.add("plain.header_pause", &duration_text(*header_pause));
+        lines.add("plain.on_conflict", choice_text(&ON_CONFLICT, on_conflict));
+        let Framed { max_pending_commits, on_conflict } = framed;
+        lines.add("framed.max_pending_commits", max_pending_commits);
+        lines.add("framed.on_conflict", choice_text(&ON_CONFLICT, on_conflict));
+        let Log { level, format } = log;
+        lines.add("log.level", level);
+        lines.add("log.format", choice_text(&LOG_FORMATS, format));
+        for (index, rule) in rules.iter().enumerate() {
+            rule_lines(&mut lines, index + 1, rule);
+        }
+        lines.settings
+    }
+
+    /// Where a key's value came from, as in [`Setting::origin`].
+    pub(super) fn origin(&self, key: &str) -> &str {
+        self.origins.0.get(key).map_or(DEFAULT, String::as_str)
+    }
+}
+
+struct Lines<'a> {
+    config: &'a Config,
+    settings: Vec<Setting>,
+}
+
+impl Lines<'_> {
+    fn add(&mut self, key: &str, value: &(impl ToString + ?Sized)) {
+        let origin = self.config.origin(key).to_owned();
+        self.settings.push(Setting { key: key.to_owned(), value: value.to_string(), origin });
+    }
+}
+
+fn sink_lines(lines: &mut Lines<'_>, sink: &Sink) {
+    let Sink { kind, fs: Fs { root, min_free }, s3 } = sink;
+    lines.add("sink.kind", choice_text(&SINK_KINDS, kind));
+    lines.add("sink.fs.root", &root.display());
+    lines.add("sink.fs.min_free", &size_text(*min_free));
+    let S3 {
+        endpoint,
+        bucket,
+        prefix,
+        region,
+        access_key_id,
+        secret_access_key,
+        allow_http,
+        part_bytes,
+        parts_in_flight,
+        request_timeout,
+        retry_timeout,
+    } = s3;
+    lines.add("sink.s3.endpoint", endpoint.as_deref().unwrap_or_default());
+    lines.add("sink.s3.bucket", bucket);
+    lines.add("sink.s3.prefix", prefix);
+    lines.add("sink.s3.region", region);
+    lines.add("sink.s3.access_key_id", &access_key_id.as_deref().map(masked).unwrap_or_default());
+    lines.add("sink.s3.secret_access_key", secret_access_key.as_ref().map_or("", |_| MASK));
+    lines.add("sink.s3.allow_http", allow_http);
+    lines.add("sink.s3.part_bytes", &size_text(*part_bytes));
+    lines.add("sink.s3.parts_in_flight", parts_in_flight);
+    lines.add("sink.s3.request_timeout", &duration_text(*request_timeout));
+    lines.add("sink.s3.retry_timeout", &duration_text(*retry_timeout));
+}
+
+fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
+    let Limits {
+        header_timeout,
+        idle_timeout,
+        upload_timeout,
+        commit_timeout,
+        drain_timeout,
+        max_file_bytes,
+        max_connections,
+        max_connections_per_address,
+        max_discard_bytes,
+        max_json_depth,
+        max_record_bytes,
+    } = limits;
+    lines.add("limits.header_timeout", &duration_text(*header_timeout));
+    lines.add("limits.idle_timeout", &duration_text(*idle_timeout));
+    lines.add("limits.upload_timeout", &duration_text(*upload_timeout));
+    lines.add("limits.commit_timeout", &duration_text(*commit_timeout));
+    lines.add("limits.drain_timeout", &duration_text(*drain_timeout));
+    lines.add("limits.max_file_bytes", &size_text(*max_file_bytes));
+    lines.add("limits.max_connections", max_connections);
+    lines.add("limits.max_connections_per_address", max_connections_per_address);
+    lines.add("limits.max_discard_bytes", &size_text(*max_discard_bytes));
+    lines.add("limits.max_json_depth", max_json_depth);
+    lines.add("limits.max_record_bytes", &size_text(*max_record_bytes));
+}
+
+fn rule_lines(lines: &mut Lines<'_>, number: usize, rule: &Rule) {
+    let Rule { pattern, format, max_bytes, on_conflict } = rule;
+    let key = |name: &str| format!("{RULES}[{number}].{name}");
+    lines.add(&key("match"), pattern);
+    if let Some(format) = format {
+        lines.add(&key("format"), format);
+    }
+    if let Some(max_bytes) = max_bytes {
+        lines.add(&key("max_bytes"), &size_text(*max_bytes));
+    }
+    if let Some(on_conflict) = on_conflict {
+        lines.add(&key("on_conflict"), choice_text(&ON_CONFLICT, on_conflict));
+    }
+}
+
+const MASK: &str = "***";
+
+/// Enough of an access key's id to tell it from another.
+fn masked(id: &str) -> String {
+    let start: String = id.chars().take(4).collect();
+    if start.len() == id.len() { MASK.to_owned() } else { start + MASK }
+}

@@ -1,0 +1,256 @@
+//! Single values: from what was written to a typed value within its bounds, and back to text.
+//!
+//! Knows no key. A refusal is the end of a sentence that begins with the key's name: `"30 parsecs" is not a duration …`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use ::config::ValueKind;
+use bytesize::ByteSize;
+
+use super::{LogFormat, Secret, SinkKind};
+use crate::report::Format;
+use crate::upload::{Key, OnConflict};
+
+/// A typed value, or what is wrong.
+pub(super) type Parsed<T> = Result<T, String>;
+
+/// The largest count: far above what a machine can do, and below what a semaphore can hold.
+const MAX_COUNT: u64 = 1_000_000;
+/// The longest duration: a deadline that far away can still be computed.
+const MAX_DURATION: Duration = Duration::from_hours(365 * 24);
+/// The largest size in bytes, which is the largest offset in a file.
+const MAX_SIZE: u64 = i64::MAX as u64;
+
+/// The names of the sinks.
+pub(super) const SINK_KINDS: [(&str, SinkKind); 3] =
+    [("fs", SinkKind::Fs), ("s3", SinkKind::S3), ("memory", SinkKind::Memory)];
+/// The names of the conflict policies.
+pub(super) const ON_CONFLICT: [(&str, OnConflict); 3] =
+    [("reject", OnConflict::Reject), ("version", OnConflict::Version), ("overwrite", OnConflict::Overwrite)];
+/// The names of the log formats.
+pub(super) const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+/// A value as it was written, for a message; long text is cut.
+pub(super) fn shown(value: &ValueKind) -> String {
+    match value {
+        ValueKind::String(text) if text.chars().count() > 80 => {
+            format!("{:?}…", text.chars().take(80).collect::<String>())
+        }
+        ValueKind::String(text) => format!("{text:?}"),
+        ValueKind::Array(_) => "a list".to_owned(),
+        ValueKind::Table(_) => "a table".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Text, not empty.
+pub(super) fn text(value: &ValueKind) -> Parsed<String> {
+    optional(value)?.ok_or_else(|| "\"\" says nothing: it must be set".to_owned())
+}
+
+/// Text; empty means not set.
+pub(super) fn optional(value: &ValueKind) -> Parsed<Option<String>> {
+    match value {
+        ValueKind::String(text) if text.is_empty() => Ok(None),
+        ValueKind::String(text) if text.chars().any(char::is_control) => {
+            Err(format!("{} holds a control character", shown(value)))
+        }
+        ValueKind::String(text) => Ok(Some(text.clone())),
+        other => Err(format!("{} is not text in quotes", shown(other))),
+    }
+}
+
+/// A folder.
+pub(super) fn path(value: &ValueKind) -> Parsed<PathBuf> {
+    text(value).map(PathBuf::from)
+}
+
+/// A credential. No message shows any of it.
+pub(super) fn credential(value: &ValueKind) -> Parsed<Option<String>> {
+    let text = match optional(value) {
+        Ok(text) => text,
+        Err(_) if matches!(value, ValueKind::String(_)) => return Err("the value holds a control character".to_owned()),
+        Err(_) => return Err("the value is not text in quotes".to_owned()),
+    };
+    match text {
+        Some(text) if text.trim() != text => Err("the value begins or ends with a space".to_owned()),
+        text => Ok(text),
+    }
+}
+
+/// A credential that is never printed.
+pub(super) fn secret(value: &ValueKind) -> Parsed<Option<Secret>> {
+    Ok(credential(value)?.map(Secret))
+}
+
+/// `true` or `false`.
+pub(super) fn flag(value: &ValueKind) -> Parsed<bool> {
+    match value {
+        ValueKind::Boolean(flag) => Ok(*flag),
+        ValueKind::String(text) if text == "true" => Ok(true),
+        ValueKind::String(text) if text == "false" => Ok(false),
+        other => Err(format!("{} is not true or false", shown(other))),
+    }
+}
+
+/// Bytes.
+pub(super) fn size(value: &ValueKind) -> Parsed<u64> {
+    let bytes = match value {
+        ValueKind::I64(number) => u64::try_from(*number).ok(),
+        ValueKind::String(text) => text.trim().parse::<ByteSize>().ok().map(|size| size.as_u64()),
+        _ => None,
+    };
+    match bytes {
+        Some(bytes) if bytes <= MAX_SIZE => Ok(bytes),
+        Some(_) => Err(format!("{} is more than the largest size, {MAX_SIZE} bytes", shown(value))),
+        None => Err(format!("{} is not a size in bytes such as 1048576, \"64MiB\" or \"10GB\"", shown(value))),
+    }
+}
+
+/// Bytes, at least one.
+pub(super) fn positive_size(value: &ValueKind) -> Parsed<u64> {
+    match size(value)? {
+        0 => Err("must be at least one byte".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
+/// Bytes that can be one part of a multipart upload: "Amazon S3 multipart upload limits", AWS.
+pub(super) fn part_size(value: &ValueKind) -> Parsed<u64> {
+    let bytes = size(value)?;
+    if (5 << 20..=5 << 30).contains(&bytes) {
+        return Ok(bytes);
+    }
+    Err(format!("{} is not from 5MiB to 5GiB, as S3 asks of a part", shown(value)))
+}
+
+/// How many, at least one.
+pub(super) fn count(value: &ValueKind) -> Parsed<usize> {
+    let number = match value {
+        ValueKind::I64(number) => u64::try_from(*number).ok(),
+        ValueKind::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    let number = number.filter(|number| (1..=MAX_COUNT).contains(number)).and_then(|number| usize::try_from(number).ok());
+    number.ok_or_else(|| format!("{} is not a whole number from 1 to {MAX_COUNT}", shown(value)))
+}
+
+/// How long; not zero.
+pub(super) fn duration(value: &ValueKind) -> Parsed<Duration> {
+    let ValueKind::String(text) = value else {
+        return Err(format!("{} is not a duration in quotes such as \"30s\" or \"5m\"", shown(value)));
+    };
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err(format!("{text:?} must be more than zero")),
+        Ok(duration) if duration <= MAX_DURATION => Ok(duration),
+        Ok(_) => Err(format!("{text:?} is more than 365days")),
+        Err(_) => Err(format!("{} is not a duration such as 30s or 5m", shown(value))),
+    }
+}
+
+/// An IP address and a port.
+pub(super) fn address(value: &ValueKind) -> Parsed<SocketAddr> {
+    let parsed = if let ValueKind::String(text) = value { text.parse().ok() } else { None };
+    parsed.ok_or_else(|| format!("{} is not an IP address and port such as 127.0.0.1:5010 or [::1]:5010", shown(value)))
+}
+
+/// One of the names in a table.
+pub(super) fn choice<T: Copy>(names: &[(&str, T)], value: &ValueKind) -> Parsed<T> {
+    let chosen = names.iter().find(|(name, _)| matches!(value, ValueKind::String(text) if text == name));
+    chosen.map(|(_, choice)| *choice).ok_or_else(|| {
+        let names: Vec<_> = names.iter().map(|(name, _)| *name).collect();
+        format!("{} is not one of {}", shown(value), names.join(", "))
+    })
+}
+
+/// The name of a choice; a test holds that every choice has one.
+pub(super) fn choice_text<T: PartialEq>(names: &[(&'static str, T)], choice: &T) -> &'static str {
+    names.iter().find(|(_, named)| named == choice).map_or("", |(name, _)| name)
+}
+
+/// What content is validated as.
+pub(super) fn format(value: &ValueKind) -> Parsed<Format> {
+    choice(&Format::ALL.map(|format| (format.name(), format)), value)
+}
+
+/// A store's URL, without a slash at its end.
+pub(super) fn endpoint(value: &ValueKind) -> Parsed<Option<String>> {
+    let Some(text) = optional(value)? else { return Ok(None) };
+    if text.contains('@') {
+        return Err("the URL must not hold credentials: set access_key_id and secret_access_key".to_owned());
+    }
+    let url = http::Uri::from_str(&text).ok();
+    let good = url.is_some_and(|url| {
+        matches!(url.scheme_str(), Some("http" | "https"))
+            && url.host().is_some_and(|host| !host.is_empty())
+            && url.query().is_none()
+            && !text.contains('#')
+    });
+    if good {
+        return Ok(Some(text.trim_end_matches('/').to_owned()));
+    }
+    Err(format!("{} is not a URL such as https://s3.example.com or http://localhost:9000", shown(value)))
+}
+
+/// A bucket's name, or nothing. The store knows the rest of its rules.
+pub(super) fn bucket(value: &ValueKind) -> Parsed<String> {
+    let name = optional(value)?.unwrap_or_default();
+    let allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '-' | '_');
+    if name.chars().all(allowed) {
+        return Ok(name);
+    }
+    Err(format!("{} is not a bucket's name: letters, digits, dots and hyphens", shown(value)))
+}
+
+/// What stands before every key: nothing, or what could be a key itself.
+pub(super) fn prefix(value: &ValueKind) -> Parsed<String> {
+    let text = optional(value)?.unwrap_or_default();
+    let text = text.strip_prefix('/').unwrap_or(&text);
+    let text = text.strip_suffix('/').unwrap_or(text);
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    text.parse::<Key>().map(String::from).map_err(|error| format!("cannot stand before a key: {error}"))
+}
+
+/// A glob that names are held against.
+pub(super) fn glob(value: &ValueKind) -> Parsed<String> {
+    let pattern = text(value)?;
+    match globset::Glob::new(&pattern) {
+        Ok(_) => Ok(pattern),
+        Err(error) => Err(format!("{} is not a glob: {}", shown(value), error.kind())),
+    }
+}
+
+/// A filter for what is logged.
+///
+/// `EnvFilter` takes a word that is no level for the name of a module, and then logs nothing else: a slip such as `inof`
+/// would silence the log. So a bare word must be a level; a module is written with its level, `tidegate=trace`.
+pub(super) fn log_level(value: &ValueKind) -> Parsed<String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let filter = text(value)?;
+    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    let plain = |part: &str| part.contains(['=', '[', ']', '{', '}', '"']) || is_level(part.trim());
+    if filter.split(',').all(plain) && tracing_subscriber::EnvFilter::try_new(&filter).is_ok() {
+        return Ok(filter);
+    }
+    let levels = LEVELS.join(", ");
+    Err(format!("{} is not one of {levels}, nor a list such as \"warn,tidegate=debug\"", shown(value)))
+}
+
+/// A size as text that reads back as the same size: in the largest unit that divides it.
+pub(super) fn size_text(bytes: u64) -> String {
+    const UNITS: [(u32, &str); 6] = [(60, "EiB"), (50, "PiB"), (40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match UNITS.iter().find(|(bits, _)| bytes != 0 && bytes.trailing_zeros() >= *bits) {
+        Some((bits, unit)) => format!("{}{unit}", bytes >> bits),
+        None => bytes.to_string(),
+    }
+}
+
+/// A duration as text that reads back as the same duration.
+pub(super) fn duration_text(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
