@@ -2,11 +2,11 @@
 //!
 //! Exit codes: 0 done, 1 something failed, 2 the command line or the configuration is wrong, 3 something was rejected.
 
-mod check;
-mod health;
-mod push;
+// mod check;
+// mod health;
+// mod push;
 mod serve;
-mod validate;
+// mod validate;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,14 +36,6 @@ Try it:
 enum Command {
     /// Run the server.
     Serve(serve::Args),
-    /// Send files to a server, and print a receipt for each.
-    Push(push::Args),
-    /// Say whether files would pass the server's validators, without a server.
-    Validate(validate::Args),
-    /// Print the configuration in force and try the store out.
-    Check(check::Args),
-    /// Ask a running server whether it is well (for containers).
-    Health(health::Args),
 }
 
 /// Where the configuration comes from.
@@ -71,10 +63,10 @@ pub fn main() -> ExitCode {
     let code = runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => serve::run(args).await,
-            Command::Push(args) => push::run(args).await,
-            Command::Validate(args) => validate::run(args).await,
-            Command::Check(args) => check::run(args).await,
-            Command::Health(args) => health::run(args).await,
+            // Command::Push(args) => push::run(args).await,
+            // Command::Validate(args) => validate::run(args).await,
+            // Command::Check(args) => check::run(args).await,
+            // Command::Health(args) => health::run(args).await,
         }
     });
     // What still blocks (a write to a disk that hangs) must not keep the process.

@@ -63,7 +63,13 @@ pub struct Ingest {
 
 impl Ingest {
     /// A pump into `sink`, until `stop` is cancelled.
-    pub fn new(sink: Arc<dyn Sink>, rules: Arc<Rules>, bounds: Bounds, metrics: Arc<Metrics>, stop: CancellationToken) -> Self {
+    pub fn new(
+        sink: Arc<dyn Sink>,
+        rules: Arc<Rules>,
+        bounds: Bounds,
+        metrics: Arc<Metrics>,
+        stop: CancellationToken,
+    ) -> Self {
         Self { sink, rules, bounds, metrics, stop }
     }
 
@@ -86,9 +92,14 @@ impl Ingest {
         let max_bytes = applied.max_bytes.map_or(self.bounds.max_file_bytes, |most| most.min(self.bounds.max_file_bytes));
         let upload = spec.clone();
         match self.fill(spec, body, max_bytes).await {
-            Ok((staged, claim)) => {
-                Ok(Landed { staged, claim, started, commit_timeout: self.bounds.commit_timeout, metrics: Arc::clone(&self.metrics), in_flight })
-            }
+            Ok((staged, claim)) => Ok(Landed {
+                staged,
+                claim,
+                started,
+                commit_timeout: self.bounds.commit_timeout,
+                metrics: Arc::clone(&self.metrics),
+                in_flight,
+            }),
             Err(error) => {
                 refuse(&self.metrics, &upload, &error);
                 Err(error)
@@ -122,7 +133,12 @@ impl Ingest {
         }))
     }
 
-    async fn fill(&self, spec: UploadSpec, body: &mut impl Body, max_bytes: u64) -> Result<(Box<dyn Staged>, Option<Digest>)> {
+    async fn fill(
+        &self,
+        spec: UploadSpec,
+        body: &mut impl Body,
+        max_bytes: u64,
+    ) -> Result<(Box<dyn Staged>, Option<Digest>)> {
         let deadline = tokio::time::Instant::now() + self.bounds.upload_timeout;
         if let Some(size) = spec.size.filter(|size| *size > max_bytes) {
             return Err(too_large(&spec, &format!("{size} bytes"), max_bytes));
@@ -135,7 +151,9 @@ impl Ingest {
                 // On its own, so that it goes on to its end even where nobody waits for it any more.
                 match tokio::spawn(staged.abort()).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(litter)) => tracing::warn!(%key, error = %litter, "an upload that was given up left something behind"),
+                    Ok(Err(litter)) => {
+                        tracing::warn!(%key, error = %litter, "an upload that was given up left something behind")
+                    }
                     Err(panic) => tracing::error!(%key, error = %panic, "giving an upload up failed"),
                 }
                 Err(error)
@@ -223,7 +241,8 @@ impl Landed {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(panic)) => Err(Error::new(ErrorKind::Store, "the commit ended early").because(panic)),
             Err(Elapsed { .. }) => {
-                let message = format!("the store did not confirm within {commit_timeout:?}; send it again to learn how it ended");
+                let message =
+                    format!("the store did not confirm within {commit_timeout:?}; send it again to learn how it ended");
                 Err(Error::new(ErrorKind::Unknown, message))
             }
         };

@@ -6,7 +6,8 @@
 //! [`validate`], and a sink commits it. `docs/architecture.md` in the repository is the map.
 
 pub mod assemble;
-pub mod client;
+pub mod cli;
+// pub mod client;
 pub mod config;
 pub mod error;
 pub mod ingest;

@@ -66,7 +66,8 @@ impl Metrics {
         )?;
         registry.register(Box::new(validation_seconds.clone()))?;
         let build = IntGauge::with_opts(
-            Opts::new("tidegate_build_info", "Which version runs; always 1.").const_label("version", env!("CARGO_PKG_VERSION")),
+            Opts::new("tidegate_build_info", "Which version runs; always 1.")
+                .const_label("version", env!("CARGO_PKG_VERSION")),
         )?;
         build.set(1);
         registry.register(Box::new(build))?;

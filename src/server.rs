@@ -100,7 +100,9 @@ impl Server {
     /// # Errors
     /// [`ErrorKind::Io`] where the system does not tell.
     pub fn address(&self) -> Result<SocketAddr> {
-        self.senders.local_addr().map_err(|error| Error::new(ErrorKind::Io, "asking for the listener's address").because(error))
+        self.senders
+            .local_addr()
+            .map_err(|error| Error::new(ErrorKind::Io, "asking for the listener's address").because(error))
     }
 
     /// Where `/healthz`, `/readyz` and `/metrics` are.
@@ -108,7 +110,9 @@ impl Server {
     /// # Errors
     /// [`ErrorKind::Io`] where the system does not tell.
     pub fn admin_address(&self) -> Result<SocketAddr> {
-        self.admin.local_addr().map_err(|error| Error::new(ErrorKind::Io, "asking for the listener's address").because(error))
+        self.admin
+            .local_addr()
+            .map_err(|error| Error::new(ErrorKind::Io, "asking for the listener's address").because(error))
     }
 
     /// Serves until `shutdown` is done; then stops accepting, and gives running uploads `drain_timeout` to finish.

@@ -7,7 +7,7 @@ pub mod fs;
 pub mod memory;
 // pub mod object;
 mod place;
-// pub mod validated;
+pub mod validated;
 
 use std::fmt::{self, Debug};
 

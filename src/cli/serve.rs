@@ -1,5 +1,6 @@
 //! `tidegate serve`: runs the server until it is told to stop.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,10 +125,14 @@ fn raise_open_files_limit() {
 
 fn init_log(log: &Log) -> Result<()> {
     let filter = EnvFilter::try_new(&log.level).map_err(|error| {
-        Error::new(ErrorKind::Config, format!("log.level: {:?} is not a filter such as info or warn,tidegate=debug", log.level))
-            .because(error)
+        Error::new(
+            ErrorKind::Config,
+            format!("log.level: {:?} is not a filter such as info or warn,tidegate=debug", log.level),
+        )
+        .because(error)
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     let started = match log.format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().try_init(),

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
+use tracing::Instrument;
 
 use self::body::FramedBody;
 use self::writer::Answer;
@@ -66,7 +67,11 @@ impl Session {
                 Err(error) => {
                     self.shared.metrics.connection_refused(error.kind().code());
                     tracing::warn!(reason = error.kind().code(), %error, "closing the connection");
-                    self.answer(Answer::Now(Event::Error { code: error.kind().code().to_owned(), message: error.to_string() })).await;
+                    self.answer(Answer::Now(Event::Error {
+                        code: error.kind().code().to_owned(),
+                        message: error.to_string(),
+                    }))
+                    .await;
                     break;
                 }
             };
@@ -103,7 +108,12 @@ impl Session {
         let header_timeout = self.shared.limits.header_timeout;
         let line = match tokio::time::timeout(header_timeout, body::read_line(&mut self.reader)).await {
             Ok(line) => line?,
-            Err(_elapsed) => return Err(Error::new(ErrorKind::Timeout, format!("the control line did not end within {header_timeout:?}"))),
+            Err(_elapsed) => {
+                return Err(Error::new(
+                    ErrorKind::Timeout,
+                    format!("the control line did not end within {header_timeout:?}"),
+                ));
+            }
         };
         framed::decode_request(&line).map(Some)
     }
@@ -163,10 +173,16 @@ impl Session {
     /// A put whose sender first wants to know what the server has of it. No body comes before `ready`; sinks that keep
     /// nothing of an interrupted upload have it begin at 0.
     async fn put_after_asking(&mut self, id: &str, put: &Put) -> Result<Next> {
-        let spec = put.spec(self.shared.framed.on_conflict).inspect_err(|error| self.shared.ingest.refuse(&put.name, error))?;
+        let spec =
+            put.spec(self.shared.framed.on_conflict).inspect_err(|error| self.shared.ingest.refuse(&put.name, error))?;
         // An earlier put of the same upload may be committing on this very connection.
         self.settle_commits().await;
-        let before = self.shared.ingest.committed_before(&spec).await.inspect_err(|error| self.shared.ingest.refuse(&put.name, error))?;
+        let before = self
+            .shared
+            .ingest
+            .committed_before(&spec)
+            .await
+            .inspect_err(|error| self.shared.ingest.refuse(&put.name, error))?;
         if let Some(receipt) = before {
             return Ok(self.answer(Answer::Now(Event::Committed { id: id.to_owned(), receipt })).await);
         }
@@ -184,11 +200,12 @@ impl Session {
         }
         self.keys.insert(landed.spec().key.clone());
         let permit = Arc::clone(&self.commits).acquire_owned().await.expect("nobody closes this semaphore");
-        let commit = self.shared.tasks.spawn(async move {
+        let commit = async move {
             let committed = landed.commit().await;
             drop(permit);
             committed
-        });
+        };
+        let commit = self.shared.tasks.spawn(commit.in_current_span());
         self.answer(Answer::Commit { id: id.to_owned(), commit }).await
     }
 

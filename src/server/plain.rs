@@ -59,7 +59,9 @@ async fn read_header(reader: &mut Reader, shared: &Shared) -> Result<Option<Head
             Ok(Ok(Filled::Some)) => Signal::Data,
             Ok(Ok(Filled::End)) if reader.buffer().is_empty() => return Ok(None),
             Ok(Ok(Filled::End)) => Signal::End,
-            Ok(Err(error)) => return Err(Error::new(ErrorKind::Incomplete, "the connection broke inside the header").because(error)),
+            Ok(Err(error)) => {
+                return Err(Error::new(ErrorKind::Incomplete, "the connection broke inside the header").because(error));
+            }
             Err(_elapsed) if wait_until < deadline => Signal::Pause,
             Err(_elapsed) => {
                 let message = format!("the header did not end within {:?}", shared.limits.header_timeout);

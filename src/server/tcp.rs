@@ -96,7 +96,8 @@ impl Connection {
         let most = self.shared.limits.max_connections_per_address;
         tracing::warn!(peer = %self.peer.ip(), connections = most, "too many connections from this address; refused");
         self.shared.metrics.connection_refused("address_limit");
-        let error = Error::new(ErrorKind::Busy, format!("more than {most} connections from {}; try again later", self.peer.ip()));
+        let error =
+            Error::new(ErrorKind::Busy, format!("more than {most} connections from {}; try again later", self.peer.ip()));
         let line = encode_error(&error);
         // Best effort, and quick: whoever opens too many connections must not hold places by not reading.
         let told = tokio::time::timeout(Duration::from_secs(1), socket.write_all(line.as_bytes())).await;

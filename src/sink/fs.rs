@@ -138,7 +138,7 @@ impl Shared {
     }
 
     /// Flushes a file or a folder. A flush that failed is final: the kernel has marked the pages clean, so that the next one
-    /// would succeed without them (PostgreSQL's "fsyncgate"). The store then takes nothing any more.
+    /// would succeed without them (what became known as "fsyncgate"). The store then takes nothing any more.
     fn flush(&self, fd: impl AsFd, what: &str) -> Result<()> {
         match rustix::fs::fsync(fd) {
             Ok(()) => Ok(()),
@@ -187,7 +187,7 @@ impl Shared {
             match create(&self.staging, &other).and_then(|_| tree::rename_new(&self.staging, &name, &self.staging, &other)) {
                 Err(Errno::EXIST) => probe.pass("create without clobbering", "works"),
                 Ok(()) => {
-                    probe.fail("create without clobbering", "the file system replaced a file that it should have kept")
+                    probe.fail("create without clobbering", "the file system replaced a file that it should have kept");
                 }
                 Err(errno) => probe.fail("create without clobbering", errno),
             }

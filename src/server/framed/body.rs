@@ -63,7 +63,8 @@ impl<'a> FramedBody<'a> {
     }
 
     async fn bytes(&mut self, left: u64) -> Result<Bytes> {
-        let cut = |read: u64, what: &str| Error::new(ErrorKind::Incomplete, format!("the connection {what} after {read} bytes"));
+        let cut =
+            |read: u64, what: &str| Error::new(ErrorKind::Incomplete, format!("the connection {what} after {read} bytes"));
         match self.reader.next_chunk(left).await {
             Ok(Some(bytes)) => {
                 self.read += bytes.len() as u64;
@@ -112,7 +113,10 @@ impl Body for FramedBody<'_> {
                     Chunk::Bytes(_) => {}
                     Chunk::End(digest) => return Ok(Piece::End(digest)),
                     Chunk::Abort => {
-                        return Err(Error::new(ErrorKind::Aborted, format!("the sender gave it up after {} bytes", self.read)));
+                        return Err(Error::new(
+                            ErrorKind::Aborted,
+                            format!("the sender gave it up after {} bytes", self.read),
+                        ));
                     }
                 },
                 Rest::Chunked(left) => {
@@ -148,4 +152,3 @@ impl Rest {
         }
     }
 }
-

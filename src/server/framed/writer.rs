@@ -17,10 +17,7 @@ pub(super) enum Answer {
     /// This.
     Now(Event),
     /// What comes of this commit.
-    Commit {
-        id: String,
-        commit: JoinHandle<Result<Receipt>>,
-    },
+    Commit { id: String, commit: JoinHandle<Result<Receipt>> },
 }
 
 /// Writes answers until there are no more, or the sender takes none. Commits go on by themselves then.

@@ -1,0 +1,255 @@
+//! A server on a free port, and senders that say exactly what a test wants them to say.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tidegate::assemble;
+use tidegate::config::{Config, SinkKind};
+use tidegate::error::Result;
+use tidegate::metrics::Metrics;
+use tidegate::server::{Drained, Server};
+use tidegate::sink::memory::Memory;
+use tidegate::sink::validated::Validated;
+use tidegate::sink::{Probe, Sink, Staged};
+use tidegate::upload::{Digest, Key, Receipt, UploadSpec};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinHandle;
+
+/// How long a test waits for what must come.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Waits for what must come, and says what did not.
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what} did not happen within {DEADLINE:?}"))
+}
+
+/// A server under test.
+pub struct Running {
+    pub address: std::net::SocketAddr,
+    pub admin: std::net::SocketAddr,
+    pub store: Memory,
+    pub metrics: Arc<Metrics>,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<Drained>,
+}
+
+/// The built-in defaults on free ports, into memory.
+pub fn config() -> Config {
+    let mut config = Config::default();
+    config.listen.tcp = "127.0.0.1:0".parse().unwrap();
+    config.listen.admin = "127.0.0.1:0".parse().unwrap();
+    config.sink.kind = SinkKind::Memory;
+    // So that no test depends on how fast the machine is; those about a pause set their own.
+    config.plain.header_pause = Duration::from_secs(600);
+    config
+}
+
+pub async fn start(config: Config) -> Running {
+    start_with(config, |store| Arc::new(store)).await
+}
+
+/// A server whose sink is made from the memory that the test looks into, with validators in front.
+pub async fn start_with(config: Config, wrap: impl FnOnce(Memory) -> Arc<dyn Sink>) -> Running {
+    let store = Memory::new();
+    let metrics = Arc::new(Metrics::new());
+    let rules = assemble::rules(&config).unwrap();
+    let limits = assemble::limits(&config);
+    let sink = Arc::new(Validated::new(wrap(store.clone()), Arc::clone(&rules), limits, Arc::clone(&metrics)));
+    let server = Server::bind(&config, sink, rules, Arc::clone(&metrics)).await.unwrap();
+    let (address, admin) = (server.address().unwrap(), server.admin_address().unwrap());
+    let (stop, stopped) = oneshot::channel();
+    let task = tokio::spawn(server.run(async move {
+        // A test that ends without stopping its server drops the sender, which stops it as well.
+        let _ = stopped.await;
+    }));
+    Running { address, admin, store, metrics, stop: Some(stop), task }
+}
+
+impl Running {
+    pub async fn connect(&self) -> Sender {
+        let socket = soon("connecting", TcpStream::connect(self.address)).await.unwrap();
+        socket.set_nodelay(true).unwrap();
+        Sender { socket, unread: Vec::new() }
+    }
+
+    /// Sends, ends, and reads the whole answer.
+    pub async fn exchange(&self, bytes: &[u8]) -> String {
+        let mut sender = self.connect().await;
+        // The server may have refused and closed already.
+        let _ = sender.socket.write_all(bytes).await;
+        let _ = sender.socket.shutdown().await;
+        sender.rest().await
+    }
+
+    pub fn stored(&self, key: &str) -> Option<String> {
+        self.store.read(&key.parse().unwrap()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    pub fn keys(&self) -> Vec<String> {
+        self.store.keys().into_iter().map(String::from).collect()
+    }
+
+    /// The value of a metric, by the beginning of its line.
+    pub fn metric(&self, line: &str) -> f64 {
+        let text = self.metrics.encode().unwrap();
+        let found = text.lines().find_map(|candidate| candidate.strip_prefix(line)?.trim().parse().ok());
+        found.unwrap_or(0.0)
+    }
+
+    /// Waits until `condition` holds.
+    pub async fn until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        soon(what, async {
+            while !condition(self) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Begins to stop the server.
+    pub fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            stop.send(()).expect("the server runs");
+        }
+    }
+
+    pub async fn drained(mut self) -> Drained {
+        self.stop();
+        soon("draining", self.task).await.unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> String {
+        let mut socket = soon("connecting", TcpStream::connect(self.admin)).await.unwrap();
+        socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        soon("an answer", socket.read_to_string(&mut answer)).await.unwrap();
+        answer
+    }
+}
+
+/// A sender that says what it is told.
+pub struct Sender {
+    pub socket: TcpStream,
+    unread: Vec<u8>,
+}
+
+impl Sender {
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        soon("sending", self.socket.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// Ends the sending side.
+    pub async fn end(&mut self) {
+        self.socket.shutdown().await.unwrap();
+    }
+
+    /// Resets the connection.
+    pub fn reset(self) {
+        self.socket.set_zero_linger().unwrap();
+    }
+
+    /// The next line of the answers.
+    pub async fn line(&mut self) -> String {
+        soon("an answer", async {
+            loop {
+                if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
+                    return String::from_utf8(self.unread.drain(..=end).collect()).unwrap();
+                }
+                let read = self.socket.read_buf(&mut self.unread).await.unwrap();
+                assert!(read > 0, "the server closed; unread: {:?}", String::from_utf8_lossy(&self.unread));
+            }
+        })
+        .await
+    }
+
+    /// The next answer of the framed protocol.
+    pub async fn event(&mut self) -> serde_json::Value {
+        serde_json::from_str(&self.line().await).unwrap()
+    }
+
+    /// All that the server still says, until it closes.
+    pub async fn rest(mut self) -> String {
+        let read: io::Result<usize> = soon("the end", self.socket.read_to_end(&mut self.unread)).await;
+        // A reset after the answer is the server's way to end a sender that goes on.
+        drop(read);
+        String::from_utf8_lossy(&self.unread).into_owned()
+    }
+
+    /// Whether the server closes without another word.
+    pub async fn is_closed(mut self) -> bool {
+        let mut byte = [0];
+        matches!(soon("the end", self.socket.read(&mut byte)).await, Ok(0) | Err(_))
+    }
+}
+
+/// A sink whose writes and commits wait until the test lets them through.
+#[derive(Debug, Clone)]
+pub struct Gated {
+    pub inner: Memory,
+    pub writes: Arc<Semaphore>,
+    pub commits: Arc<Semaphore>,
+}
+
+impl Gated {
+    pub fn new(inner: Memory) -> Self {
+        Self { inner, writes: Arc::new(Semaphore::new(0)), commits: Arc::new(Semaphore::new(0)) }
+    }
+
+    pub fn open(gate: &Semaphore) {
+        gate.add_permits(Semaphore::MAX_PERMITS / 2);
+    }
+}
+
+#[async_trait]
+impl Sink for Gated {
+    async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
+        let staged = self.inner.stage(spec).await?;
+        Ok(Box::new(GatedUpload { staged, writes: Arc::clone(&self.writes), commits: Arc::clone(&self.commits) }))
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
+        self.inner.stat(key).await
+    }
+
+    async fn probe(&self) -> Result<Probe> {
+        self.inner.probe().await
+    }
+}
+
+#[derive(Debug)]
+struct GatedUpload {
+    staged: Box<dyn Staged>,
+    writes: Arc<Semaphore>,
+    commits: Arc<Semaphore>,
+}
+
+#[async_trait]
+impl Staged for GatedUpload {
+    fn spec(&self) -> &UploadSpec {
+        self.staged.spec()
+    }
+
+    fn offset(&self) -> u64 {
+        self.staged.offset()
+    }
+
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        self.writes.acquire().await.unwrap().forget();
+        self.staged.write(chunk).await
+    }
+
+    async fn commit(self: Box<Self>, claim: Option<Digest>) -> Result<Receipt> {
+        self.commits.acquire().await.unwrap().forget();
+        self.staged.commit(claim).await
+    }
+
+    async fn abort(self: Box<Self>) -> Result<()> {
+        self.staged.abort().await
+    }
+}
