@@ -31,7 +31,7 @@ impl Config {
         limits_lines(&mut lines, limits);
         let Plain { header_without_newline, header_pause, on_conflict } = plain;
         lines.add("plain.header_without_newline", header_without_newline);
-        lines.add("plain.header_pause", duration_text(*header_pause));
+        lines.add("plain.header_pause", &duration_text(*header_pause));
         lines.add("plain.on_conflict", choice_text(&ON_CONFLICT, on_conflict));
         let Framed { max_pending_commits, on_conflict } = framed;
         lines.add("framed.max_pending_commits", max_pending_commits);
@@ -57,7 +57,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    fn add(&mut self, key: &str, value: impl ToString) {
+    fn add(&mut self, key: &str, value: &(impl ToString + ?Sized)) {
         let origin = self.config.origin(key).to_owned();
         self.settings.push(Setting { key: key.to_owned(), value: value.to_string(), origin });
     }
@@ -66,8 +66,8 @@ impl Lines<'_> {
 fn sink_lines(lines: &mut Lines<'_>, sink: &Sink) {
     let Sink { kind, fs: Fs { root, min_free }, s3 } = sink;
     lines.add("sink.kind", choice_text(&SINK_KINDS, kind));
-    lines.add("sink.fs.root", root.display());
-    lines.add("sink.fs.min_free", size_text(*min_free));
+    lines.add("sink.fs.root", &root.display());
+    lines.add("sink.fs.min_free", &size_text(*min_free));
     let S3 {
         endpoint,
         bucket,
@@ -85,13 +85,13 @@ fn sink_lines(lines: &mut Lines<'_>, sink: &Sink) {
     lines.add("sink.s3.bucket", bucket);
     lines.add("sink.s3.prefix", prefix);
     lines.add("sink.s3.region", region);
-    lines.add("sink.s3.access_key_id", access_key_id.as_deref().map(masked).unwrap_or_default());
+    lines.add("sink.s3.access_key_id", &access_key_id.as_deref().map(masked).unwrap_or_default());
     lines.add("sink.s3.secret_access_key", secret_access_key.as_ref().map_or("", |_| MASK));
     lines.add("sink.s3.allow_http", allow_http);
-    lines.add("sink.s3.part_bytes", size_text(*part_bytes));
+    lines.add("sink.s3.part_bytes", &size_text(*part_bytes));
     lines.add("sink.s3.parts_in_flight", parts_in_flight);
-    lines.add("sink.s3.request_timeout", duration_text(*request_timeout));
-    lines.add("sink.s3.retry_timeout", duration_text(*retry_timeout));
+    lines.add("sink.s3.request_timeout", &duration_text(*request_timeout));
+    lines.add("sink.s3.retry_timeout", &duration_text(*retry_timeout));
 }
 
 fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
@@ -108,17 +108,17 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
         max_json_depth,
         max_record_bytes,
     } = limits;
-    lines.add("limits.header_timeout", duration_text(*header_timeout));
-    lines.add("limits.idle_timeout", duration_text(*idle_timeout));
-    lines.add("limits.upload_timeout", duration_text(*upload_timeout));
-    lines.add("limits.commit_timeout", duration_text(*commit_timeout));
-    lines.add("limits.drain_timeout", duration_text(*drain_timeout));
-    lines.add("limits.max_file_bytes", size_text(*max_file_bytes));
+    lines.add("limits.header_timeout", &duration_text(*header_timeout));
+    lines.add("limits.idle_timeout", &duration_text(*idle_timeout));
+    lines.add("limits.upload_timeout", &duration_text(*upload_timeout));
+    lines.add("limits.commit_timeout", &duration_text(*commit_timeout));
+    lines.add("limits.drain_timeout", &duration_text(*drain_timeout));
+    lines.add("limits.max_file_bytes", &size_text(*max_file_bytes));
     lines.add("limits.max_connections", max_connections);
     lines.add("limits.max_connections_per_address", max_connections_per_address);
-    lines.add("limits.max_discard_bytes", size_text(*max_discard_bytes));
+    lines.add("limits.max_discard_bytes", &size_text(*max_discard_bytes));
     lines.add("limits.max_json_depth", max_json_depth);
-    lines.add("limits.max_record_bytes", size_text(*max_record_bytes));
+    lines.add("limits.max_record_bytes", &size_text(*max_record_bytes));
 }
 
 fn rule_lines(lines: &mut Lines<'_>, number: usize, rule: &Rule) {
@@ -129,7 +129,7 @@ fn rule_lines(lines: &mut Lines<'_>, number: usize, rule: &Rule) {
         lines.add(&key("format"), format);
     }
     if let Some(max_bytes) = max_bytes {
-        lines.add(&key("max_bytes"), size_text(*max_bytes));
+        lines.add(&key("max_bytes"), &size_text(*max_bytes));
     }
     if let Some(on_conflict) = on_conflict {
         lines.add(&key("on_conflict"), choice_text(&ON_CONFLICT, on_conflict));

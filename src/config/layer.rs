@@ -8,7 +8,7 @@ use std::path::Path;
 
 use ::config::{ConfigError, Map, Source, Value, ValueKind};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::keys::{self, DEFAULT_TOML, KEYS, RULE_KEYS, RULES, VARIABLE_PREFIX};
 use super::problems::{DEFAULT, Problems};
@@ -117,6 +117,9 @@ impl Reading<'_> {
                     let what = format!("is a section, with the keys {}", KEYS.children(&key).join(", "));
                     self.problems.value(&key, &what, &origin);
                 }
+                DeValue::Table(_) if KEYS.contains(&key) => {
+                    self.problems.value(&key, "is a table, and must be a single value", &origin);
+                }
                 value if KEYS.contains(&key) => self.entries.push((key, Value::new(Some(&origin), kind(&value)))),
                 _ => self.unknown(&key, &origin),
             }
@@ -177,7 +180,7 @@ impl Reading<'_> {
 }
 
 /// Name and value of a table's entries, as the text has them: the parser sorts them by name.
-fn in_order<'a>(table: DeTable<'a>) -> Vec<(Spanned<toml::de::DeString<'a>>, Spanned<DeValue<'a>>)> {
+fn in_order(table: DeTable<'_>) -> Vec<(Spanned<DeString<'_>>, Spanned<DeValue<'_>>)> {
     let mut entries: Vec<_> = table.into_iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
     entries

@@ -71,5 +71,9 @@ fn load(
 }
 
 fn lay(layers: Vec<Layer>) -> Result<Layers, ConfigError> {
-    layers.into_iter().fold(Layers::builder(), |builder, layer| builder.add_source(layer)).build()
+    let mut builder = Layers::builder();
+    for layer in layers {
+        builder = builder.add_source(layer);
+    }
+    builder.build()
 }
