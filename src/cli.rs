@@ -2,7 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 something failed, 2 the command line or the configuration is wrong, 3 something was rejected.
 
-// mod check;
+mod check;
 // mod health;
 // mod push;
 mod serve;
@@ -65,7 +65,7 @@ pub fn main() -> ExitCode {
             Command::Serve(args) => serve::run(args).await,
             // Command::Push(args) => push::run(args).await,
             // Command::Validate(args) => validate::run(args).await,
-            // Command::Check(args) => check::run(args).await,
+            Command::Check(args) => check::run(args).await,
             // Command::Health(args) => health::run(args).await,
         }
     });

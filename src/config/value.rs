@@ -228,13 +228,14 @@ pub(super) fn glob(value: &ValueKind) -> Parsed<String> {
 /// A filter for what is logged.
 ///
 /// `EnvFilter` takes a word that is no level for the name of a module, and then logs nothing else: a slip such as `inof`
-/// would silence the log. So a bare word must be a level; a module is written with its level, `tidegate=trace`.
+/// would silence the log. So a bare word must be a level; a module is written with its level, `tidegate=trace`. And it
+/// must be ASCII: `EnvFilter` (tracing-subscriber 0.3.23) panics on some filters that are not, such as ` λ=`.
 pub(super) fn log_level(value: &ValueKind) -> Parsed<String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let filter = text(value)?;
     let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
     let plain = |part: &str| part.contains(['=', '[', ']', '{', '}', '"']) || is_level(part.trim());
-    if filter.split(',').all(plain) && tracing_subscriber::EnvFilter::try_new(&filter).is_ok() {
+    if filter.is_ascii() && filter.split(',').all(plain) && tracing_subscriber::EnvFilter::try_new(&filter).is_ok() {
         return Ok(filter);
     }
     let levels = LEVELS.join(", ");

@@ -60,4 +60,9 @@ proptest! {
         }
         let _ = load(&[&text], &[(&format!("TIDEGATE__{name}"), &text)]);
     }
+
+    #[test]
+    fn no_log_filter_makes_it_panic(text in "[ -~]{0,12}|([a-z{}=,\"/ \\[\\]]|info|=debug){0,8}") {
+        let _ = load(&[], &[("TIDEGATE__LOG__LEVEL", &text)]);
+    }
 }

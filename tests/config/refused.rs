@@ -137,6 +137,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("plain.header_without_newline", "\"\"", "\"\" is not true or false"),
     ("log.level", "\"inof\"", "\"inof\" is not one of off, error, warn, info, debug, trace, nor a list such as \"warn,tidegate=debug\""),
     ("log.level", "\"tidegate=loud\"", "\"tidegate=loud\" is not one of off, error, warn, info, debug, trace, nor a list such as \"warn,tidegate=debug\""),
+    ("log.level", "\" λ=\"", "\" λ=\" is not one of off, error, warn, info, debug, trace, nor a list such as \"warn,tidegate=debug\""),
     ("log.level", "\"\"", "\"\" says nothing: it must be set"),
     ("log.format", "\"xml\"", "\"xml\" is not one of text, json"),
 ];
