@@ -1,6 +1,8 @@
 //! The command line: what there is to say, and which subcommand says it.
 
 pub mod health;
+mod plan;
+mod print;
 pub mod push;
 pub mod validate;
 mod walk;
@@ -8,6 +10,8 @@ mod walk;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::validate::{Limits, rules::Rules};
 
 /// Takes files over TCP, validates them, and stores them whole or not at all
 #[derive(Debug, Parser)]
@@ -31,7 +35,7 @@ enum Command {
 pub async fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Push(args) => push::run(args).await,
-        Command::Validate(args) => validate::run(args).await,
+        Command::Validate(args) => validate::run(&args, &Rules::default(), &Limits::default()),
         Command::Health(args) => health::run(&args.url).await,
     }
 }

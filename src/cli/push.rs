@@ -2,7 +2,6 @@
 
 mod console;
 mod pipe;
-mod plan;
 
 use std::io;
 use std::path::PathBuf;
@@ -13,9 +12,10 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use self::console::Console;
-pub use self::console::Form;
-use self::plan::{Input, Item, Plan};
+use crate::cli::plan::{self, Input, Item, Plan};
+use crate::cli::print::Form;
 use crate::client::{Options, Outcome, Retry, Sender, Source, Step, Upload};
+use crate::error::{Error, Fault};
 use crate::upload::Key;
 
 /// Where a server listens unless it is told otherwise.
@@ -85,13 +85,12 @@ pub async fn run(args: Args) -> ExitCode {
     let interrupted = tokio::signal::ctrl_c();
     let Args { paths, name, .. } = &args;
     let plan = Plan::of(paths, name.as_deref());
-    let form = if args.json { Form::Json } else { Form::Text };
-    let console = Arc::new(Console::new(form, plan.items.len() + plan.refused.len(), plan.bytes()));
+    let console = Arc::new(Console::new(Form::of(args.json), plan.items.len() + plan.refused.len(), plan.bytes()));
     for note in &plan.notes {
         console.note(note);
     }
-    for (item, outcome) in plan.refused {
-        console.report(&item.path, &item.name, &outcome);
+    for (item, error) in plan.refused {
+        console.report(&item.path, &item.name, &refused(&error));
     }
     let mut workers = workers(&args, &to, plan.items, &console);
     let done = async { while workers.join_next().await.is_some() {} };
@@ -132,6 +131,15 @@ fn address(text: &str) -> Result<String, String> {
     }
 }
 
+/// What becomes of a file that is not even sent.
+fn refused(error: &Error) -> Outcome {
+    let (code, message) = (error.kind().code().to_owned(), error.to_string());
+    match error.kind().fault() {
+        Fault::Upload => Outcome::Rejected { code, message, report: None },
+        Fault::Passing => Outcome::Failed { code, message, retry: false },
+    }
+}
+
 /// One worker and one connection a job; each takes the next file from the queue when it is done with one.
 fn workers(args: &Args, to: &str, items: Vec<Item>, console: &Arc<Console>) -> JoinSet<()> {
     let jobs = usize::from(args.jobs).min(items.len());
@@ -160,7 +168,7 @@ fn workers(args: &Args, to: &str, items: Vec<Item>, console: &Arc<Console>) -> J
 async fn send(sender: &mut Sender, item: &Item, console: &Console) {
     let key: Key = match item.name.parse() {
         Ok(key) => key,
-        Err(error) => return console.report(&item.path, &item.name, &plan::bad_name(&error)),
+        Err(error) => return console.report(&item.path, &item.name, &refused(&error)),
     };
     let path = item.path.clone();
     let mut source = match item.input {

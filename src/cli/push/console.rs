@@ -1,7 +1,6 @@
 //! What a push says: receipts on standard output, everything else on standard error, and a bar where a person watches.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,18 +9,10 @@ use std::time::{Duration, Instant};
 use indicatif::{BinaryBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use crate::cli::print::{Form, files, flaw, line, verdict_words};
 use crate::client::Outcome;
 use crate::report::Rejection;
 use crate::upload::Receipt;
-
-/// For whom the outcomes are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
 
 /// Where a push says what it does; shared by its workers.
 #[derive(Debug)]
@@ -78,10 +69,10 @@ impl Console {
         let done = self.add(outcome);
         let path = path.to_string_lossy();
         self.bar.suspend(|| match (self.form, outcome) {
-            (Form::Json, _) => print(&json(&path, name, outcome)),
-            (Form::Text, Outcome::Committed(receipt)) => print(&committed(receipt)),
+            (Form::Json, _) => line(&json(&path, name, outcome)),
+            (Form::Text, Outcome::Committed(receipt)) => line(&committed(receipt)),
             (Form::Text, Outcome::Rejected { code, message, report }) => {
-                eprintln!("rejected   {path}: {}", rejection(code, message, report.as_ref()));
+                eprintln!("rejected   {path}: {}", flaw(code, message, report.as_ref()));
             }
             (Form::Text, Outcome::Failed { code, message, .. }) => eprintln!("failed     {path}: {message} [{code}]"),
         });
@@ -93,14 +84,14 @@ impl Console {
         self.bar.finish_and_clear();
         let Summary { committed, committed_bytes, rejected, failed } = *self.count();
         let seconds = self.begun.elapsed().as_secs_f64();
-        let mut line = format!("{committed} of {} committed", files(self.files));
+        let mut told = format!("{committed} of {} committed", files(self.files));
         if committed > 0 {
-            _ = write!(line, ", {} in {seconds:.1} s", BinaryBytes(committed_bytes));
+            _ = write!(told, ", {} in {seconds:.1} s", BinaryBytes(committed_bytes));
         }
         for (number, what) in [(rejected, "rejected"), (failed, "failed")].into_iter().filter(|(number, _)| *number > 0) {
-            _ = write!(line, ", {number} {what}");
+            _ = write!(told, ", {number} {what}");
         }
-        eprintln!("{line}");
+        eprintln!("{told}");
         *self.count()
     }
 
@@ -167,36 +158,19 @@ fn style(bytes: Option<u64>) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the templates are well-formed").progress_chars("━╸─")
 }
 
-/// Prints a line. Who closes standard output does not want to read it.
-fn print(line: &str) {
-    _ = writeln!(io::stdout().lock(), "{line}");
-}
-
 fn committed(receipt: &Receipt) -> String {
     let Receipt { name, key, size, digest, verdict, duplicate, .. } = receipt;
-    let mut line = format!("committed  {key}  {}  {digest}", BinaryBytes(*size));
+    let mut told = format!("committed  {key}  {}  {digest}", BinaryBytes(*size));
     if let Some(verdict) = verdict {
-        _ = write!(line, "  {}, {} records", verdict.format, verdict.records);
+        _ = write!(told, "  {}", verdict_words(*verdict));
     }
     if key != name {
-        _ = write!(line, "  (stored as {key}: {name} is taken)");
+        _ = write!(told, "  (stored as {key}: {name} is taken)");
     }
     if *duplicate {
-        line.push_str("  (duplicate)");
+        told.push_str("  (duplicate)");
     }
-    line
-}
-
-/// What is wrong, and where, if a validator said it.
-fn rejection(code: &str, message: &str, report: Option<&Rejection>) -> String {
-    match report {
-        Some(Rejection { code, message, line, column, .. }) => format!("line {line}, column {column}: {message} [{code}]"),
-        None => format!("{message} [{code}]"),
-    }
-}
-
-fn files(number: usize) -> String {
-    format!("{number} file{}", if number == 1 { "" } else { "s" })
+    told
 }
 
 /// What `--json` prints of a file.

@@ -1,4 +1,4 @@
-//! From the paths of the command line to the files to send, and what each is called at the server.
+//! From the paths of a command line to the files they stand for, and what each is called at the server.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,21 +6,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cli::walk::Walk;
-use crate::client::Outcome;
 use crate::error::{Error, ErrorKind};
 
-/// What shall be sent, and what can't be.
+/// The files that paths stand for, and what can't be one.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     /// The files, in the order of the paths, folders sorted.
     pub(super) items: Vec<Item>,
-    /// What is over before it began.
-    pub(super) refused: Vec<(Item, Outcome)>,
+    /// What can't be read ([`ErrorKind::Io`]) or named ([`ErrorKind::BadName`]).
+    pub(super) refused: Vec<(Item, Error)>,
     /// What was left out, in words.
     pub(super) notes: Vec<String>,
 }
 
-/// Something to send.
+/// Something to read.
 #[derive(Debug)]
 pub(super) struct Item {
     /// As the user would call it.
@@ -60,11 +59,6 @@ pub(super) fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// The outcome of a file whose name can't be one at the server.
-pub(super) fn bad_name(error: &Error) -> Outcome {
-    Outcome::Rejected { code: error.kind().code().to_owned(), message: error.to_string(), report: None }
-}
-
 impl Plan {
     /// Looks at every path. `name` stands for the own name of the file or folder.
     pub(super) fn of(paths: &[PathBuf], name: Option<&str>) -> Self {
@@ -75,7 +69,7 @@ impl Plan {
         plan
     }
 
-    /// Bytes to send; `None` where an item does not tell.
+    /// Bytes in all; `None` where an item does not tell.
     pub(super) fn bytes(&self) -> Option<u64> {
         self.items.iter().map(Item::size).sum()
     }
@@ -121,16 +115,15 @@ impl Plan {
             self.items.push(item);
         } else {
             let error = Error::new(ErrorKind::BadName, format!("name {:?} is not UTF-8", item.name));
-            self.refused.push((item, bad_name(&error)));
+            self.refused.push((item, error));
         }
     }
 
     fn refuse(&mut self, path: &Path, cause: io::Error) {
-        let error = Error::new(ErrorKind::Io, "reading it").because(cause);
-        let outcome = Outcome::Failed { code: error.kind().code().to_owned(), message: error.to_string(), retry: false };
         let name = path.file_name().unwrap_or_default();
         let item = Item { path: path.to_owned(), name: slashed(name), input: Input::File { size: 0 } };
-        self.refused.push((item, outcome));
+        let error = Error::new(ErrorKind::Io, format!("reading {:?}", item.name)).because(cause);
+        self.refused.push((item, error));
     }
 }
 
