@@ -1,12 +1,16 @@
 //! The command line: one room for each subcommand, and what they share.
 //!
-//! Exit codes: 0 done, 1 something failed, 2 the command line or the configuration is wrong, 3 something was rejected.
+//! Exit codes mean the same everywhere: 0 done, 1 something failed, 2 the command line or the configuration is wrong, 3
+//! something was rejected.
 
 mod check;
-// mod health;
-// mod push;
+mod health;
+mod plan;
+mod print;
+mod push;
 mod serve;
-// mod validate;
+mod validate;
+mod walk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,15 +38,18 @@ Try it:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server.
     Serve(serve::Args),
+    Push(push::Args),
+    Validate(validate::Args),
+    Check(check::Args),
+    Health(health::Args),
 }
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Default, Args)]
 struct ConfigArgs {
-    /// A TOML file with settings; may be given several times, later files win. Environment variables such as
-    /// TIDEGATE__SINK__KIND=s3 win over files.
+    /// A TOML file with settings; may be given several times, later files win, and environment variables such as
+    /// `TIDEGATE__SINK__KIND` win over files
     #[arg(long = "config", value_name = "FILE")]
     files: Vec<PathBuf>,
 }
@@ -62,11 +69,11 @@ pub fn main() -> ExitCode {
     };
     let code = runtime.block_on(async {
         match cli.command {
-            Command::Serve(args) => serve::run(args).await,
-            // Command::Push(args) => push::run(args).await,
-            // Command::Validate(args) => validate::run(args).await,
-            Command::Check(args) => check::run(args).await,
-            // Command::Health(args) => health::run(args).await,
+            Command::Serve(args) => serve::run(&args).await,
+            Command::Push(args) => push::run(args).await,
+            Command::Validate(args) => validate::run(&args),
+            Command::Check(args) => check::run(&args).await,
+            Command::Health(args) => health::run(&args).await,
         }
     });
     // What still blocks (a write to a disk that hangs) must not keep the process.

@@ -62,6 +62,33 @@ pub enum Fault {
 }
 
 impl ErrorKind {
+    /// Every kind there is.
+    pub const ALL: [Self; 18] = [
+        Self::BadHeader,
+        Self::BadName,
+        Self::TooLarge,
+        Self::SizeMismatch,
+        Self::DigestMismatch,
+        Self::Invalid,
+        Self::Conflict,
+        Self::Incomplete,
+        Self::Aborted,
+        Self::Timeout,
+        Self::Busy,
+        Self::NoSpace,
+        Self::ShuttingDown,
+        Self::Store,
+        Self::Unknown,
+        Self::Unsupported,
+        Self::Config,
+        Self::Io,
+    ];
+
+    /// The kind whose [`code`](Self::code) this is, if it is one of ours.
+    pub fn of_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
     /// The code that stands on the wire, in logs and as the `reason` label of the metrics.
     pub const fn code(self) -> &'static str {
         match self {

@@ -7,7 +7,7 @@
 
 pub mod assemble;
 pub mod cli;
-// pub mod client;
+pub mod client;
 pub mod config;
 pub mod error;
 pub mod ingest;

@@ -9,6 +9,8 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::sink::Probe;
 
+/// Print the configuration in force and try the store out
+///
 /// Loads the configuration as `serve` would, prints what is in force and where each value comes from (secrets masked), then
 /// writes to the store, tries a conditional create, and deletes again.
 #[derive(Debug, clap::Args)]
@@ -19,7 +21,7 @@ pub(super) struct Args {
     config: ConfigArgs,
 }
 
-pub(super) async fn run(args: Args) -> ExitCode {
+pub(super) async fn run(args: &Args) -> ExitCode {
     let config = match args.config.load() {
         Ok(config) => config,
         Err(error) => return bad_config(&error),

@@ -19,7 +19,9 @@ use crate::sink::Sink;
 /// How long the start waits for the first probe of the store.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Without any configuration: listens on 127.0.0.1:5010 and stores below ./data.
+/// Run the server
+///
+/// Without any configuration it listens on 127.0.0.1:5010 and stores below ./data.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 SIGTERM and ctrl-c stop accepting, let running uploads finish within limits.drain_timeout, then end the server; a second \
@@ -29,7 +31,7 @@ pub(super) struct Args {
     config: ConfigArgs,
 }
 
-pub(super) async fn run(args: Args) -> ExitCode {
+pub(super) async fn run(args: &Args) -> ExitCode {
     let config = match args.config.load() {
         Ok(config) => config,
         Err(error) => return bad_config(&error),

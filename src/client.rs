@@ -1,0 +1,359 @@
+//! A client of the framed protocol: one connection that sends files one after another and brings back what became of them.
+//!
+//! [`Client`] is one connection and one try; [`Sender`] tries again what may be tried again. The bytes are hashed while they
+//! are sent, so that a file is read once, and an answer that comes before the end of a file stops the sending. This module
+//! does not know folders, terminals or command lines.
+
+mod connection;
+mod sender;
+mod source;
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use self::connection::Connection;
+pub use self::sender::{Retry, Sender, Step};
+pub use self::source::{Body, Source};
+use crate::error::{Error, ErrorKind, Fault, Result};
+use crate::report::Rejection;
+use crate::upload::{ContentType, Key, Meta, Receipt, Tally, UploadId};
+use crate::wire::framed::{self, Chunk, Event, Put, Request};
+
+/// The most bytes of a chunk.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// How long the client waits, and what it calls itself.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// From the first packet to the server's hello.
+    pub connect_timeout: Duration,
+    /// Between two writes that the server takes; a server whose store is slow makes its senders wait.
+    pub write_timeout: Duration,
+    /// From the last byte of a file to the answer: the server's commit.
+    pub answer_timeout: Duration,
+    /// What the client calls itself in the server's log.
+    pub collector: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(120),
+            answer_timeout: Duration::from_secs(600),
+            collector: None,
+        }
+    }
+}
+
+/// What the server has to know of a file before its first byte.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// Who this upload is: the same in every try, so that the server recognises it.
+    pub id: UploadId,
+    /// Where the bytes shall lie.
+    pub key: Key,
+    /// The media type, for stores that keep one.
+    pub content_type: Option<ContentType>,
+    /// What shall be kept beside the bytes.
+    pub meta: Meta,
+}
+
+impl Upload {
+    /// An upload with a new id, and nothing but its bytes.
+    pub fn new(key: Key) -> Self {
+        Self { id: UploadId::generate(), key, content_type: None, meta: Meta::default() }
+    }
+}
+
+/// Whether the server may have seen this upload before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// It can't have: the body goes out without waiting.
+    First,
+    /// It may have: the server is asked first how far it came.
+    Again,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is durable, and what the server has is what was sent.
+    Committed(Receipt),
+    /// The file is at fault: sending it again unchanged fails again.
+    Rejected {
+        /// A stable name for what is wrong.
+        code: String,
+        /// The same in words.
+        message: String,
+        /// What the validator found, where it was a validator.
+        report: Option<Rejection>,
+    },
+    /// The connection, the server, the store or this side's file is at fault.
+    Failed {
+        /// A stable name for what went wrong.
+        code: String,
+        /// The same in words.
+        message: String,
+        /// Whether sending it again may succeed.
+        retry: bool,
+    },
+}
+
+impl Outcome {
+    fn failed(error: &Error) -> Self {
+        let retry = error.kind().fault() == Fault::Passing;
+        Self::Failed { code: error.kind().code().to_owned(), message: error.to_string(), retry }
+    }
+}
+
+/// A connection to a server, past the greeting.
+#[derive(Debug)]
+pub struct Client {
+    connection: Connection,
+    options: Options,
+}
+
+/// How the sending of a body ended.
+enum Sent {
+    /// All of it went out, and the end with its digest.
+    Whole(Tally),
+    /// The server answered before the end, and the rest was given up.
+    Answered(Event),
+    /// This side's file could not be read on, and the upload was given up.
+    Unreadable(std::io::Error),
+}
+
+impl Client {
+    /// Connects to `address`, as `host:port`, and exchanges greetings.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] where nobody listens or the host is not known, [`ErrorKind::Timeout`] where nobody answers,
+    /// [`ErrorKind::BadHeader`] where what answers is not a tidegate server, [`ErrorKind::Unsupported`] where it speaks
+    /// another version, [`ErrorKind::Config`] where `address` is none; or the error with which the server turned it away.
+    pub async fn connect(address: &str, options: &Options) -> Result<Self> {
+        let connection = Connection::open(address, options).await?;
+        Ok(Self { connection, options: options.clone() })
+    }
+
+    /// Whether another file can follow on this connection, as far as this side knows.
+    pub fn is_usable(&self) -> bool {
+        self.connection.is_usable()
+    }
+
+    /// Sends one file and waits for what becomes of it. `progress` is told how many bytes of the file are behind, each time
+    /// that number has grown.
+    ///
+    /// After an [`Outcome`] the connection is ready for the next file if [`Client::is_usable`] says so; that the server has
+    /// closed it meanwhile, only the next call finds out. Cancelling the call leaves the connection in the middle of a file: drop it then.
+    ///
+    /// # Errors
+    /// The connection is of no further use: [`ErrorKind::Io`] or [`ErrorKind::Incomplete`] where it was lost,
+    /// [`ErrorKind::Timeout`], [`ErrorKind::BadHeader`] where the server broke the protocol; or the error with which it
+    /// closed. Whether the file was committed is then unknown, and [`Attempt::Again`] with the same id settles it.
+    pub async fn put<S>(
+        &mut self,
+        upload: &Upload,
+        attempt: Attempt,
+        source: &mut S,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Outcome>
+    where
+        S: AsyncRead + Unpin + ?Sized,
+    {
+        self.connection.queue(&framed::encode_request(&Request::Put(put_line(upload, attempt))));
+        let mut tally = Tally::new();
+        if attempt == Attempt::Again {
+            self.flush().await?;
+            match self.answer(upload).await? {
+                Event::Ready { offset, id: _ } => {
+                    if let Some(outcome) = self.skip(upload, source, offset, &mut tally).await? {
+                        return Ok(outcome);
+                    }
+                    progress(tally.size());
+                }
+                Event::Committed { receipt, id: _ } => return Ok(compare(upload, receipt, source, tally).await),
+                event => return outcome(event, None),
+            }
+        }
+        match self.body(source, tally, progress).await? {
+            Sent::Whole(tally) => outcome(self.answer(upload).await?, Some(&tally)),
+            Sent::Answered(event) => outcome(owned_by(upload, event)?, None),
+            Sent::Unreadable(cause) => {
+                self.drain(upload).await;
+                Ok(unreadable(upload, cause))
+            }
+        }
+    }
+
+    /// Reads past what the server already has, so that the digest covers it; an outcome where that can't be.
+    async fn skip<S>(&mut self, upload: &Upload, source: &mut S, offset: u64, tally: &mut Tally) -> Result<Option<Outcome>>
+    where
+        S: AsyncRead + Unpin + ?Sized,
+    {
+        let outcome = match hash(&mut source.take(offset), tally).await {
+            Ok(()) if tally.size() == offset => return Ok(None),
+            Ok(()) => {
+                let name = upload.key.as_str();
+                let message = format!("the server has {offset} bytes of {name:?}, here it has only {}", tally.size());
+                Outcome::failed(&Error::new(ErrorKind::SizeMismatch, message))
+            }
+            Err(cause) => unreadable(upload, cause),
+        };
+        self.connection.queue(&framed::encode_chunk(Chunk::Abort));
+        self.flush().await?;
+        self.drain(upload).await;
+        Ok(Some(outcome))
+    }
+
+    /// Sends the body in chunks for as long as the server does not answer.
+    async fn body<S>(&mut self, source: &mut S, mut tally: Tally, mut progress: impl FnMut(u64)) -> Result<Sent>
+    where
+        S: AsyncRead + Unpin + ?Sized,
+    {
+        let mut buffer = vec![0; CHUNK_BYTES];
+        loop {
+            let read = tokio::select! {
+                biased;
+                event = self.connection.answers.next() => return self.give_up(event?).await,
+                read = source.read(&mut buffer) => read,
+            };
+            let chunk = match read {
+                Ok(read) => &buffer[..read],
+                Err(cause) => {
+                    self.connection.queue(&framed::encode_chunk(Chunk::Abort));
+                    self.flush().await?;
+                    return Ok(Sent::Unreadable(cause));
+                }
+            };
+            if chunk.is_empty() {
+                self.connection.queue(&framed::encode_chunk(Chunk::End(Some(tally.digest()))));
+                return Ok(match self.connection.write_listening(&[], self.options.write_timeout).await? {
+                    Some(event) => Sent::Answered(event),
+                    None => Sent::Whole(tally),
+                });
+            }
+            tally.add(chunk);
+            self.connection.queue(&framed::encode_chunk(Chunk::Bytes(chunk.len() as u64)));
+            if let Some(event) = self.connection.write_listening(chunk, self.options.write_timeout).await? {
+                return self.give_up(event).await;
+            }
+            progress(tally.size());
+        }
+    }
+
+    /// Ends a body that the server has answered early. An answer that has come counts, even where the connection is lost
+    /// behind it; the next call will find that out.
+    async fn give_up(&mut self, event: Event) -> Result<Sent> {
+        self.connection.queue(&framed::encode_chunk(Chunk::Abort));
+        if self.flush().await.is_err() {
+            tracing::debug!("the server closed the connection behind an early answer");
+        }
+        Ok(Sent::Answered(event))
+    }
+
+    /// Takes the answer that an abort has too, behind which the connection is free again. What became of the file is known
+    /// without it.
+    async fn drain(&mut self, upload: &Upload) {
+        if self.answer(upload).await.is_err() {
+            self.connection.abandon();
+        }
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        self.connection.flush(self.options.write_timeout).await
+    }
+
+    async fn answer(&mut self, upload: &Upload) -> Result<Event> {
+        let waited = self.options.answer_timeout;
+        let event = tokio::time::timeout(waited, self.connection.answers.next()).await.map_err(|_| {
+            let message = format!("the server has not answered within {}", humantime::format_duration(waited));
+            Error::new(ErrorKind::Timeout, message)
+        })??;
+        owned_by(upload, event)
+    }
+}
+
+fn put_line(upload: &Upload, attempt: Attempt) -> Put {
+    Put {
+        id: Some(upload.id.to_string()),
+        name: upload.key.to_string(),
+        content_type: upload.content_type.clone().map(Into::into),
+        meta: upload.meta.clone().into(),
+        resume: attempt == Attempt::Again,
+        ..Put::default()
+    }
+}
+
+/// The event, if it answers this upload; an error that closes the connection answers every upload.
+fn owned_by(upload: &Upload, event: Event) -> Result<Event> {
+    match &event {
+        Event::Ready { id, .. } | Event::Committed { id, .. } | Event::Rejected { id, .. } | Event::Failed { id, .. } => {
+            if id == upload.id.as_str() {
+                return Ok(event);
+            }
+            let message = format!("the server answers for upload {id:?}, which is not under way");
+            Err(Error::new(ErrorKind::BadHeader, message))
+        }
+        Event::Hello { .. } => Err(Error::new(ErrorKind::BadHeader, "the server says hello in the middle of an upload")),
+        Event::Error { code, message } => Err(connection::closed(code, message)),
+    }
+}
+
+/// What an answer means for a file that was sent as `tally` says; `None` where its end has not been sent.
+fn outcome(event: Event, tally: Option<&Tally>) -> Result<Outcome> {
+    match (event, tally) {
+        (Event::Committed { receipt, id: _ }, Some(tally)) => Ok(checked(receipt, tally)),
+        (Event::Rejected { code, message, report, id: _ }, _) => Ok(Outcome::Rejected { code, message, report }),
+        (Event::Failed { code, message, retry, id: _ }, _) => Ok(Outcome::Failed { code, message, retry }),
+        (Event::Committed { .. }, None) => {
+            Err(Error::new(ErrorKind::BadHeader, "the server says committed before the end of the file was sent"))
+        }
+        (Event::Ready { .. } | Event::Hello { .. } | Event::Error { .. }, _) => {
+            Err(Error::new(ErrorKind::BadHeader, "the server answers a file's end with something else than its outcome"))
+        }
+    }
+}
+
+/// A receipt counts for what was sent and for nothing else.
+fn checked(receipt: Receipt, tally: &Tally) -> Outcome {
+    let digest = tally.digest();
+    if (receipt.size, receipt.digest) == (tally.size(), digest) {
+        return Outcome::Committed(receipt);
+    }
+    let message = format!(
+        "the receipt is for {} bytes with {}, but the file has {} bytes with {digest}",
+        receipt.size,
+        receipt.digest,
+        tally.size()
+    );
+    Outcome::failed(&Error::new(ErrorKind::DigestMismatch, message))
+}
+
+/// Checks the receipt of an earlier try against the file, which this try has not read yet.
+async fn compare<S>(upload: &Upload, receipt: Receipt, source: &mut S, mut tally: Tally) -> Outcome
+where
+    S: AsyncRead + Unpin + ?Sized,
+{
+    match hash(source, &mut tally).await {
+        Ok(()) => checked(receipt, &tally),
+        Err(cause) => unreadable(upload, cause),
+    }
+}
+
+async fn hash<S: AsyncRead + Unpin + ?Sized>(source: &mut S, tally: &mut Tally) -> std::io::Result<()> {
+    let mut buffer = vec![0; CHUNK_BYTES];
+    loop {
+        match source.read(&mut buffer).await? {
+            0 => return Ok(()),
+            read => tally.add(&buffer[..read]),
+        }
+    }
+}
+
+/// This side's file is at fault, which does not pass by trying again.
+fn unreadable(upload: &Upload, cause: std::io::Error) -> Outcome {
+    let error = Error::new(ErrorKind::Io, format!("reading {:?}", upload.key.as_str())).because(cause);
+    Outcome::Failed { code: error.kind().code().to_owned(), message: error.to_string(), retry: false }
+}
