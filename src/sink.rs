@@ -5,7 +5,7 @@
 mod claims;
 pub mod fs;
 pub mod memory;
-// pub mod object;
+pub mod object;
 mod place;
 pub mod validated;
 

@@ -20,6 +20,11 @@ impl<T: Eq + Hash + Clone> Claims<T> {
         let fresh = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(what.clone());
         fresh.then(|| Claim { what: what.clone(), all: Arc::clone(&self.0) })
     }
+
+    /// Whether somebody has claimed `what`.
+    pub(crate) fn holds(&self, what: &T) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(what)
+    }
 }
 
 /// Holds what was claimed.

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Digest, Durability, Key, OnConflict, Receipt, UploadSpec};
 
 /// Versions of one name that are tried before an upload is refused.
-const MAX_VERSIONS: u32 = 9_999;
+pub(crate) const MAX_VERSIONS: u32 = 9_999;
 
 /// The key that a commit tries next.
 ///

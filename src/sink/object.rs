@@ -1,0 +1,107 @@
+//! Uploads as objects in a bucket: S3 and what speaks like it.
+//!
+//! A file that fits in one part is stored by one conditional PUT; a larger one as a multipart upload, of which a bounded
+//! number of parts is on its way at once. Either way the store makes the object visible at once and whole. Objects carry
+//! the upload's id, and their digest in their metadata or, where that was not known when the multipart upload was opened,
+//! in a record below `<prefix>/.tidegate/receipts/`.
+//!
+//! An unfinished multipart upload that a crash leaves behind is invisible, but takes room until the store drops it: set a
+//! lifecycle rule (`AbortIncompleteMultipartUpload`), or know that MinIO does it after a day.
+//!
+//! Only `s3` knows how S3 is configured and what it answers; everything else speaks through `object_store`.
+
+mod commit;
+mod large;
+mod look;
+mod marks;
+mod parts;
+mod probe;
+mod remote;
+mod s3;
+#[cfg(test)]
+mod tests;
+mod words;
+mod writing;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use async_trait::async_trait;
+
+use self::parts::MAX_PARTS;
+use self::remote::{Clients, Remote};
+use self::writing::Writing;
+use super::claims::Claims;
+use super::{Probe, Sink, Staged};
+use crate::config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::upload::{Key, Receipt, UploadId, UploadSpec};
+
+/// A bucket, or what lies below a prefix in it, as a store.
+#[derive(Debug)]
+pub struct Object {
+    remote: Arc<Remote>,
+    /// The same store through clients that give up soon, for questions whose answer somebody waits for.
+    hasty: Clients,
+    /// Whether the store was seen to refuse a conditional complete, which is too dear to try at every probe.
+    completes_conditionally: AtomicBool,
+    writers: Claims<UploadId>,
+}
+
+impl Object {
+    /// A sink for the configured bucket. Sends nothing yet: [`Sink::probe`] tells whether the store is there.
+    ///
+    /// Credentials, and whatever else the configuration leaves open, come from `AWS_*` variables, web identity or the
+    /// instance's metadata.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where the configuration can't work.
+    pub fn connect(config: &config::S3) -> Result<Self> {
+        let s3::Connection { patient, hasty, store } = s3::connect(config)?;
+        let bad_size = |_| Error::new(ErrorKind::Config, "sink.s3.part_bytes is more than this machine can address");
+        Ok(Self::over(
+            Remote {
+                clients: patient,
+                store,
+                prefix: config.prefix.clone(),
+                part_bytes: usize::try_from(config.part_bytes).map_err(bad_size)?,
+                parts_in_flight: config.parts_in_flight,
+                larger: Claims::default(),
+                turns: Default::default(),
+            },
+            hasty,
+        ))
+    }
+
+    fn over(remote: Remote, hasty: Clients) -> Self {
+        Self { remote: Arc::new(remote), hasty, completes_conditionally: AtomicBool::new(false), writers: Claims::default() }
+    }
+}
+
+#[async_trait]
+impl Sink for Object {
+    async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
+        self.remote.path(&spec.key)?;
+        let largest = self.remote.part_bytes as u64 * MAX_PARTS as u64;
+        if spec.size.is_some_and(|size| size > largest) {
+            return Err(self.remote.too_large(&spec.key));
+        }
+        let Some(claim) = self.writers.claim(&spec.id) else {
+            return Err(Error::new(ErrorKind::Busy, format!("upload {} is being written by somebody else", spec.id)));
+        };
+        Ok(Box::new(Writing::new(Arc::clone(&self.remote), spec, claim)))
+    }
+
+    /// What lies under `key`. The digest is the one that tidegate noted when it wrote the object; of an object that came by
+    /// another way, the bytes are read and hashed.
+    async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
+        match self.remote.look(key).await? {
+            Some(found) => self.remote.receipt(found).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn probe(&self) -> Result<Probe> {
+        Ok(probe::run(&self.remote, &self.hasty, &self.completes_conditionally).await)
+    }
+}

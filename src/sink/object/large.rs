@@ -1,0 +1,154 @@
+//! Committing a multipart upload.
+//!
+//! The receipt is noted beside the objects first, then the upload is completed: an object never stands without its record,
+//! while a record without its object is followed by nobody.
+
+use object_store::path::Path;
+
+use super::commit::{Before, Settled, before};
+use super::marks::{self, Attempt};
+use super::parts::{Completion, Parts};
+use super::remote::Remote;
+use super::words::is_certain;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sink::place::{Place, Standing, Step};
+use crate::upload::{Digest, Key, OnConflict, Receipt, UploadSpec};
+
+/// Commits the bytes in `parts`, whose number and digest are given. Whatever comes of it but [`ErrorKind::Unknown`], the
+/// multipart upload has ended.
+pub(super) async fn commit(
+    remote: &Remote,
+    spec: &UploadSpec,
+    attempt: &Attempt,
+    parts: Parts,
+    size: u64,
+    digest: Digest,
+) -> Result<Receipt> {
+    let record = remote.record_path(&spec.id, attempt);
+    let mut large = Large { remote, spec, attempt, parts, record, size, digest };
+    let outcome = large.run().await;
+    let committed = outcome.as_ref().is_ok_and(|receipt| !receipt.duplicate);
+    let unknown = outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unknown);
+    if !committed
+        && !unknown
+        && let Err(error) = large.parts.abort().await
+    {
+        tracing::warn!(name = spec.key.as_str(), %error, "a multipart upload stays in the store until it expires");
+    }
+    outcome
+}
+
+/// A multipart upload about to be committed.
+struct Large<'a> {
+    remote: &'a Remote,
+    spec: &'a UploadSpec,
+    attempt: &'a Attempt,
+    parts: Parts,
+    record: Path,
+    size: u64,
+    digest: Digest,
+}
+
+impl Large<'_> {
+    async fn run(&mut self) -> Result<Receipt> {
+        self.parts.all_arrived().await?;
+        let mut place = Place::new(self.spec, self.size, self.digest);
+        let _turn = match self.spec.on_conflict {
+            OnConflict::Version => {
+                let turn = self.remote.turns.take(&self.spec.key).await;
+                if let Some(receipt) = self.same_beside().await? {
+                    return Ok(receipt);
+                }
+                while place.key() != self.parts.key() {
+                    place.taken(Standing::Other)?;
+                }
+                Some(turn)
+            }
+            OnConflict::Reject | OnConflict::Overwrite => None,
+        };
+        let replaced = match before(self.remote, &mut place, self.spec, self.size).await? {
+            Before::Done(receipt) => return Ok(receipt),
+            Before::Go(replaced) => replaced,
+        };
+        let receipt = marks::stamp(&place);
+        self.remote.write_record(&self.record, &receipt).await?;
+        let outcome = self.complete(place, receipt).await;
+        match &outcome {
+            Ok(receipt) if !receipt.duplicate => self.remote.forget(replaced).await,
+            // It may stand, and then needs its record.
+            Err(error) if error.kind() == ErrorKind::Unknown => {}
+            Ok(_) | Err(_) => self.remote.remove_record(&self.record).await,
+        }
+        outcome
+    }
+
+    /// Completes the upload under `place`, to answer with `receipt`.
+    async fn complete(&mut self, mut place: Place<'_>, receipt: Receipt) -> Result<Receipt> {
+        let how = match self.spec.on_conflict {
+            OnConflict::Overwrite => Completion::Replace,
+            OnConflict::Reject | OnConflict::Version => Completion::Create,
+        };
+        let Err(error) = self.parts.complete(how).await else { return Ok(receipt) };
+        let mut settled = self.remote.settle(place.key(), self.attempt, &error).await?;
+        if matches!(settled, Settled::Failed) && !is_certain(&error) {
+            // The store may still be about to complete it. Once it is given up, it can't: so look again after that.
+            if let Err(litter) = self.parts.abort().await {
+                let message = format!("whether {:?} will be committed can't be known: {error}", place.key().as_str());
+                return Err(Error::new(ErrorKind::Unknown, message).because(litter));
+            }
+            settled = self.remote.settle(place.key(), self.attempt, &error).await?;
+        }
+        match settled {
+            Settled::Ours => Ok(receipt),
+            Settled::Taken(found) => match self.remote.standing(found, self.size).await? {
+                Some(standing) => match place.taken(standing)? {
+                    Step::Done(receipt) => Ok(receipt),
+                    Step::Next | Step::Replace => Err(self.overtaken()),
+                },
+                None => Err(self.overtaken()),
+            },
+            Settled::Vanished => Err(self.overtaken()),
+            Settled::Failed => Err(self.remote.failed(format_args!("completing {:?}", place.key().as_str()), error)),
+        }
+    }
+
+    /// The receipt of a version of the name that holds the same content.
+    ///
+    /// Every version is compared, also beyond the own one and beyond those that other uploads of this process are bound to,
+    /// for they may be committed in any order.
+    async fn same_beside(&self) -> Result<Option<Receipt>> {
+        let mut place = Place::new(self.spec, self.size, self.digest);
+        let mut passed = false;
+        loop {
+            let mut standing = Standing::Other;
+            if place.key() == self.parts.key() {
+                passed = true;
+            } else if let Some(found) = self.look_beside(place.key()).await? {
+                standing = found;
+            } else if passed && !self.remote.larger.holds(place.key()) {
+                return Ok(None);
+            }
+            match place.taken(standing) {
+                Ok(Step::Done(receipt)) => return Ok(Some(receipt)),
+                Ok(Step::Next | Step::Replace) => {}
+                // No version can follow.
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    async fn look_beside(&self, key: &Key) -> Result<Option<Standing>> {
+        match self.remote.look(key).await? {
+            Some(found) => self.remote.standing(found, self.size).await,
+            None => Ok(None),
+        }
+    }
+
+    fn overtaken(&self) -> Error {
+        let message = format!(
+            "{:?} was taken by somebody else while it was being sent here, and a multipart upload can't move on: send it again",
+            self.parts.key().as_str()
+        );
+        Error::new(ErrorKind::Store, message)
+    }
+}

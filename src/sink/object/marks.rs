@@ -1,0 +1,183 @@
+//! What an object carries besides its bytes, written and read.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use object_store::{Attribute, Attributes};
+
+use crate::sink::place::Place;
+use crate::upload::{Digest, Durability, Key, Receipt, UploadId, UploadSpec};
+
+const UPLOAD_ID: &str = "tidegate-upload-id";
+const ATTEMPT: &str = "tidegate-attempt";
+const DIGEST: &str = "tidegate-digest";
+const COMMITTED_AT: &str = "tidegate-committed-at";
+const VERSION: &str = "tidegate-version";
+
+/// One try of one upload. An object that carries it was written by that try and no other: so a commit whose answer was lost
+/// knows its own work again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Attempt(String);
+
+impl Attempt {
+    /// A new one.
+    pub(super) fn new() -> Self {
+        Self(uuid::Uuid::now_v7().simple().to_string())
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What tidegate noted on an object.
+#[derive(Debug)]
+pub(super) struct Marks {
+    pub(super) id: UploadId,
+    pub(super) attempt: Option<Attempt>,
+    pub(super) digest: Option<Digest>,
+    pub(super) committed_at: Option<SystemTime>,
+    /// The name that the sender asked for.
+    pub(super) name: Key,
+}
+
+impl Marks {
+    /// What stands in these attributes of the object under `key`; `None` where it is not one of tidegate's.
+    pub(super) fn read(attributes: &Attributes, key: &Key) -> Option<Self> {
+        let text = |name: &'static str| attributes.get(&Attribute::Metadata(name.into())).map(AsRef::as_ref);
+        let version = text(VERSION).and_then(|number| number.parse().ok());
+        Some(Self {
+            id: text(UPLOAD_ID)?.parse().ok()?,
+            attempt: text(ATTEMPT).map(|attempt| Attempt(attempt.to_owned())),
+            digest: text(DIGEST).and_then(|digest| digest.parse().ok()),
+            committed_at: text(COMMITTED_AT).and_then(|time| humantime::parse_rfc3339(time).ok()),
+            name: version.and_then(|number| original(key, number)).unwrap_or_else(|| key.clone()),
+        })
+    }
+}
+
+/// The attributes of an object that is stored by one request: all is known.
+pub(super) fn of_receipt(spec: &UploadSpec, attempt: &Attempt, receipt: &Receipt) -> Attributes {
+    let mut attributes = of_spec(spec, attempt, &receipt.key);
+    set(&mut attributes, DIGEST, receipt.digest.to_string());
+    set(&mut attributes, COMMITTED_AT, humantime::format_rfc3339_millis(receipt.committed_at).to_string());
+    attributes
+}
+
+/// The attributes of an object of which nothing has been stored yet.
+pub(super) fn of_spec(spec: &UploadSpec, attempt: &Attempt, key: &Key) -> Attributes {
+    let mut attributes = Attributes::new();
+    let content_type =
+        spec.content_type.as_ref().map_or_else(|| media_type(key).to_owned(), |given| given.as_str().to_owned());
+    attributes.insert(Attribute::ContentType, content_type.into());
+    for (name, value) in spec.meta.iter() {
+        set(&mut attributes, name, value.to_owned());
+    }
+    set(&mut attributes, UPLOAD_ID, spec.id.to_string());
+    set(&mut attributes, ATTEMPT, attempt.to_string());
+    if let Some(digest) = spec.digest {
+        set(&mut attributes, DIGEST, digest.to_string());
+    }
+    if let Some(number) = version_of(key, &spec.key) {
+        set(&mut attributes, VERSION, number.to_string());
+    }
+    attributes
+}
+
+/// The receipt for a commit at `place`, now: in whole milliseconds, as it can be read back from the store.
+pub(super) fn stamp(place: &Place<'_>) -> Receipt {
+    let mut receipt = place.receipt(Durability::ObjectStore);
+    let since = receipt.committed_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    receipt.committed_at = UNIX_EPOCH + Duration::from_millis(millis);
+    receipt
+}
+
+fn set(attributes: &mut Attributes, name: &str, value: String) {
+    attributes.insert(Attribute::Metadata(name.to_owned().into()), value.into());
+}
+
+fn media_type(key: &Key) -> &'static str {
+    let extension = key.file_name().rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    match extension.as_deref() {
+        Some("csv") => "text/csv",
+        Some("tsv") => "text/tab-separated-values",
+        Some("json") => "application/json",
+        Some("ndjson" | "jsonl") => "application/x-ndjson",
+        Some("txt") => "text/plain",
+        Some(_) | None => "application/octet-stream",
+    }
+}
+
+/// The number of the version of `name` that `key` is; `None` for the name itself.
+fn version_of(key: &Key, name: &Key) -> Option<u32> {
+    let (_, number) = stem(key).rsplit_once('~')?;
+    let number = number.parse().ok()?;
+    (name.version(number).ok()? == *key).then_some(number)
+}
+
+/// The name of which `key` is version `number`.
+fn original(key: &Key, number: u32) -> Option<Key> {
+    let stem = stem(key);
+    let name = format!("{}{}", stem.strip_suffix(&format!("~{number}"))?, &key.as_str()[stem.len()..]);
+    name.parse().ok()
+}
+
+/// The key up to its extension, which is where [`Key::version`] puts the number.
+fn stem(key: &Key) -> &str {
+    let folder = key.as_str().len() - key.file_name().len();
+    match key.file_name().rfind('.') {
+        Some(dot) => &key.as_str()[..folder + dot],
+        None => key.as_str(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_leads_back_to_its_name() {
+        for name in ["a.csv", "a/b.tar.gz", "a.b/c", "a~7.csv", "é~.json"] {
+            let name: Key = name.parse().unwrap();
+            for number in [2, 3, 9_999] {
+                let key = name.version(number).unwrap();
+                assert_eq!(version_of(&key, &name), Some(number), "{key}");
+                assert_eq!(original(&key, number).unwrap(), name, "{key}");
+            }
+            assert_eq!(version_of(&name, &name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_noted_on_an_object_fits_beside_the_senders_notes() {
+        let mut spec = UploadSpec::new("x".repeat(128).parse().unwrap(), "a~9999.csv".parse().unwrap());
+        spec.digest = Some(Digest::of(b"abc"));
+        let place = Place::new(&spec, 3, Digest::of(b"abc"));
+        let mut receipt = stamp(&place);
+        receipt.key = spec.key.version(9_999).unwrap();
+        let attributes = of_receipt(&spec, &Attempt::new(), &receipt);
+        let bytes: usize = attributes
+            .iter()
+            .filter_map(|(name, value)| match name {
+                Attribute::Metadata(name) => Some(name.len() + value.len()),
+                _ => None,
+            })
+            .sum();
+        assert!(bytes <= 512, "{bytes} bytes: S3 keeps 2 KiB, of which the sender may use 1,536");
+        let marks = Marks::read(&attributes, &receipt.key).unwrap();
+        assert_eq!((marks.id, marks.digest), (spec.id.clone(), spec.digest));
+        assert_eq!((marks.committed_at, marks.name), (Some(receipt.committed_at), spec.key.clone()));
+    }
+
+    #[test]
+    fn the_media_type_follows_from_the_extension() {
+        for (name, expected) in
+            [("a.csv", "text/csv"), ("A.JSONL", "application/x-ndjson"), ("csv", "application/octet-stream")]
+        {
+            assert_eq!(media_type(&name.parse().unwrap()), expected);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Trying out on the store what the sink needs of it.
+
+use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{Error as StoreError, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
+
+use super::remote::{Clients, Remote};
+use super::words::is_refusal;
+use crate::sink::Probe;
+use crate::upload::UploadId;
+
+/// How long a probe may take in all.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+const WRITE: &str = "write";
+const READ: &str = "read back";
+const CREATE: &str = "conditional create";
+const COMPLETE: &str = "conditional complete of a multipart upload";
+const DELETE: &str = "delete";
+
+/// Writes, reads and deletes an object below the reserved prefix, and tries to create it twice. That a multipart upload is
+/// not completed over it is tried until it was seen once, which `completes_conditionally` remembers.
+pub(super) async fn run(remote: &Remote, hasty: &Clients, completes_conditionally: &AtomicBool) -> Probe {
+    let name = UploadId::generate();
+    let mut trial = Trial {
+        remote,
+        clients: hasty,
+        path: remote.probe_path(name.as_str()),
+        body: Bytes::from(format!("written by a probe of tidegate, and to be deleted by it: {name}\n")),
+        probe: Probe::of(remote.store.clone()),
+    };
+    if tokio::time::timeout(DEADLINE, trial.run(completes_conditionally)).await.is_err() {
+        trial.probe.fail("deadline", format!("{} took more than {DEADLINE:?}", remote.store));
+    }
+    trial.probe
+}
+
+struct Trial<'a> {
+    remote: &'a Remote,
+    clients: &'a Clients,
+    path: Path,
+    body: Bytes,
+    probe: Probe,
+}
+
+impl Trial<'_> {
+    async fn run(&mut self, completes_conditionally: &AtomicBool) {
+        if !self.write().await {
+            return;
+        }
+        self.read().await;
+        self.create().await;
+        if completes_conditionally.load(Ordering::Relaxed) {
+            self.probe.pass(COMPLETE, "seen before to refuse a key that is taken");
+        } else if self.complete().await {
+            completes_conditionally.store(true, Ordering::Relaxed);
+        }
+        self.delete().await;
+    }
+
+    async fn write(&mut self) -> bool {
+        match self.put(PutMode::Overwrite).await {
+            Ok(()) => {
+                self.probe.pass(WRITE, format!("an object of {} bytes", self.body.len()));
+                true
+            }
+            Err(error) => {
+                self.fail(WRITE, error);
+                false
+            }
+        }
+    }
+
+    async fn read(&mut self) {
+        let read = async { self.clients.plain.get(&self.path).await?.bytes().await };
+        match read.await {
+            Ok(bytes) if bytes == self.body => self.probe.pass(READ, "the same bytes"),
+            Ok(bytes) => self.probe.fail(READ, format!("other bytes than were written ({} of them)", bytes.len())),
+            Err(error) => self.fail(READ, error),
+        }
+    }
+
+    async fn create(&mut self) {
+        match self.put(PutMode::Create).await {
+            Err(error) if is_refusal(&error) => self.probe.pass(CREATE, "refused where something stands"),
+            Err(error) => self.fail(CREATE, error),
+            Ok(()) => self.probe.fail(CREATE, ignores("a PUT")),
+        }
+    }
+
+    /// Whether a complete is refused where something stands.
+    async fn complete(&mut self) -> bool {
+        let Clients { plain, creating } = self.clients;
+        let opened = async {
+            let multipart = plain.create_multipart(&self.path).await?;
+            let part = plain.put_part(&self.path, &multipart, 0, self.body.clone().into()).await;
+            Ok::<_, StoreError>((multipart, part))
+        };
+        let (multipart, part) = match opened.await {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.fail(COMPLETE, error);
+                return false;
+            }
+        };
+        let outcome = match part {
+            Ok(part) => creating.complete_multipart(&self.path, &multipart, vec![part]).await,
+            Err(error) => Err(error),
+        };
+        let refused = matches!(&outcome, Err(error) if is_refusal(error));
+        match outcome {
+            Err(error) if is_refusal(&error) => self.probe.pass(COMPLETE, "refused where something stands"),
+            Err(error) => self.fail(COMPLETE, error),
+            Ok(_) => {
+                self.probe.fail(COMPLETE, ignores("the end of a multipart upload"));
+                return false;
+            }
+        }
+        match plain.abort_multipart(&self.path, &multipart).await {
+            Ok(()) | Err(StoreError::NotFound { .. }) => refused,
+            Err(error) => {
+                self.fail("abort of a multipart upload", error);
+                false
+            }
+        }
+    }
+
+    async fn delete(&mut self) {
+        match self.clients.plain.delete(&self.path).await {
+            Ok(()) => self.probe.pass(DELETE, "nothing stays behind"),
+            Err(error) => self.fail(DELETE, error),
+        }
+    }
+
+    async fn put(&self, mode: PutMode) -> object_store::Result<()> {
+        let options = PutOptions { mode, ..PutOptions::default() };
+        self.clients.plain.put_opts(&self.path, self.body.clone().into(), options).await.map(drop)
+    }
+
+    fn fail(&mut self, what: &'static str, error: StoreError) {
+        let problem = self.remote.failed(format_args!("{:?}", self.path.as_ref()), error);
+        self.probe.fail(what, problem);
+    }
+}
+
+fn ignores(what: impl Display) -> String {
+    format!(
+        "the store ignores If-None-Match on {what}, so that two uploads of one name could overwrite each other: use another \
+         store, or on_conflict = \"overwrite\" everywhere"
+    )
+}

@@ -1,0 +1,142 @@
+//! The bucket: how to reach it, and where in it things lie.
+
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use object_store::multipart::MultipartStore;
+use object_store::path::Path;
+use object_store::{Attributes, ObjectStore, PutMode, PutOptions, PutPayload};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::marks::Attempt;
+use super::parts::MAX_PARTS;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sink::claims::Claims;
+use crate::upload::{Key, UploadId};
+
+/// What stands before everything that is the server's own. No [`Key`] begins so.
+const RESERVED: &str = ".tidegate";
+
+/// A store of objects that takes them in parts.
+pub(super) trait Blobs: ObjectStore + MultipartStore {}
+
+impl<T: ObjectStore + MultipartStore> Blobs for T {}
+
+/// The ways to speak to one store.
+#[derive(Clone)]
+pub(super) struct Clients {
+    /// For everything but what follows.
+    pub(super) plain: Arc<dyn Blobs>,
+    /// Completes a multipart upload only where nothing lies under its key; used for nothing else.
+    pub(super) creating: Arc<dyn Blobs>,
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Clients").field(&self.plain.to_string()).finish()
+    }
+}
+
+/// The bucket, with what its uploads share.
+#[derive(Debug)]
+pub(super) struct Remote {
+    pub(super) clients: Clients,
+    /// The store in words: `bucket "files" at http://127.0.0.1:9000`.
+    pub(super) store: String,
+    /// What stands before every key, without slashes at its ends; may be empty.
+    pub(super) prefix: String,
+    /// Bytes of every part but the last, and the most that is stored by one PUT.
+    pub(super) part_bytes: usize,
+    /// Parts of one upload on their way at once; at least one.
+    pub(super) parts_in_flight: usize,
+    /// The keys that multipart uploads of this process are bound to, under [`OnConflict::Version`](crate::upload::OnConflict).
+    pub(super) larger: Claims<Key>,
+    /// Who compares the versions of a name, and then completes.
+    pub(super) turns: Turns,
+}
+
+impl Remote {
+    /// Where the object of `key` lies.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadName`] where key and prefix together are too long for S3.
+    pub(super) fn path(&self, key: &Key) -> Result<Path> {
+        let text = self.below(key.as_str());
+        if text.len() > Key::MAX_BYTES {
+            let message = format!(
+                "name {:?} is too long: {} bytes with the prefix {:?}, {} at most",
+                key.as_str(),
+                text.len(),
+                self.prefix,
+                Key::MAX_BYTES
+            );
+            return Err(Error::new(ErrorKind::BadName, message));
+        }
+        // Not `Path::from`, which would store `a~2.csv` as `a%7E2.csv`.
+        Path::parse(&text).map_err(|error| {
+            Error::new(ErrorKind::BadName, format!("name {:?} can't be an object's", key.as_str())).because(error)
+        })
+    }
+
+    /// Where the receipt of a multipart upload lies. Its attempt is part of the name, so that an upload that is sent again
+    /// can't touch the record of the object that stands.
+    pub(super) fn record_path(&self, id: &UploadId, attempt: &Attempt) -> Path {
+        self.reserved(&format!("receipts/{id}.{attempt}.json"))
+    }
+
+    /// Where a probe of this name may write.
+    pub(super) fn probe_path(&self, name: &str) -> Path {
+        self.reserved(&format!("probe/{name}"))
+    }
+
+    fn reserved(&self, rest: &str) -> Path {
+        let text = self.below(&format!("{RESERVED}/{rest}"));
+        Path::parse(text).expect("the prefix was checked, and ids hold neither slashes nor control characters")
+    }
+
+    fn below(&self, rest: &str) -> String {
+        if self.prefix.is_empty() { rest.to_owned() } else { format!("{}/{rest}", self.prefix) }
+    }
+
+    /// Stores an object by one request.
+    pub(super) async fn put(
+        &self,
+        path: &Path,
+        body: PutPayload,
+        attributes: Attributes,
+        mode: PutMode,
+    ) -> object_store::Result<()> {
+        let options = PutOptions { mode, attributes, ..PutOptions::default() };
+        self.clients.plain.put_opts(path, body, options).await.map(drop)
+    }
+
+    /// The answer to an upload that would need too many parts.
+    pub(super) fn too_large(&self, key: &Key) -> Error {
+        let message = format!(
+            "{:?} is larger than {MAX_PARTS} parts of {} bytes, the most that the store takes: sink.s3.part_bytes must be larger",
+            key.as_str(),
+            self.part_bytes
+        );
+        Error::new(ErrorKind::TooLarge, message)
+    }
+}
+
+/// One turn at a time for each name. Names share a fixed number of locks, so that two may have to wait for each other.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    locks: [Mutex<()>; Self::COUNT],
+    hash: RandomState,
+}
+
+impl Turns {
+    const COUNT: usize = 32;
+
+    /// Waits until nobody else has the turn for `name`.
+    pub(super) async fn take(&self, name: &Key) -> MutexGuard<'_, ()> {
+        #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
+        let slot = self.hash.hash_one(name) as usize % Self::COUNT;
+        self.locks[slot].lock().await
+    }
+}

@@ -1,0 +1,106 @@
+//! A bucket at a store that speaks S3, looked at with a client of the tests' own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use http::Method;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::path::Path;
+use object_store::signer::{SignedUrlOptions, Signer};
+use object_store::{Attribute, GetOptions, ObjectStore, ObjectStoreExt};
+use tidegate::config::{S3, Secret};
+
+/// A bucket and how to get at it.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    pub endpoint: String,
+    pub name: String,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+}
+
+impl Bucket {
+    /// A sink's configuration for what lies below `prefix`.
+    pub fn config(&self, prefix: &str) -> S3 {
+        S3 {
+            endpoint: Some(self.endpoint.clone()),
+            bucket: self.name.clone(),
+            prefix: prefix.to_owned(),
+            region: "us-east-1".to_owned(),
+            access_key_id: Some(self.access_key_id.clone()),
+            secret_access_key: Some(Secret(self.secret_access_key.clone())),
+            allow_http: true,
+            part_bytes: 5 << 20,
+            parts_in_flight: 2,
+            request_timeout: Duration::from_secs(60),
+            retry_timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// A client of the tests' own.
+    pub fn client(&self) -> AmazonS3 {
+        AmazonS3Builder::new()
+            .with_endpoint(&self.endpoint)
+            .with_bucket_name(&self.name)
+            .with_region("us-east-1")
+            .with_access_key_id(&self.access_key_id)
+            .with_secret_access_key(&self.secret_access_key)
+            .with_allow_http(true)
+            .build()
+            .unwrap()
+    }
+
+    /// The bytes of an object.
+    pub async fn read(&self, path: &str) -> Option<Vec<u8>> {
+        match self.client().get(&Path::parse(path).unwrap()).await {
+            Ok(object) => Some(object.bytes().await.unwrap().to_vec()),
+            Err(object_store::Error::NotFound { .. }) => None,
+            Err(error) => panic!("reading {path}: {error}"),
+        }
+    }
+
+    /// Content type (as `content-type`) and metadata of an object.
+    pub async fn attributes(&self, path: &str) -> Option<BTreeMap<String, String>> {
+        let head = self.client().get_opts(&Path::parse(path).unwrap(), GetOptions::new().with_head(true)).await.ok()?;
+        let name = |attribute: &Attribute| match attribute {
+            Attribute::ContentType => Some("content-type".to_owned()),
+            Attribute::Metadata(name) => Some(name.to_string()),
+            _ => None,
+        };
+        let pairs = head.attributes.iter().filter_map(|(key, value)| Some((name(key)?, value.to_string())));
+        Some(pairs.collect())
+    }
+
+    /// The paths of all objects, in order.
+    pub async fn list(&self) -> Vec<String> {
+        let objects: Vec<_> = self.client().list(None).try_collect().await.unwrap();
+        let mut paths: Vec<_> = objects.into_iter().map(|object| object.location.to_string()).collect();
+        paths.sort();
+        paths
+    }
+
+    /// Makes the bucket (Amazon S3 API Reference, `CreateBucket`).
+    pub async fn create(&self) {
+        let answer = self.ask(Method::PUT, &[]).await;
+        assert!(answer.0, "{}", answer.1);
+    }
+
+    /// The keys of unfinished multipart uploads (Amazon S3 API Reference, `ListMultipartUploads`).
+    pub async fn unfinished(&self) -> Vec<String> {
+        let (listed, xml) = self.ask(Method::GET, &[("uploads", "")]).await;
+        assert!(listed, "{xml}");
+        let uploads = xml.split("<Upload>").skip(1);
+        let key = |upload: &str| Some(upload.split_once("<Key>")?.1.split_once("</Key>")?.0.to_owned());
+        uploads.map(|upload| key(upload).unwrap_or_else(|| upload.to_owned())).collect()
+    }
+
+    /// Sends a request about the bucket itself; whether it was done, and the answer.
+    async fn ask(&self, method: Method, query: &[(&str, &str)]) -> (bool, String) {
+        let options = SignedUrlOptions::default().with_query(query.iter().copied());
+        let minute = Duration::from_secs(60);
+        let url = self.client().signed_url_opts(method.clone(), &Path::ROOT, minute, &options).await.unwrap();
+        let answer = reqwest::Client::new().request(method, url.as_str()).send().await.unwrap();
+        (answer.status().is_success(), answer.text().await.unwrap())
+    }
+}

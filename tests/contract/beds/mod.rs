@@ -1,0 +1,49 @@
+//! What a sink is tested on: how to make one, and how to look into its store without it.
+
+mod memory;
+mod object;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use tidegate::sink::Sink;
+use tidegate::upload::{Durability, Key};
+
+pub(crate) use self::memory::MemoryBed;
+pub(crate) use self::object::{InProcessBed, MinioBed};
+
+/// A sink over an empty store, and eyes of its own on that store.
+#[async_trait]
+pub(crate) trait Bed: Send + Sync {
+    /// A bed of its own for one test; `None` where this machine has not what it takes.
+    async fn open() -> Option<Self>
+    where
+        Self: Sized;
+
+    fn sink(&self) -> &dyn Sink;
+
+    /// The bytes that any reader of the store sees under `key`.
+    async fn read(&self, key: &Key) -> Option<Vec<u8>>;
+
+    /// Every name that any reader of the store sees, in order.
+    async fn names(&self) -> Vec<String>;
+
+    /// What an upload that has ended should not have left: staged bytes, unfinished multipart uploads, stray records.
+    async fn litter(&self) -> Vec<String>;
+
+    /// What is noted beside the bytes, and their `content-type`; `None` where the store keeps no such things.
+    async fn notes(&self, key: &Key) -> Option<BTreeMap<String, String>>;
+
+    /// What the sink's receipts promise.
+    fn durability(&self) -> Durability;
+
+    /// Around how many bytes the sink does something else.
+    fn part_bytes(&self) -> usize {
+        64 * 1024
+    }
+
+    /// Whether the store decides by itself which of two writers who come at once is the first.
+    fn is_atomic(&self) -> bool {
+        true
+    }
+}

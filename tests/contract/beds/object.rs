@@ -1,0 +1,140 @@
+//! Buckets: one in the test's own process, and one of a real `MinIO`.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use tidegate::sink::Sink;
+use tidegate::sink::object::Object;
+use tidegate::upload::{Durability, Key, Receipt};
+
+use super::Bed;
+use crate::common::bucket::Bucket;
+use crate::common::minio::Minio;
+use crate::common::s3_server::S3Server;
+
+const PREFIX: &str = "in/coming";
+const PART_BYTES: usize = 5 << 20;
+
+pub(crate) struct InProcessBed {
+    server: S3Server,
+    sink: Object,
+}
+
+#[async_trait]
+impl Bed for InProcessBed {
+    async fn open() -> Option<Self> {
+        let server = S3Server::start().await;
+        let sink = Object::connect(&server.bucket.config(PREFIX)).unwrap();
+        Some(Self { server, sink })
+    }
+
+    fn sink(&self) -> &dyn Sink {
+        &self.sink
+    }
+
+    async fn read(&self, key: &Key) -> Option<Vec<u8>> {
+        self.server.bucket.read(&path(key)).await
+    }
+
+    async fn names(&self) -> Vec<String> {
+        names(&self.server.bucket).await
+    }
+
+    async fn litter(&self) -> Vec<String> {
+        let mut litter = self.server.unfinished();
+        litter.extend(stray(&self.server.bucket).await);
+        litter
+    }
+
+    async fn notes(&self, key: &Key) -> Option<BTreeMap<String, String>> {
+        self.server.bucket.attributes(&path(key)).await
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::ObjectStore
+    }
+
+    fn part_bytes(&self) -> usize {
+        PART_BYTES
+    }
+
+    /// `s3s-fs` 0.14 checks a condition first and writes later, so two writers at once may both win.
+    fn is_atomic(&self) -> bool {
+        false
+    }
+}
+
+pub(crate) struct MinioBed {
+    bucket: Bucket,
+    sink: Object,
+}
+
+#[async_trait]
+impl Bed for MinioBed {
+    async fn open() -> Option<Self> {
+        let bucket = Minio::shared()?.bucket().await;
+        let sink = Object::connect(&bucket.config(PREFIX)).unwrap();
+        Some(Self { bucket, sink })
+    }
+
+    fn sink(&self) -> &dyn Sink {
+        &self.sink
+    }
+
+    async fn read(&self, key: &Key) -> Option<Vec<u8>> {
+        self.bucket.read(&path(key)).await
+    }
+
+    async fn names(&self) -> Vec<String> {
+        names(&self.bucket).await
+    }
+
+    async fn litter(&self) -> Vec<String> {
+        let mut litter = self.bucket.unfinished().await;
+        litter.extend(stray(&self.bucket).await);
+        litter
+    }
+
+    async fn notes(&self, key: &Key) -> Option<BTreeMap<String, String>> {
+        self.bucket.attributes(&path(key)).await
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::ObjectStore
+    }
+
+    fn part_bytes(&self) -> usize {
+        PART_BYTES
+    }
+}
+
+fn path(key: &Key) -> String {
+    format!("{PREFIX}/{key}")
+}
+
+/// The names below the prefix; whatever lies outside of it shows up with its whole path.
+async fn names(bucket: &Bucket) -> Vec<String> {
+    let below = |path: String| path.strip_prefix(&format!("{PREFIX}/")).map(str::to_owned).unwrap_or(path);
+    let names = bucket.list().await.into_iter().map(below);
+    names.filter(|name| !name.starts_with(".tidegate/")).collect()
+}
+
+/// What lies below the reserved prefix, but for the records of objects that stand.
+async fn stray(bucket: &Bucket) -> Vec<String> {
+    let mut stray = Vec::new();
+    for place in bucket.list().await {
+        if !place.starts_with(&format!("{PREFIX}/.tidegate/")) {
+            continue;
+        }
+        let json = bucket.read(&place).await.unwrap_or_default();
+        let owner = match serde_json::from_slice::<Receipt>(&json) {
+            Ok(receipt) => bucket.attributes(&path(&receipt.key)).await,
+            Err(_) => None,
+        };
+        let attempt = owner.and_then(|notes| notes.get("tidegate-attempt").cloned());
+        if !attempt.is_some_and(|attempt| place.ends_with(&format!(".{attempt}.json"))) {
+            stray.push(place);
+        }
+    }
+    stray
+}

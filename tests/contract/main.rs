@@ -1,0 +1,47 @@
+//! What [`Sink`](tidegate::sink::Sink) promises, checked on every sink by the same cases.
+//!
+//! A new sink is one file in `beds/` and one line here.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod beds;
+mod cases;
+mod help;
+
+/// Makes every case a test of its own for one bed.
+macro_rules! contract {
+    ($sink:ident, $bed:ty) => {
+        mod $sink {
+            #[allow(unused_imports, reason = "a bed is named by its type alone or below `beds`")]
+            use crate::beds::*;
+
+            crate::contract!(@cases $bed;
+                basics: commit_makes_visible, nothing_is_visible_before_commit, abort_leaves_nothing, drop_shows_nothing,
+                    an_empty_file, sizes_around_the_parts, many_tiny_chunks, names_are_kept_as_they_are,
+                    stat_of_nothing, stat_answers_with_the_receipt, probe_finds_no_problem, notes_arrive;
+                refusals: a_wrong_size, a_wrong_digest_announced, a_wrong_digest_claimed, a_large_file_with_a_wrong_digest,
+                    one_writer_an_upload, free_again_after_abort;
+                conflicts: reject_keeps_what_stands, overwrite_replaces, version_stands_beside, the_same_content_is_kept_once,
+                    the_same_upload_again, large_files_conflict_too;
+                races: one_of_many_wins, every_version_is_kept, the_same_content_at_once, large_files_at_once,
+                    the_same_large_file_at_once;
+            );
+        }
+    };
+    (@cases $bed:ty; $($room:ident: $($case:ident),+;)+) => {
+        $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                if let Some(bed) = <$bed as crate::beds::Bed>::open().await {
+                    crate::cases::$room::$case(&bed).await;
+                }
+            }
+        )+)+
+    };
+}
+pub(crate) use contract;
+
+contract!(memory, MemoryBed);
+contract!(s3_in_process, InProcessBed);
+contract!(s3_minio, MinioBed);
