@@ -8,7 +8,7 @@ use crate::metrics::Metrics;
 use crate::sink::Sink;
 use crate::sink::fs::Fs;
 use crate::sink::memory::Memory;
-// use crate::sink::object::Object;
+use crate::sink::object::Object;
 use crate::sink::validated::Validated;
 use crate::validate::Limits;
 use crate::validate::rules::{Rule, Rules};
@@ -20,7 +20,7 @@ use crate::validate::rules::{Rule, Rules};
 pub fn sink(config: &Config, rules: &Arc<Rules>, metrics: &Arc<Metrics>) -> Result<Arc<dyn Sink>> {
     let store: Arc<dyn Sink> = match config.sink.kind {
         SinkKind::Fs => Arc::new(Fs::open(&config.sink.fs.root, config.sink.fs.min_free)?),
-        SinkKind::S3 => unimplemented!(),
+        SinkKind::S3 => Arc::new(Object::connect(&config.sink.s3)?),
         SinkKind::Memory => Arc::new(Memory::new()),
     };
     Ok(Arc::new(Validated::new(store, Arc::clone(rules), limits(config), Arc::clone(metrics))))
