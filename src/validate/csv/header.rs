@@ -1,0 +1,64 @@
+//! The names in a header: each once, and none blank.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+
+use crate::validate::position::Place;
+use crate::validate::stream::Flaw;
+
+/// The names that have been read, and what earlier chunks held of the next one.
+///
+/// Lives until the header has ended. The names lie in one buffer, no larger than the header; what finds a repeated one are
+/// their hashes, so that many short names cost little more than few long ones.
+#[derive(Debug, Default)]
+pub(super) struct Header {
+    /// The names, unquoted, each with a NUL behind it, which no name holds.
+    names: Vec<u8>,
+    hashes: HashSet<u64>,
+    hasher: RandomState,
+    count: u64,
+    /// The field that is being read, as it stands in the file.
+    raw: Vec<u8>,
+}
+
+impl Header {
+    /// Keeps what a chunk holds of a field that goes on in the next chunk.
+    pub(super) fn keep(&mut self, piece: &[u8]) {
+        self.raw.extend_from_slice(piece);
+    }
+
+    /// A field has ended, and `rest` is what the last chunk holds of it; `place` is where it begins.
+    pub(super) fn end_field(&mut self, rest: &[u8], place: impl Fn() -> Place) -> Result<(), Flaw> {
+        self.raw.extend_from_slice(rest);
+        let raw = String::from_utf8_lossy(&self.raw);
+        let name = unquoted(&raw);
+        self.count += 1;
+        let number = self.count;
+        if name.trim().is_empty() {
+            return Err(Flaw::new("csv_blank_name", place(), format!("field {number} of the header has no name")));
+        }
+        if !self.hashes.insert(self.hasher.hash_one(name.as_bytes())) {
+            if let Some(first) = self.names.split(|&byte| byte == 0).position(|other| other == name.as_bytes()) {
+                let shown: String = name.chars().take(80).collect();
+                let message = format!("field {number} of the header repeats the name {shown:?} of field {}", first + 1);
+                return Err(Flaw::new("csv_repeated_name", place(), message));
+            }
+        }
+        self.names.extend_from_slice(name.as_bytes());
+        self.names.push(0);
+        self.raw.clear();
+        Ok(())
+    }
+}
+
+/// What a field says (RFC 4180 section 2, rules 5 to 7). Its structure has been proved: a CR at its end belongs to the line
+/// end, a quote at its beginning is matched by one at its end, and those inside of it stand in pairs.
+fn unquoted(raw: &str) -> Cow<'_, str> {
+    let field = raw.strip_suffix('\r').unwrap_or(raw);
+    match field.strip_prefix('"').and_then(|field| field.strip_suffix('"')) {
+        Some(quoted) if quoted.contains('"') => Cow::Owned(quoted.replace("\"\"", "\"")),
+        Some(quoted) => Cow::Borrowed(quoted),
+        None => Cow::Borrowed(field),
+    }
+}

@@ -1,0 +1,99 @@
+//! What can be wrong with a JSON text, in words.
+
+use crate::validate::position::Chunk;
+use crate::validate::stream::Flaw;
+
+/// What has to come between two tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// The value that is the whole text.
+    Text,
+    /// An element, behind a comma.
+    Element,
+    /// An element, or the end of an array that has just begun.
+    ElementOrEnd,
+    /// A member's value.
+    Member,
+    /// A member's name, behind a comma.
+    Name,
+    /// A member's name, or the end of an object that has just begun.
+    NameOrEnd,
+    Colon,
+    /// What follows an element.
+    CommaOrBracket,
+    /// What follows a member.
+    CommaOrBrace,
+    /// The text is complete.
+    Nothing,
+}
+
+impl Wanted {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Text | Self::Element | Self::Member => "a value",
+            Self::ElementOrEnd => "a value or ]",
+            Self::Name => "a name in quotes",
+            Self::NameOrEnd => "a name in quotes or }",
+            Self::Colon => "a colon",
+            Self::CommaOrBracket => "a comma or ]",
+            Self::CommaOrBrace => "a comma or }",
+            Self::Nothing => "nothing more",
+        }
+    }
+}
+
+/// What is wrong with the character at an index.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// Something else has to stand here.
+    Unexpected(Wanted),
+    /// It does not go on as `true`, `false` or `null` does.
+    Word(&'static str),
+    /// A number goes on otherwise.
+    Number(&'static str),
+    /// No escape begins so.
+    Escape,
+    /// No hexadecimal digit.
+    Hex,
+    /// A control character in a string.
+    Control,
+    /// It proves a surrogate without its other half, whose escape begins `behind` bytes before it.
+    LoneSurrogate { behind: u64 },
+    /// It opens one level too many.
+    TooDeep(usize),
+    /// The text is complete without it.
+    Trailing,
+}
+
+/// The flaw that a fault is, with its place.
+#[cold]
+pub(super) fn flaw(fault: &Fault, at: usize, chunk: &Chunk<'_>) -> Flaw {
+    let place = chunk.place(at);
+    let found = chunk.char(at).unwrap_or_default();
+    match fault {
+        Fault::Unexpected(wanted) => {
+            let hint = if matches!(found, 'N' | 'I') { " (NaN and Infinity are not JSON)" } else { "" };
+            Flaw::new("json_unexpected", place, format!("found {found:?}, expected {}{hint}", wanted.words()))
+        }
+        Fault::Word(word) => Flaw::new("json_unexpected", place, format!("found {found:?}, expected the rest of {word}")),
+        Fault::Number(wanted) => {
+            Flaw::new("json_bad_number", place, format!("found {found:?} in a number, expected {wanted}"))
+        }
+        Fault::Escape => {
+            let message = format!("found {found:?} in an escape, expected one of \" \\ / b f n r t u");
+            Flaw::new("json_bad_escape", place, message)
+        }
+        Fault::Hex => {
+            Flaw::new("json_bad_escape", place, format!("found {found:?} in an escape, expected a hexadecimal digit"))
+        }
+        Fault::Control => {
+            let message = format!("the control character U+{:04X} stands in a string unescaped", u32::from(found));
+            Flaw::new("json_control_character", place, message)
+        }
+        Fault::LoneSurrogate { behind } => {
+            Flaw::new("json_lone_surrogate", place.back(*behind), "the escape of a surrogate without its other half")
+        }
+        Fault::TooDeep(max_depth) => Flaw::new("json_too_deep", place, format!("nested deeper than {max_depth} levels")),
+        Fault::Trailing => Flaw::new("json_trailing_data", place, format!("found {found:?} behind the end of the value")),
+    }
+}

@@ -1,0 +1,112 @@
+//! Where something stands in a file, worked out only when somebody asks.
+//!
+//! Nothing is counted byte by byte while a file is scanned: a [`Chunk`] knows the place of its first byte, and counts line
+//! ends and characters once, when the next chunk comes or when a rejection is made.
+
+use memchr::{memchr_iter, memrchr};
+
+/// A place in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Counted from 1; lines end with LF.
+    pub(super) line: u64,
+    /// Counted from 1, in characters. Inside of a character: the column of that character.
+    pub(super) column: u64,
+    /// Bytes before the place.
+    pub(super) offset: u64,
+}
+
+impl Place {
+    /// The first byte of a file.
+    pub(super) const START: Self = Self { line: 1, column: 1, offset: 0 };
+
+    /// The place `bytes` before this one, where those bytes are known to be ASCII characters of the same line.
+    pub(super) const fn back(self, bytes: u64) -> Self {
+        Self { line: self.line, column: self.column - bytes, offset: self.offset - bytes }
+    }
+}
+
+/// Some text of a file, and where it begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chunk<'a> {
+    text: &'a str,
+    start: Place,
+}
+
+impl<'a> Chunk<'a> {
+    pub(super) const fn new(text: &'a str, start: Place) -> Self {
+        Self { text, start }
+    }
+
+    pub(super) const fn text(&self) -> &'a str {
+        self.text
+    }
+
+    pub(super) const fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+
+    /// The character at a byte index; `None` at the end, and inside of a character.
+    pub(super) fn char(&self, index: usize) -> Option<char> {
+        self.text.get(index..)?.chars().next()
+    }
+
+    /// Whether this is the beginning of the file, and a byte order mark (U+FEFF) stands there.
+    pub(super) fn begins_with_bom(&self) -> bool {
+        self.start.offset == 0 && self.text.starts_with('\u{feff}')
+    }
+
+    /// The place of a byte of this chunk, or of its end.
+    pub(super) fn place(&self, index: usize) -> Place {
+        let bytes = self.bytes();
+        let before = &bytes[..index];
+        let (line, first_column, line_start) = match memrchr(b'\n', before) {
+            Some(last) => (self.start.line + memchr_iter(b'\n', before).count() as u64, 1, last + 1),
+            None => (self.start.line, self.start.column, 0),
+        };
+        // A place inside of a character has counted that character's first byte already.
+        let inside = bytes.get(index).is_some_and(|&byte| is_continuation(byte));
+        let column = first_column + count_chars(&before[line_start..]) - u64::from(inside);
+        Place { line, column, offset: self.start.offset + index as u64 }
+    }
+}
+
+/// Characters that begin in a piece of UTF-8.
+fn count_chars(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|&&byte| !is_continuation(byte)).count() as u64
+}
+
+/// RFC 3629 section 3: the bytes of a sequence after its first are 10xxxxxx.
+const fn is_continuation(byte: u8) -> bool {
+    byte & 0xc0 == 0x80
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The definition, counted one byte at a time.
+    fn plain(text: &str, index: usize) -> Place {
+        let mut char_start = index;
+        while !text.is_char_boundary(char_start) {
+            char_start -= 1;
+        }
+        let before = &text[..char_start];
+        let line_start = before.rfind('\n').map_or(0, |last| last + 1);
+        let line = before.matches('\n').count() as u64 + 1;
+        Place { line, column: before[line_start..].chars().count() as u64 + 1, offset: index as u64 }
+    }
+
+    #[test]
+    fn a_place_is_the_same_from_every_chunk() {
+        let text = "ab\u{e4}\u{20ac}\n\r\n\n\u{1f600}x\ny";
+        for cut in (0..=text.len()).filter(|&cut| text.is_char_boundary(cut)) {
+            let first = Chunk::new(&text[..cut], Place::START);
+            let second = Chunk::new(&text[cut..], first.place(cut));
+            for index in 0..=text.len() {
+                let got = if index < cut { first.place(index) } else { second.place(index - cut) };
+                assert_eq!(got, plain(text, index), "cut {cut}, index {index}");
+            }
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Files made up for one rule each, with the exact outcome, however they are cut.
+
+use tidegate::report::{Format, Rejection, Verdict};
+use tidegate::validate::Limits;
+
+use super::{judge, judge_every_way};
+
+/// A flaw: its code, and line, column, offset and record.
+type Flaw = (&'static str, [u64; 4]);
+
+/// Small enough to be passed in a vector.
+const LIMITS: Limits = Limits { max_depth: 4, max_record_bytes: 24 };
+
+fn accepted(format: Format, vectors: &[(&str, u64)]) {
+    for (text, records) in vectors {
+        let outcome = judge_every_way(format, &LIMITS, text.as_bytes());
+        assert_eq!(outcome, Ok(Verdict { format, records: *records }), "{format} {text:?}");
+    }
+}
+
+fn refused(format: Format, vectors: &[(&[u8], Flaw)]) {
+    for (bytes, (code, place)) in vectors {
+        let shown = String::from_utf8_lossy(bytes);
+        match judge_every_way(format, &LIMITS, bytes) {
+            Ok(verdict) => panic!("{format} {shown:?}: {verdict:?}"),
+            Err(Rejection { code: got, line, column, offset, record, message, .. }) => {
+                assert_eq!((got.as_str(), [line, column, offset, record]), (*code, *place), "{format} {shown:?}: {message}");
+            }
+        }
+    }
+}
+
+/// What a validator says in words.
+fn message(format: Format, text: &str) -> String {
+    judge_every_way(format, &LIMITS, text.as_bytes()).expect_err(text).message
+}
+
+#[test]
+fn json_that_is_accepted() {
+    let numbers = "[0,-0,1,-1,0.5,1e5,1E+5,1e-5,10.25e00,123456789012345678901234567890e9999]";
+    accepted(
+        Format::Json,
+        &[
+            ("null", 1),
+            (" true ", 1),
+            ("false\r\n", 1),
+            ("0", 1),
+            ("-1.5e+3", 1),
+            ("1e9999999999", 1),
+            ("\"\"", 1),
+            ("[]", 0),
+            ("[ \t\r\n]", 0),
+            ("[[],[]]", 2),
+            ("[1 , 2\n, 3 ]", 3),
+            ("{}", 1),
+            (r#"{"a":[1,2],"a":{"b":[null]}}"#, 1),
+            (r#"["\"\\\/\b\f\n\r\t\u00e4\uFFFF\ud83d\uDE00","ä€😀\u007f"]"#, 2),
+            ("[[[[0]]],{\"\":{}}]", 2),
+            (numbers, 10),
+        ],
+    );
+}
+
+#[test]
+fn json_that_is_refused() {
+    refused(
+        Format::Json,
+        &[
+            (b"", ("json_truncated", [1, 1, 0, 0])),
+            (b" \n ", ("json_truncated", [2, 2, 3, 0])),
+            (b"[1,\n", ("json_truncated", [2, 1, 4, 2])),
+            (b"[1", ("json_truncated", [1, 3, 2, 1])),
+            (b"-", ("json_truncated", [1, 2, 1, 1])),
+            (b"{\"a\"", ("json_truncated", [1, 5, 4, 1])),
+            (b"\"a\\", ("json_truncated", [1, 4, 3, 1])),
+            (b"tru", ("json_truncated", [1, 4, 3, 1])),
+            (b"x", ("json_unexpected", [1, 1, 0, 0])),
+            (b"[x]", ("json_unexpected", [1, 2, 1, 1])),
+            (b"[1,]", ("json_unexpected", [1, 4, 3, 2])),
+            (b"[1 2]", ("json_unexpected", [1, 4, 3, 1])),
+            (b"[,1]", ("json_unexpected", [1, 2, 1, 1])),
+            (b"[1,,2]", ("json_unexpected", [1, 4, 3, 2])),
+            (b"[1}", ("json_unexpected", [1, 3, 2, 1])),
+            (b"[\"\xc3\xa4\", trux]", ("json_unexpected", [1, 10, 10, 2])),
+            (b"[\n\"\xc3\xa4\xe2\x82\xac\" \xe2\x82\xac]", ("json_unexpected", [2, 6, 10, 1])),
+            (b"{1:2}", ("json_unexpected", [1, 2, 1, 1])),
+            (b"{\"a\" 1}", ("json_unexpected", [1, 6, 5, 1])),
+            (b"{\"a\":}", ("json_unexpected", [1, 6, 5, 1])),
+            (b"{\"a\":1,}", ("json_unexpected", [1, 8, 7, 1])),
+            (b"{\"a\":1]", ("json_unexpected", [1, 7, 6, 1])),
+            (b"[[1,2],[3,{\"a\":NaN}]]", ("json_unexpected", [1, 16, 15, 2])),
+            (b"'a'", ("json_unexpected", [1, 1, 0, 0])),
+            (b"\x0c1", ("json_unexpected", [1, 1, 0, 0])),
+            (b"[1\xc2\xa0]", ("json_unexpected", [1, 3, 2, 1])),
+            (b"-x", ("json_bad_number", [1, 2, 1, 1])),
+            (b"[01]", ("json_bad_number", [1, 3, 2, 1])),
+            (b"[1.]", ("json_bad_number", [1, 4, 3, 1])),
+            (b"[1e]", ("json_bad_number", [1, 4, 3, 1])),
+            (b"[1e+]", ("json_bad_number", [1, 5, 4, 1])),
+            (b"[7, +1]", ("json_bad_number", [1, 5, 4, 2])),
+            (b".5", ("json_bad_number", [1, 1, 0, 0])),
+            (b"\"\\x\"", ("json_bad_escape", [1, 3, 2, 1])),
+            (b"\"\\\xc3\xa4\"", ("json_bad_escape", [1, 3, 2, 1])),
+            (b"\"\\u00g0\"", ("json_bad_escape", [1, 6, 5, 1])),
+            (b"\"\\ud800\\ux", ("json_bad_escape", [1, 10, 9, 1])),
+            (b"\"a\tb\"", ("json_control_character", [1, 3, 2, 1])),
+            (b"[\"\",\n\"\xc3\xa4\n\"]", ("json_control_character", [2, 3, 8, 2])),
+            (b"\"\xc3\xa4\\ud800\"", ("json_lone_surrogate", [1, 3, 3, 1])),
+            (b"\"\xc3\xa4\\udfff\"", ("json_lone_surrogate", [1, 3, 3, 1])),
+            (b"\"\xc3\xa4\\udbff\\n\"", ("json_lone_surrogate", [1, 3, 3, 1])),
+            (b"\"\xc3\xa4\\ud800\\ud800\"", ("json_lone_surrogate", [1, 3, 3, 1])),
+            (b"\"\xc3\xa4\\ud800\xc3\xa4\"", ("json_lone_surrogate", [1, 3, 3, 1])),
+            (b"[1,[[[[", ("json_too_deep", [1, 7, 6, 2])),
+            (b"[[[{\"a\":{", ("json_too_deep", [1, 9, 8, 1])),
+            (b"[1]\n]", ("json_trailing_data", [2, 1, 4, 0])),
+            (b"{}{}", ("json_trailing_data", [1, 3, 2, 0])),
+            (b"1 2", ("json_trailing_data", [1, 3, 2, 0])),
+            (b"\xef\xbb\xbf[]", ("json_bom", [1, 1, 0, 0])),
+            (b"[]\xef\xbb\xbf", ("json_trailing_data", [1, 3, 2, 0])),
+            (b"\xff\xfe[\x00", ("not_utf8", [1, 1, 0, 0])),
+            (b"[\"\xc3\xa4\xff\"]", ("not_utf8", [1, 4, 4, 1])),
+            (b"[\"\xe2\x82\"]", ("not_utf8", [1, 3, 2, 1])),
+            (b"[\"\xed\xa0\x80\"]", ("not_utf8", [1, 3, 2, 1])),
+            (b"[1,\"\xf0\x9f\x98", ("not_utf8", [1, 5, 4, 2])),
+            // What comes first is told, even where bytes behind it are no text.
+            (b"[1 2\xff", ("json_unexpected", [1, 4, 3, 1])),
+        ],
+    );
+}
+
+#[test]
+fn json_is_refused_in_words() {
+    for (text, words) in [
+        ("[1 2]", "found '2', expected a comma or ]"),
+        ("{\"a\":1 \n\"b\"", "found '\"', expected a comma or }"),
+        ("[\u{20ac}", "found '\u{20ac}', expected a value or ]"),
+        ("[NaN]", "found 'N', expected a value or ] (NaN and Infinity are not JSON)"),
+        ("nulL", "found 'L', expected the rest of null"),
+        ("01", "found '1' in a number, expected no digit behind a leading zero"),
+        ("\"\n", "the control character U+000A stands in a string unescaped"),
+        ("[[[[[", "nested deeper than 4 levels"),
+        ("", "the file ends before a value begins"),
+        ("[{\"a", "the file ends inside a name"),
+        ("[{\"a\":\"b", "the file ends inside a string"),
+        ("[{\"a\":1", "the file ends inside an object"),
+        ("[1.", "the file ends inside a number"),
+        ("[{}", "the file ends inside an array"),
+    ] {
+        assert_eq!(message(Format::Json, text), words, "{text:?}");
+    }
+}
+
+#[test]
+fn ndjson_that_is_accepted() {
+    accepted(
+        Format::Ndjson,
+        &[
+            ("", 0),
+            ("1", 1),
+            ("1\n", 1),
+            ("{}\r\n[]\r\n\"\"\r\n", 3),
+            (" 1 \n\t[1,2]\n\"a\"", 3),
+            ("[\"ä€\"]\nnull\n-0.5", 3),
+            // As long as a record may be: the LF does not count.
+            ("\"3456789012345678901234\"\n\"345678901234567890123\"\r\n", 2),
+        ],
+    );
+}
+
+#[test]
+fn ndjson_that_is_refused() {
+    refused(
+        Format::Ndjson,
+        &[
+            (b"\n", ("ndjson_blank_line", [1, 1, 0, 1])),
+            (b"1\n\n2\n", ("ndjson_blank_line", [2, 1, 2, 2])),
+            (b"1\r\n\r\n", ("ndjson_blank_line", [2, 2, 4, 2])),
+            (b"1\n  \n", ("ndjson_blank_line", [2, 3, 4, 2])),
+            (b"1\n  ", ("ndjson_blank_line", [2, 3, 4, 2])),
+            (b"{\"a\":\n1}\n", ("ndjson_split_value", [1, 6, 5, 1])),
+            (b"1\n[\n", ("ndjson_split_value", [2, 2, 3, 2])),
+            (b"1\n\"\xc3\xa4\n\"", ("ndjson_split_value", [2, 3, 5, 2])),
+            (b"1.\n", ("ndjson_split_value", [1, 3, 2, 1])),
+            (b"tru\n", ("ndjson_split_value", [1, 4, 3, 1])),
+            (b"1\n{}{}\n", ("json_trailing_data", [2, 3, 4, 2])),
+            (b"1\n[1,]\n", ("json_unexpected", [2, 4, 5, 2])),
+            (b"1\n[1", ("json_truncated", [2, 3, 4, 2])),
+            (b"1\n[1\r", ("json_truncated", [2, 4, 5, 2])),
+            (b"\xef\xbb\xbf1\n", ("json_bom", [1, 1, 0, 1])),
+            (b"1\n\xef\xbb\xbf1\n", ("json_unexpected", [2, 1, 2, 2])),
+            (b"1\n\"\xff\"\n", ("not_utf8", [2, 2, 3, 2])),
+            (b"1\n\"\xe2\x82", ("not_utf8", [2, 2, 3, 2])),
+            (b"1\n[[[[[", ("json_too_deep", [2, 5, 6, 2])),
+            (b"1\n\"34567890123456789012345\"\n", ("record_too_long", [2, 25, 26, 2])),
+            (b"1\n\"34567890123456789012345\"", ("record_too_long", [2, 25, 26, 2])),
+            // The first byte over is the second of a character.
+            (b"1\n\"3456789012345678901234\xc3\xa4", ("record_too_long", [2, 24, 26, 2])),
+            // A flaw behind the limit is none, one before it is.
+            (b"\"345678901234567890123456\n\xff\"", ("record_too_long", [1, 25, 24, 1])),
+            (b"                        x", ("record_too_long", [1, 25, 24, 1])),
+            (b"                       x ", ("json_unexpected", [1, 24, 23, 1])),
+        ],
+    );
+}
+
+#[test]
+fn csv_that_is_accepted() {
+    accepted(
+        Format::Csv,
+        &[
+            ("a", 0),
+            ("a,b\n", 0),
+            ("a,b\r\n1,2\r\n", 1),
+            ("a,b\n1,2\r\n3,4", 2),
+            ("\u{feff}a,b\n1,2\n", 1),
+            ("\u{feff}\"a\",b\n1,2\n", 1),
+            ("a\n\n1\n\r\n", 3),
+            ("a,b\n,\n\"\",\"\"\n", 2),
+            ("a,b\n\"x,\r\n\ny\",\"\"\"\"\n", 1),
+            ("\"a,1\",\"a\"\"2\"\n1,2\n", 1),
+            ("A,a, a\n1,2,3\n", 1),
+            ("ä,€\n😀,\u{1}\n", 1),
+            ("a\n\"1\"\r\n\"2\"", 2),
+            ("a,b\n12345678901,123456789012\n12345678901,12345678901\r\n1,\"345678901234567890\r\n\"\n", 3),
+        ],
+    );
+    accepted(Format::Tsv, &[("a\tb\n1,2\t\"3\t4\"\n", 1), ("a,b\n1\n", 1)]);
+}
+
+#[test]
+fn csv_that_is_refused() {
+    refused(
+        Format::Csv,
+        &[
+            (b"", ("csv_empty", [1, 1, 0, 0])),
+            (b"\xef\xbb\xbf", ("csv_empty", [1, 2, 3, 0])),
+            (b"\n", ("csv_blank_name", [1, 1, 0, 0])),
+            (b"\r\n", ("csv_blank_name", [1, 1, 0, 0])),
+            (b"a,\xc2\xa0 ,b\n", ("csv_blank_name", [1, 3, 2, 0])),
+            (b"a,\"\"\n", ("csv_blank_name", [1, 3, 2, 0])),
+            (b"a,b,", ("csv_blank_name", [1, 5, 4, 0])),
+            (b"a,b,\r\n", ("csv_blank_name", [1, 5, 4, 0])),
+            (b"\xc3\xa4,b,\xc3\xa4\n", ("csv_repeated_name", [1, 5, 5, 0])),
+            (b"a,\"a\"", ("csv_repeated_name", [1, 3, 2, 0])),
+            (b"\"a\"\"\",\"a\"\"\"\r\n", ("csv_repeated_name", [1, 7, 6, 0])),
+            (b"\xef\xbb\xbfa,a\n", ("csv_repeated_name", [1, 4, 5, 0])),
+            (b"a,b\n1,2\n3\n", ("csv_field_count", [3, 2, 9, 2])),
+            (b"a,b\n1,2\n3\r\n", ("csv_field_count", [3, 3, 10, 2])),
+            (b"a,b\n1,2\n3", ("csv_field_count", [3, 2, 9, 2])),
+            (b"a,b\n1,2,3\n", ("csv_field_count", [2, 4, 7, 1])),
+            (b"a,b\n\n", ("csv_field_count", [2, 1, 4, 1])),
+            (b"a,b\n\"x\ny\"\n", ("csv_field_count", [3, 3, 9, 1])),
+            (b"a\n1,", ("csv_field_count", [2, 2, 3, 1])),
+            (b"a\n\xc3\xa4\"", ("csv_stray_quote", [2, 2, 4, 1])),
+            (b"a\n \"b\"", ("csv_stray_quote", [2, 2, 3, 1])),
+            (b"a\"b\n", ("csv_stray_quote", [1, 2, 1, 0])),
+            (b"a\n\"b\"\xc3\xa4\n", ("csv_text_after_quote", [2, 4, 5, 1])),
+            (b"a\n\"b\" ", ("csv_text_after_quote", [2, 4, 5, 1])),
+            (b"a\n\"b\n\xc3\xa4", ("csv_unclosed_quote", [3, 2, 7, 1])),
+            (b"\"a", ("csv_unclosed_quote", [1, 3, 2, 0])),
+            (b"a\n\"b\"\"", ("csv_unclosed_quote", [2, 5, 6, 1])),
+            (b"a\n1\r2\n", ("csv_bare_cr", [2, 2, 3, 1])),
+            (b"a\n1\r", ("csv_bare_cr", [2, 2, 3, 1])),
+            (b"a\r\r\n", ("csv_bare_cr", [1, 2, 1, 0])),
+            (b"a\n\r\xc3\xa4\n", ("csv_bare_cr", [2, 1, 2, 1])),
+            (b"a\n\"\"\r,\n", ("csv_bare_cr", [2, 3, 4, 1])),
+            (b"a\n1\n\0\0", ("csv_nul", [3, 1, 4, 2])),
+            (b"a\n\"\0", ("csv_nul", [2, 2, 3, 1])),
+            (b"a\n1\0", ("csv_nul", [2, 2, 3, 1])),
+            (b"a\0b\0", ("csv_nul", [1, 2, 1, 0])),
+            (b"a\n\"\"\0", ("csv_nul", [2, 3, 4, 1])),
+            (b"\xff\xfea\0", ("not_utf8", [1, 1, 0, 0])),
+            (b"a\n\xc3\xa4\xe4\n", ("not_utf8", [2, 2, 4, 1])),
+            (b"a\n\xc3", ("not_utf8", [2, 1, 2, 1])),
+            (b"a\n1\n1234567890123456789012345\n", ("record_too_long", [3, 25, 28, 2])),
+            (b"a\n1\n12345678901234567890123\xc3\xa4\n", ("record_too_long", [3, 24, 28, 2])),
+            (b"a\n123456789012345678901234\r\n", ("record_too_long", [2, 25, 26, 1])),
+            (b"a,b3456789012345678901234", ("record_too_long", [1, 25, 24, 0])),
+            (b"a\n\"\n34567890123456789012345\"", ("record_too_long", [3, 23, 26, 1])),
+            (b"a\n\"\n3456789012345678901234\n", ("record_too_long", [3, 23, 26, 1])),
+            (b"a\n12345678901234567890123456\"\xff", ("record_too_long", [2, 25, 26, 1])),
+            (b"a\n12345678901234567890123\"x", ("csv_stray_quote", [2, 24, 25, 1])),
+        ],
+    );
+    refused(
+        Format::Tsv,
+        &[(b"a\tb\n1\t2\t3", ("csv_field_count", [2, 4, 7, 1])), (b"a\ta\n", ("csv_repeated_name", [1, 3, 2, 0]))],
+    );
+}
+
+#[test]
+fn csv_is_refused_in_words() {
+    for (text, words) in [
+        ("a,b,c\n1,2\n", "row has 2 fields, the header has 3"),
+        ("a,b,c\n1\n", "row has 1 field, the header has 3"),
+        ("a,b,c\n\"\"\n", "row has 1 field, the header has 3"),
+        ("a,b,c\n\n", "blank line, the header has 3 fields"),
+        ("a,b,c\n\r\n", "blank line, the header has 3 fields"),
+        ("a,b\n1,2,", "row has more fields than the header, which has 2"),
+        ("a\n1\n2,3", "row has more fields than the header, which has 1"),
+        ("a, ,b\n", "field 2 of the header has no name"),
+        ("a,\"b\"\"\",c,\"b\"\"\"\n", "field 4 of the header repeats the name \"b\\\"\" of field 2"),
+        ("a,b\n1,\"x\n\n", "the quote opened at line 2, column 3 is never closed"),
+        (
+            "a,b\n1,\"3456789012345678901234567",
+            "the record is longer than 24 bytes; the quote opened at line 2, column 3 is not closed yet",
+        ),
+        ("a,b\n1,2345678901234567890123456789", "the record is longer than 24 bytes"),
+    ] {
+        assert_eq!(message(Format::Csv, text), words, "{text:?}");
+    }
+}
+
+#[test]
+fn a_rejection_comes_with_the_first_byte_that_proves_it() {
+    for (format, text, proof) in [
+        (Format::Json, "[1 2, 3]", 4),
+        (Format::Json, "\"\\ud800x\"", 8),
+        (Format::Ndjson, "1\n{\n}\n", 4),
+        (Format::Csv, "a,b\n1,2,3\n", 8),
+        (Format::Csv, "a,a,c\n", 4),
+        (Format::Csv, "a,b\n1\r\n2,3", 7),
+    ] {
+        let mut validator = tidegate::validate::for_format(format, &LIMITS).expect("a format that is parsed");
+        let fed = text.bytes().position(|byte| validator.feed(&[byte]).is_err()).expect("a flaw before the end");
+        assert_eq!(fed + 1, proof, "{format} {text:?}");
+    }
+}
+
+#[test]
+fn blocks_inside_of_a_large_chunk_change_nothing() {
+    // A chunk is worked on in blocks: put a character, an escape, a CRLF and a quote across every offset near their ends.
+    let limits = Limits::default();
+    for shift in 0..24 {
+        let filler = "x".repeat((32 << 10) - 12 + shift);
+        let json = format!("[\"{filler}\u{20ac}\\ud83d\\ude00\", tru]");
+        let table = format!("a,b\r\n{filler},\"\"\"\u{20ac}\"\r\n1,\"2\"3\r\n");
+        for (format, text) in [(Format::Json, json), (Format::Csv, table)] {
+            let whole = judge(format, &limits, [text.as_bytes()]);
+            assert!(whole.is_err());
+            assert_eq!(judge(format, &limits, text.as_bytes().chunks(7)), whole, "{format} shift {shift}");
+        }
+    }
+}
+
+#[test]
+fn a_format_that_is_not_parsed_has_no_validator() {
+    assert!(tidegate::validate::for_format(Format::None, &Limits::default()).is_none());
+}
