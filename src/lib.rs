@@ -5,6 +5,7 @@
 //! front end in `server` reads it, the pump in `ingest` drives it, a decorator in [`sink`] feeds it to a validator of
 //! [`validate`], and a sink commits it. `docs/architecture.md` in the repository is the map.
 
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod error;

@@ -1,0 +1,48 @@
+//! How the subcommands say the same things.
+
+use std::io::{self, Write};
+
+use crate::report::{Rejection, Verdict};
+
+/// For whom outcomes are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Form {
+    /// What the flag `--json` asks for.
+    pub(super) fn of(json: bool) -> Self {
+        if json { Self::Json } else { Self::Text }
+    }
+}
+
+/// Prints a line on standard output. Who closes it does not want to read more.
+pub(super) fn line(text: &str) {
+    _ = writeln!(io::stdout().lock(), "{text}");
+}
+
+/// What is wrong with a file, and where, if a validator said it.
+pub(super) fn flaw(code: &str, message: &str, report: Option<&Rejection>) -> String {
+    match report {
+        Some(Rejection { code, message, line, column, .. }) => format!("line {line}, column {column}: {message} [{code}]"),
+        None => format!("{message} [{code}]"),
+    }
+}
+
+/// `csv, 12 records`.
+pub(super) fn verdict_words(Verdict { format, records }: Verdict) -> String {
+    format!("{format}, {}", plural(records, "record"))
+}
+
+/// `1 file`, `12 files`.
+pub(super) fn files(number: usize) -> String {
+    plural(number as u64, "file")
+}
+
+fn plural(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}

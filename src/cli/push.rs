@@ -1,0 +1,193 @@
+//! `tidegate push`: sends files, folders or standard input, and says of each what became of it.
+
+mod console;
+mod pipe;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use self::console::Console;
+use crate::cli::plan::{self, Input, Item, Plan};
+use crate::cli::print::Form;
+use crate::client::{Options, Outcome, Retry, Sender, Source, Step, Upload};
+use crate::error::{Error, Fault};
+use crate::upload::Key;
+
+/// Where a server listens unless it is told otherwise.
+const DEFAULT_TO: &str = "127.0.0.1:5010";
+
+/// The environment variable that names the server.
+const TO_VARIABLE: &str = "TIDEGATE_TO";
+
+const AFTER_HELP: &str = "\
+Names:
+  A file goes by its file name, the files of a folder by FOLDER/RELATIVE/PATH. Files and folders
+  whose names begin with a dot are left out, links to folders are not followed.
+
+Examples:
+  tidegate push readings.csv
+  tidegate push readings/ --to collector:5010 --jobs 8
+  tidegate push today.csv --name plant-4/2026-10-17.csv
+  pg_dump shop | tidegate push - --name backups/shop.sql
+  tidegate push readings/ --json | jq -r 'select(.outcome != \"committed\") | .path'
+
+Exit codes:
+  0    every file was committed
+  1    something failed: a file that can't be read, the connection, the server or its store
+  2    the command line is wrong
+  3    nothing failed, but the server rejected a file: sending it again unchanged is of no use
+  130  interrupted";
+
+/// Send files to a server and print a receipt for each
+///
+/// A receipt means that the file is whole, and durable, under its name at the server. Lost connections and passing failures
+/// are tried again, and no file is stored twice for it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Files, folders (with all that is in them), or - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    // No doc comment: it would have to put the variable's name into backticks, and clap prints them.
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    #[arg(help = "The server [default: what TIDEGATE_TO says, or 127.0.0.1:5010]")]
+    to: Option<String>,
+    /// The name at the server, instead of the file's or folder's own; standard input needs one
+    #[arg(long)]
+    name: Option<String>,
+    /// Files on their way at once, each over its own connection
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..))]
+    jobs: u8,
+    /// Print one JSON object a file: path, name, outcome, and receipt or code, message and report
+    #[arg(long)]
+    json: bool,
+    /// How often a file is tried again after a failure that may pass
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    retries: u32,
+    /// How long the server may take over a commit, as 90s or 10m
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
+    answer_timeout: Duration,
+    /// The longest wait before the first further try; it doubles from try to try
+    #[arg(long, hide = true, value_name = "DURATION", default_value = "500ms", value_parser = humantime::parse_duration)]
+    backoff: Duration,
+}
+
+/// Sends what the arguments name; the exit code is one of those that the help lists.
+pub async fn run(args: Args) -> ExitCode {
+    let to = match server(&args) {
+        Ok(to) => to,
+        Err(flaw) => return usage(&flaw),
+    };
+    let interrupted = tokio::signal::ctrl_c();
+    let Args { paths, name, .. } = &args;
+    let plan = Plan::of(paths, name.as_deref());
+    let console = Arc::new(Console::new(Form::of(args.json), plan.items.len() + plan.refused.len(), plan.bytes()));
+    for note in &plan.notes {
+        console.note(note);
+    }
+    for (item, error) in plan.refused {
+        console.report(&item.path, &item.name, &refused(&error));
+    }
+    let mut workers = workers(&args, &to, plan.items, &console);
+    let done = async { while workers.join_next().await.is_some() {} };
+    tokio::select! {
+        () = done => console.summary().exit_code(),
+        _ = interrupted => {
+            console.interrupted();
+            ExitCode::from(130)
+        }
+    }
+}
+
+/// The server's address, and whether the arguments go together.
+fn server(args: &Args) -> Result<String, String> {
+    let stdin = args.paths.iter().any(|path| plan::is_stdin(path));
+    match &args.name {
+        Some(_) if args.paths.len() > 1 => return Err("--name goes with one PATH".to_owned()),
+        None if stdin => return Err("standard input needs a name: add --name NAME".to_owned()),
+        Some(_) | None => {}
+    }
+    match (&args.to, std::env::var(TO_VARIABLE)) {
+        (Some(to), _) => Ok(to.clone()),
+        (None, Ok(to)) if !to.is_empty() => address(&to).map_err(|flaw| format!("{TO_VARIABLE}: {flaw}")),
+        (None, Ok(_) | Err(_)) => Ok(DEFAULT_TO.to_owned()),
+    }
+}
+
+fn usage(flaw: &str) -> ExitCode {
+    eprintln!("error: {flaw}\n\nFor more information, try 'tidegate push --help'.");
+    ExitCode::from(2)
+}
+
+/// `host:port`; what the host is, only the name service can say.
+fn address(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>())) {
+        Some((host, Ok(1..))) if !host.is_empty() => Ok(text.to_owned()),
+        Some(_) | None => Err(format!("{text:?} is not HOST:PORT, such as {DEFAULT_TO}")),
+    }
+}
+
+/// What becomes of a file that is not even sent.
+fn refused(error: &Error) -> Outcome {
+    let (code, message) = (error.kind().code().to_owned(), error.to_string());
+    match error.kind().fault() {
+        Fault::Upload => Outcome::Rejected { code, message, report: None },
+        Fault::Passing => Outcome::Failed { code, message, retry: false },
+    }
+}
+
+/// One worker and one connection a job; each takes the next file from the queue when it is done with one.
+fn workers(args: &Args, to: &str, items: Vec<Item>, console: &Arc<Console>) -> JoinSet<()> {
+    let jobs = usize::from(args.jobs).min(items.len());
+    let queue = Arc::new(Mutex::new(items.into_iter()));
+    let retry = Retry { attempts: args.retries.saturating_add(1), first_wait: args.backoff, ..Retry::default() };
+    let options = Options {
+        answer_timeout: args.answer_timeout,
+        collector: Some(concat!("tidegate-push/", env!("CARGO_PKG_VERSION")).to_owned()),
+        ..Options::default()
+    };
+    let mut workers = JoinSet::new();
+    for _ in 0..jobs {
+        let (queue, console) = (Arc::clone(&queue), Arc::clone(console));
+        let mut sender = Sender::new(to, options.clone(), retry);
+        workers.spawn(async move {
+            // Taking an item can't panic half-way, so a poisoned queue is as good as any.
+            let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            while let Some(item) = next() {
+                send(&mut sender, &item, &console).await;
+            }
+        });
+    }
+    workers
+}
+
+async fn send(sender: &mut Sender, item: &Item, console: &Console) {
+    let key: Key = match item.name.parse() {
+        Ok(key) => key,
+        Err(error) => return console.report(&item.path, &item.name, &refused(&error)),
+    };
+    let path = item.path.clone();
+    let mut source = match item.input {
+        Input::File { .. } => Source::file(path),
+        Input::Pipe => Source::stream(pipe::read(|| std::fs::File::open(path))),
+        Input::Stdin => Source::stream(pipe::read(|| Ok(io::stdin()))),
+    };
+    let mut file = console.file(item.size());
+    let outcome = sender
+        .send(&Upload::new(key), &mut source, |step| match step {
+            Step::Sent(sent) => file.sent(sent),
+            Step::Waiting { why, wait } => {
+                let wait =
+                    humantime::format_duration(Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
+                console.note(&format!("waiting    {}: {why}; next try in {wait}", item.path.display()));
+            }
+        })
+        .await;
+    file.done();
+    console.report(&item.path, &item.name, &outcome);
+}
