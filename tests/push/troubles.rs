@@ -333,6 +333,24 @@ fn what_can_not_be_sent_fails_by_itself() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_file_that_breaks_while_it_is_read_is_given_up() {
+    let server = Fake::play(|listener| {
+        let mut talk = Talk::accept(listener);
+        let id = talk.put("mem");
+        assert_eq!(talk.json(), json!({"abort": true}));
+        talk.say(&json!({"event": "rejected", "id": id, "code": "aborted", "message": "given up"}));
+        talk.take("good", b"1");
+    });
+    let folder = folder_with(&[("good", b"1")]);
+    // It opens, but nothing is mapped at its first byte.
+    let told = push(folder.path(), &server.address, &["--jobs", "1", "/proc/self/mem", "good"]);
+    told.ended(1);
+    told.warned("failed     /proc/self/mem: reading \"mem\": Input/output error");
+    server.done();
+}
+
+#[test]
 fn a_bad_name_alone_is_a_rejection() {
     let folder = folder_with(&[("a:b", b"1")]);
     push(folder.path(), "127.0.0.1:9", &["a:b"]).ended(3);
