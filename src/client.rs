@@ -5,6 +5,7 @@
 //! does not know folders, terminals or command lines.
 
 mod connection;
+mod outcome;
 mod sender;
 mod source;
 
@@ -13,10 +14,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use self::connection::Connection;
+pub use self::outcome::Outcome;
+use self::outcome::{checked, outcome, unreadable};
 pub use self::sender::{Retry, Sender, Step};
 pub use self::source::{Body, Source};
-use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::report::Rejection;
+use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{ContentType, Key, Meta, Receipt, Tally, UploadId};
 use crate::wire::framed::{self, Chunk, Event, Put, Request};
 
@@ -40,8 +42,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
-            write_timeout: Duration::from_secs(120),
-            answer_timeout: Duration::from_secs(600),
+            write_timeout: Duration::from_mins(2),
+            answer_timeout: Duration::from_mins(10),
             collector: None,
         }
     }
@@ -74,38 +76,6 @@ pub enum Attempt {
     First,
     /// It may have: the server is asked first how far it came.
     Again,
-}
-
-/// What became of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is durable, and what the server has is what was sent.
-    Committed(Receipt),
-    /// The file is at fault: sending it again unchanged fails again.
-    Rejected {
-        /// A stable name for what is wrong.
-        code: String,
-        /// The same in words.
-        message: String,
-        /// What the validator found, where it was a validator.
-        report: Option<Rejection>,
-    },
-    /// The connection, the server, the store or this side's file is at fault.
-    Failed {
-        /// A stable name for what went wrong.
-        code: String,
-        /// The same in words.
-        message: String,
-        /// Whether sending it again may succeed.
-        retry: bool,
-    },
-}
-
-impl Outcome {
-    fn failed(error: &Error) -> Self {
-        let retry = error.kind().fault() == Fault::Passing;
-        Self::Failed { code: error.kind().code().to_owned(), message: error.to_string(), retry }
-    }
 }
 
 /// A connection to a server, past the greeting.
@@ -301,36 +271,6 @@ fn owned_by(upload: &Upload, event: Event) -> Result<Event> {
     }
 }
 
-/// What an answer means for a file that was sent as `tally` says; `None` where its end has not been sent.
-fn outcome(event: Event, tally: Option<&Tally>) -> Result<Outcome> {
-    match (event, tally) {
-        (Event::Committed { receipt, id: _ }, Some(tally)) => Ok(checked(receipt, tally)),
-        (Event::Rejected { code, message, report, id: _ }, _) => Ok(Outcome::Rejected { code, message, report }),
-        (Event::Failed { code, message, retry, id: _ }, _) => Ok(Outcome::Failed { code, message, retry }),
-        (Event::Committed { .. }, None) => {
-            Err(Error::new(ErrorKind::BadHeader, "the server says committed before the end of the file was sent"))
-        }
-        (Event::Ready { .. } | Event::Hello { .. } | Event::Error { .. }, _) => {
-            Err(Error::new(ErrorKind::BadHeader, "the server answers a file's end with something else than its outcome"))
-        }
-    }
-}
-
-/// A receipt counts for what was sent and for nothing else.
-fn checked(receipt: Receipt, tally: &Tally) -> Outcome {
-    let digest = tally.digest();
-    if (receipt.size, receipt.digest) == (tally.size(), digest) {
-        return Outcome::Committed(receipt);
-    }
-    let message = format!(
-        "the receipt is for {} bytes with {}, but the file has {} bytes with {digest}",
-        receipt.size,
-        receipt.digest,
-        tally.size()
-    );
-    Outcome::failed(&Error::new(ErrorKind::DigestMismatch, message))
-}
-
 /// Checks the receipt of an earlier try against the file, which this try has not read yet.
 async fn compare<S>(upload: &Upload, receipt: Receipt, source: &mut S, mut tally: Tally) -> Outcome
 where
@@ -350,10 +290,4 @@ async fn hash<S: AsyncRead + Unpin + ?Sized>(source: &mut S, tally: &mut Tally) 
             read => tally.add(&buffer[..read]),
         }
     }
-}
-
-/// This side's file is at fault, which does not pass by trying again.
-fn unreadable(upload: &Upload, cause: std::io::Error) -> Outcome {
-    let error = Error::new(ErrorKind::Io, format!("reading {:?}", upload.key.as_str())).because(cause);
-    Outcome::Failed { code: error.kind().code().to_owned(), message: error.to_string(), retry: false }
 }

@@ -53,8 +53,9 @@ pub(super) struct Args {
     /// Files, folders (with all that is in them), or - for standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// The server [default: what TIDEGATE_TO says, or 127.0.0.1:5010]
+    // No doc comment: it would have to put the variable's name into backticks, and clap prints them.
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    #[arg(help = "The server [default: what TIDEGATE_TO says, or 127.0.0.1:5010]")]
     to: Option<String>,
     /// The name at the server, instead of the file's or folder's own; standard input needs one
     #[arg(long)]

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -11,6 +12,7 @@ use crate::assemble;
 use crate::cli::plan::{self, Input, Item, Plan};
 use crate::cli::print::{self, Form};
 use crate::cli::{ConfigArgs, bad_config};
+use crate::config::Config;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::report::{Format, Rejection, Verdict};
 use crate::upload::Key;
@@ -87,16 +89,30 @@ struct Line<'a> {
     finding: &'a Finding,
 }
 
-/// Judges what the arguments name by the rules that a server of this configuration has; the exit code is one of those that the
-/// help lists.
+/// What a server goes by.
+#[derive(Debug)]
+struct Standards {
+    rules: Arc<Rules>,
+    limits: Limits,
+    max_file_bytes: u64,
+}
+
+impl Standards {
+    fn of(config: &Config) -> Result<Self> {
+        let (rules, limits) = (assemble::rules(config)?, assemble::limits(config));
+        Ok(Self { rules, limits, max_file_bytes: config.limits.max_file_bytes })
+    }
+}
+
+/// Judges what the arguments name as a server of this configuration would; the exit code is one of those that the help lists.
 pub(super) fn run(args: &Args) -> ExitCode {
-    match args.config.load().and_then(|config| Ok((assemble::rules(&config)?, assemble::limits(&config)))) {
-        Ok((rules, limits)) => judge_all(args, &rules, &limits),
+    match args.config.load().and_then(|config| Standards::of(&config)) {
+        Ok(standards) => judge_all(args, &standards),
         Err(error) => bad_config(&error),
     }
 }
 
-fn judge_all(args: &Args, rules: &Rules, limits: &Limits) -> ExitCode {
+fn judge_all(args: &Args, standards: &Standards) -> ExitCode {
     if let Some(flaw) = flaw(args) {
         eprintln!("error: {flaw}\n\nFor more information, try 'tidegate validate --help'.");
         return ExitCode::from(2);
@@ -115,7 +131,7 @@ fn judge_all(args: &Args, rules: &Rules, limits: &Limits) -> ExitCode {
         tell(item, &Finding::from(error));
     }
     for item in &plan.items {
-        let finding = judge(item, args.format, rules, limits).unwrap_or_else(|error| Finding::from(&error));
+        let finding = judge(item, args.format, standards).unwrap_or_else(|error| Finding::from(&error));
         tell(item, &finding);
     }
     if wrong > 0 {
@@ -139,14 +155,19 @@ fn flaw(args: &Args) -> Option<&'static str> {
 ///
 /// # Errors
 /// What is wrong with the file, or with the reading.
-fn judge(item: &Item, format: Option<Format>, rules: &Rules, limits: &Limits) -> Result<Finding> {
+fn judge(item: &Item, format: Option<Format>, standards: &Standards) -> Result<Finding> {
+    let Standards { rules, limits, max_file_bytes } = standards;
     // Standard input that is told its format needs no name.
     let applied = match (item.name.is_empty(), format) {
         (true, Some(_)) => None,
         (true | false, _) => Some(rules.find(&item.name.parse::<Key>()?)),
     };
-    let max_bytes = applied.and_then(|applied| applied.max_bytes).unwrap_or(u64::MAX);
+    let max_bytes = applied.and_then(|applied| applied.max_bytes).map_or(*max_file_bytes, |most| most.min(*max_file_bytes));
     let format = format.or(applied.map(|applied| applied.format)).unwrap_or(Format::None);
+    let too_large = || Error::new(ErrorKind::TooLarge, format!("{:?} has more than {max_bytes} bytes", item.name));
+    if item.size().is_some_and(|size| size > max_bytes) {
+        return Err(too_large());
+    }
     let Some(validator) = for_format(format, limits) else { return Ok(Finding::Unparsed) };
     let reading = |cause: io::Error| Error::new(ErrorKind::Io, format!("reading {:?}", item.name)).because(cause);
     let mut reader: Box<dyn Read> = match item.input {
@@ -159,10 +180,7 @@ fn judge(item: &Item, format: Option<Format>, rules: &Rules, limits: &Limits) ->
             let message = format!("{:?} is not valid {format}", item.name);
             Err(Error::new(ErrorKind::Invalid, message).because(rejection))
         }
-        Judged::TooLarge => {
-            let message = format!("{:?} has more than {max_bytes} bytes", item.name);
-            Err(Error::new(ErrorKind::TooLarge, message))
-        }
+        Judged::TooLarge => Err(too_large()),
     }
 }
 

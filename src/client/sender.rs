@@ -3,7 +3,8 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-use crate::client::{Attempt, Client, Options, Outcome, Source, Upload, unreadable};
+use crate::client::outcome::unreadable;
+use crate::client::{Attempt, Client, Options, Outcome, Source, Upload};
 use crate::error::{ErrorKind, Result};
 
 /// How often a file is tried, and how long it waits in between.
@@ -130,5 +131,22 @@ impl Sender {
         let outcome = client.put(upload, attempt, &mut body, progress).await?;
         self.client = Some(client).filter(Client::is_usable);
         Ok(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_doubles_up_to_its_bound_and_is_never_less_than_half_of_it() {
+        let retry = Retry { attempts: 5, first_wait: Duration::from_millis(100), max_wait: Duration::from_secs(1) };
+        for (attempt, longest) in [(1, 100), (2, 200), (4, 800), (5, 1000), (40, 1000), (u32::MAX, 1000)] {
+            for _ in 0..100 {
+                let wait = retry.wait(attempt);
+                let longest = Duration::from_millis(longest);
+                assert!((longest / 2..=longest).contains(&wait), "{attempt}: {wait:?}");
+            }
+        }
     }
 }

@@ -53,10 +53,10 @@ impl Source {
         match &mut self.0 {
             Origin::File(path) => {
                 let file = tokio::fs::File::open(&*path).await?;
-                match file.metadata().await?.is_dir() {
-                    true => Err(io::ErrorKind::IsADirectory.into()),
-                    false => Ok(Body::File(file)),
+                if file.metadata().await?.is_dir() {
+                    return Err(io::ErrorKind::IsADirectory.into());
                 }
+                Ok(Body::File(file))
             }
             Origin::Stream { reader, consumed } if whole => Ok(Body::Stream(reader.as_mut(), consumed)),
             Origin::Stream { .. } => Err(io::ErrorKind::NotSeekable.into()),

@@ -12,21 +12,21 @@ use tidegate::upload::Digest;
 const STUCK: Duration = Duration::from_secs(30);
 
 /// A server in a thread that plays a script.
-pub struct Fake {
-    pub address: String,
+pub(crate) struct Fake {
+    pub(crate) address: String,
     script: JoinHandle<()>,
 }
 
 impl Fake {
     /// Listens on a free port and plays the script.
-    pub fn play(script: impl FnOnce(&TcpListener) + Send + 'static) -> Self {
+    pub(crate) fn play(script: impl FnOnce(&TcpListener) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         Self { address, script: thread::spawn(move || script(&listener)) }
     }
 
     /// The script has been played to its end and every assertion in it held.
-    pub fn done(self) {
+    pub(crate) fn done(self) {
         if let Err(panic) = self.script.join() {
             std::panic::resume_unwind(panic);
         }
@@ -34,20 +34,20 @@ impl Fake {
 }
 
 /// One connection of a client.
-pub struct Talk {
+pub(crate) struct Talk {
     reader: BufReader<TcpStream>,
 }
 
 /// What came as a body.
-pub struct Received {
-    pub bytes: Vec<u8>,
+pub(crate) struct Received {
+    pub(crate) bytes: Vec<u8>,
     /// The line that ended it.
-    pub end: Value,
+    pub(crate) end: Value,
 }
 
 impl Talk {
     /// Takes a connection and exchanges greetings.
-    pub fn accept(listener: &TcpListener) -> Self {
+    pub(crate) fn accept(listener: &TcpListener) -> Self {
         let mut talk = Self::accept_silently(listener);
         let version = env!("CARGO_PKG_VERSION");
         let hello = format!("{{\"op\":\"hello\",\"version\":1,\"collector\":\"tidegate-push/{version}\"}}\n");
@@ -57,41 +57,52 @@ impl Talk {
         talk
     }
 
-    pub fn accept_silently(listener: &TcpListener) -> Self {
+    pub(crate) fn accept_silently(listener: &TcpListener) -> Self {
         let (stream, _) = listener.accept().unwrap();
         stream.set_read_timeout(Some(STUCK)).unwrap();
         stream.set_write_timeout(Some(STUCK)).unwrap();
         Self { reader: BufReader::new(stream) }
     }
 
-    pub fn say(&mut self, event: &Value) {
+    pub(crate) fn say(&mut self, event: &Value) {
         self.say_bytes(format!("{event}\n").as_bytes());
     }
 
-    pub fn say_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn say_bytes(&mut self, bytes: &[u8]) {
         self.reader.get_mut().write_all(bytes).unwrap();
     }
 
     /// The next line, its newline included; empty at the end of the stream.
-    pub fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.reader.read_line(&mut line).unwrap();
         line
     }
 
-    pub fn json(&mut self) -> Value {
+    pub(crate) fn json(&mut self) -> Value {
         let line = self.line();
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
     }
 
     /// Takes the announcement of a file, which must be exactly this; its id.
-    pub fn put(&mut self, name: &str) -> String {
+    pub(crate) fn put(&mut self, name: &str) -> String {
         self.put_line(name, "")
     }
 
     /// The same of a file that was announced before.
-    pub fn put_again(&mut self, name: &str) -> String {
+    pub(crate) fn put_again(&mut self, name: &str) -> String {
         self.put_line(name, ",\"resume\":true")
+    }
+
+    /// Takes a whole file of which the client may or may not know that it was announced before.
+    pub(crate) fn take_perhaps_again(&mut self, name: &str, bytes: &[u8]) {
+        let put = self.json();
+        let id = put["id"].as_str().unwrap();
+        if put["resume"] == json!(true) {
+            self.say(&json!({"event": "ready", "id": id, "offset": 0}));
+        }
+        self.whole_body(b"", bytes);
+        self.commit(id, name, bytes);
     }
 
     fn put_line(&mut self, name: &str, more: &str) -> String {
@@ -103,7 +114,7 @@ impl Talk {
     }
 
     /// The next chunk, or the line that ends the body.
-    pub fn chunk(&mut self) -> Result<Vec<u8>, Value> {
+    pub(crate) fn chunk(&mut self) -> Result<Vec<u8>, Value> {
         let line = self.json();
         let Some(bytes) = line["chunk"].as_u64() else { return Err(line) };
         let mut chunk = vec![0; usize::try_from(bytes).unwrap()];
@@ -111,7 +122,7 @@ impl Talk {
         Ok(chunk)
     }
 
-    pub fn body(&mut self) -> Received {
+    pub(crate) fn body(&mut self) -> Received {
         let mut bytes = Vec::new();
         loop {
             match self.chunk() {
@@ -122,35 +133,35 @@ impl Talk {
     }
 
     /// Takes a body, which must be these bytes with their digest, behind a prefix that the client knows was kept.
-    pub fn whole_body(&mut self, kept: &[u8], expected: &[u8]) {
+    pub(crate) fn whole_body(&mut self, kept: &[u8], expected: &[u8]) {
         let received = self.body();
         assert_eq!(received.bytes, expected);
         let digest = Digest::of(&[kept, expected].concat());
         assert_eq!(received.end, json!({"end": true, "digest": digest.to_string()}));
     }
 
-    pub fn commit(&mut self, id: &str, name: &str, bytes: &[u8]) {
+    pub(crate) fn commit(&mut self, id: &str, name: &str, bytes: &[u8]) {
         self.say(&committed(id, name, bytes));
     }
 
     /// Plays a whole good upload.
-    pub fn take(&mut self, name: &str, bytes: &[u8]) {
+    pub(crate) fn take(&mut self, name: &str, bytes: &[u8]) {
         let id = self.put(name);
         self.whole_body(b"", bytes);
         self.commit(&id, name, bytes);
     }
 
-    pub fn closed(mut self) {
+    pub(crate) fn closed(mut self) {
         assert_eq!(self.line(), "", "nothing more may come");
     }
 }
 
 /// The answer of a server that has stored these bytes.
-pub fn committed(id: &str, name: &str, bytes: &[u8]) -> Value {
+pub(crate) fn committed(id: &str, name: &str, bytes: &[u8]) -> Value {
     json!({"event": "committed", "id": id, "receipt": {"id": id, "name": name, "key": name, "size": bytes.len(),
         "digest": Digest::of(bytes).to_string(), "committed_at": "2026-10-17T08:00:00.000Z", "durability": "disk"}})
 }
 
-pub fn failed(id: &str, code: &str) -> Value {
+pub(crate) fn failed(id: &str, code: &str) -> Value {
     json!({"event": "failed", "id": id, "code": code, "message": "the store is away", "retry": true})
 }

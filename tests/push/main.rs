@@ -1,5 +1,7 @@
 //! `tidegate push` against a scripted server: what goes over the wire byte by byte, and what the user is told.
 
+#![allow(clippy::unwrap_used, reason = "clippy's exception for tests covers the test functions, not their helpers")]
+
 mod fake;
 mod troubles;
 

@@ -50,7 +50,9 @@ impl Console {
         // Indicatif draws nothing where standard error is no terminal.
         let bar = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr()).with_style(style(bytes));
         bar.set_message(format!("0/{files}"));
-        bar.enable_steady_tick(Duration::from_millis(120));
+        if !bar.is_hidden() {
+            bar.enable_steady_tick(Duration::from_millis(120));
+        }
         Self { form, files, bar, begun: Instant::now(), count: Mutex::default() }
     }
 
