@@ -10,7 +10,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 
 use self::faulty::{Fault, Faulty, Op};
-use super::remote::{Clients, Remote};
+use super::remote::{Clients, Remote, Turns};
 use super::{Object, Sink};
 use crate::error::{ErrorKind, Result};
 use crate::sink::claims::Claims;
@@ -36,7 +36,7 @@ impl Bench {
             part_bytes: PART,
             parts_in_flight: 2,
             larger: Claims::default(),
-            turns: Default::default(),
+            turns: Turns::default(),
         };
         Self { store, sink: Object::over(remote, clients) }
     }
