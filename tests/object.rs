@@ -1,5 +1,7 @@
 //! What the S3 sink says and does over a real connection, beyond the contract.
 
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+
 mod common;
 
 use std::time::{Duration, Instant};
