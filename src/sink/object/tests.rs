@@ -274,3 +274,28 @@ async fn a_probe_of_a_store_that_is_away_says_so_and_stops() {
     assert_eq!(probe.findings.len(), 1);
     assert!(probe.problem().unwrap().starts_with("write: "));
 }
+
+#[tokio::test]
+async fn a_commit_that_nobody_waits_for_ends_all_the_same() {
+    for (op, bytes) in [(Op::Put, SMALL), (Op::Complete, LARGE)] {
+        let bench = Bench::new();
+        bench.store.after(0, op, Fault::Stuck);
+        let spec = spec(OnConflict::Reject);
+        let mut staged = bench.sink.stage(spec.clone()).await.unwrap();
+        staged.write(bytes.into()).await.unwrap();
+        {
+            let mut commit = staged.commit(None);
+            while bench.store.stuck() == 0 {
+                assert!((&mut commit).now_or_never().is_none());
+                tokio::task::yield_now().await;
+            }
+        }
+        assert_eq!(bench.sink.stage(spec.clone()).await.unwrap_err().kind(), ErrorKind::Busy);
+        bench.store.heal();
+        while bench.sink.stage(spec.clone()).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(bench.read("a.bin").await.unwrap(), bytes);
+        assert_eq!(bench.store.unfinished(), 0);
+    }
+}
