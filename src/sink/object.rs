@@ -6,7 +6,7 @@
 //! in a record below `<prefix>/.tidegate/receipts/`.
 //!
 //! An unfinished multipart upload that a crash leaves behind is invisible, but takes room until the store drops it: set a
-//! lifecycle rule (`AbortIncompleteMultipartUpload`), or know that MinIO does it after a day.
+//! lifecycle rule (`AbortIncompleteMultipartUpload`), or know that `MinIO` does it after a day.
 //!
 //! Only `s3` knows how S3 is configured and what it answers; everything else speaks through `object_store`.
 
@@ -29,7 +29,7 @@ use std::sync::atomic::AtomicBool;
 use async_trait::async_trait;
 
 use self::parts::MAX_PARTS;
-use self::remote::{Clients, Remote};
+use self::remote::{Clients, Remote, Turns};
 use self::writing::Writing;
 use super::claims::Claims;
 use super::{Probe, Sink, Staged};
@@ -67,7 +67,7 @@ impl Object {
                 part_bytes: usize::try_from(config.part_bytes).map_err(bad_size)?,
                 parts_in_flight: config.parts_in_flight,
                 larger: Claims::default(),
-                turns: Default::default(),
+                turns: Turns::default(),
             },
             hasty,
         ))

@@ -33,8 +33,8 @@ impl Bucket {
             allow_http: true,
             part_bytes: 5 << 20,
             parts_in_flight: 2,
-            request_timeout: Duration::from_secs(60),
-            retry_timeout: Duration::from_secs(60),
+            request_timeout: Duration::from_mins(1),
+            retry_timeout: Duration::from_mins(1),
         }
     }
 
@@ -98,7 +98,7 @@ impl Bucket {
     /// Sends a request about the bucket itself; whether it was done, and the answer.
     async fn ask(&self, method: Method, query: &[(&str, &str)]) -> (bool, String) {
         let options = SignedUrlOptions::default().with_query(query.iter().copied());
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         let url = self.client().signed_url_opts(method.clone(), &Path::ROOT, minute, &options).await.unwrap();
         let answer = reqwest::Client::new().request(method, url.as_str()).send().await.unwrap();
         (answer.status().is_success(), answer.text().await.unwrap())

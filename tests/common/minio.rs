@@ -70,7 +70,7 @@ impl Minio {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !is_ready(&address) {
             assert!(watchdog.try_wait().unwrap().is_none(), "MinIO ended at once");
             let log = || std::fs::read_to_string(folder.join("log")).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! What several test binaries need: S3 stores to test against.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of this")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "only tests use this, each a part of it")]
 
 pub mod bucket;
 pub mod minio;

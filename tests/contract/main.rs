@@ -2,6 +2,8 @@
 //!
 //! A new sink is one file in `beds/` and one line here.
 
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+
 #[path = "../common/mod.rs"]
 mod common;
 

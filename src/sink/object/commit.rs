@@ -49,7 +49,7 @@ pub(super) async fn small(
                 remote.forget(before).await;
                 return Ok(receipt);
             }
-            Settled::Taken(found) => match remote.standing(found, size).await? {
+            Settled::Taken(found) => match remote.standing(*found, size).await? {
                 Some(standing) => match place.taken(standing)? {
                     Step::Done(receipt) => return Ok(receipt),
                     Step::Next => rounds = 0,
@@ -58,10 +58,10 @@ pub(super) async fn small(
                 None => rounds += 1,
             },
             Settled::Vanished => rounds += 1,
-            Settled::Failed => return Err(remote.failed(format_args!("storing {:?}", place.key().as_str()), error)),
+            Settled::Failed => return Err(remote.failed(format_args!("storing {:?}", place.key().as_str()), &error)),
         }
         if rounds > MAX_ROUNDS {
-            return Err(remote.failed(format_args!("storing {:?}, which comes and goes", place.key().as_str()), error));
+            return Err(remote.failed(format_args!("storing {:?}, which comes and goes", place.key().as_str()), &error));
         }
     }
 }
@@ -99,7 +99,7 @@ pub(super) enum Settled {
     /// It did succeed: the object of this try stands.
     Ours,
     /// The store refused it because of this object.
-    Taken(Found),
+    Taken(Box<Found>),
     /// The store refused it, but nothing stands there any more.
     Vanished,
     /// It failed, and the object of this try does not stand.
@@ -114,7 +114,7 @@ impl Remote {
     pub(super) async fn settle(&self, key: &Key, attempt: &Attempt, error: &StoreError) -> Result<Settled> {
         match self.look(key).await {
             Ok(Some(found)) if found.is_of(attempt) => Ok(Settled::Ours),
-            Ok(Some(found)) if is_refusal(error) => Ok(Settled::Taken(found)),
+            Ok(Some(found)) if is_refusal(error) => Ok(Settled::Taken(Box::new(found))),
             Ok(None) if is_refusal(error) => Ok(Settled::Vanished),
             Ok(_) => Ok(Settled::Failed),
             Err(_) if is_certain(error) => Ok(Settled::Failed),

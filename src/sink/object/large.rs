@@ -100,7 +100,7 @@ impl Large<'_> {
         }
         match settled {
             Settled::Ours => Ok(receipt),
-            Settled::Taken(found) => match self.remote.standing(found, self.size).await? {
+            Settled::Taken(found) => match self.remote.standing(*found, self.size).await? {
                 Some(standing) => match place.taken(standing)? {
                     Step::Done(receipt) => Ok(receipt),
                     Step::Next | Step::Replace => Err(self.overtaken()),
@@ -108,7 +108,7 @@ impl Large<'_> {
                 None => Err(self.overtaken()),
             },
             Settled::Vanished => Err(self.overtaken()),
-            Settled::Failed => Err(self.remote.failed(format_args!("completing {:?}", place.key().as_str()), error)),
+            Settled::Failed => Err(self.remote.failed(format_args!("completing {:?}", place.key().as_str()), &error)),
         }
     }
 

@@ -76,7 +76,7 @@ impl Remote {
         let head = match self.clients.plain.get_opts(&path, GetOptions::new().with_head(true)).await {
             Ok(head) => head,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(self.failed(format_args!("looking at {:?}", key.as_str()), error)),
+            Err(error) => return Err(self.failed(format_args!("looking at {:?}", key.as_str()), &error)),
         };
         let marks = Marks::read(&head.attributes, key);
         let size = head.meta.size;
@@ -94,7 +94,7 @@ impl Remote {
         if let Some(receipt) = found.receipt() {
             return Ok(Some(receipt));
         }
-        let failed = |error| self.failed(format_args!("reading {:?}", found.key.as_str()), error);
+        let failed = |error| self.failed(format_args!("reading {:?}", found.key.as_str()), &error);
         let object = match self.clients.plain.get_opts(&self.path(&found.key)?, GetOptions::new()).await {
             Ok(object) => object,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
@@ -123,7 +123,7 @@ impl Remote {
         let json = serde_json::to_vec_pretty(receipt).expect("a receipt is plain data with text for keys");
         self.put(path, Bytes::from(json).into(), Attributes::new(), PutMode::Overwrite)
             .await
-            .map_err(|error| self.failed(format_args!("noting the receipt of {:?}", receipt.key.as_str()), error))
+            .map_err(|error| self.failed(format_args!("noting the receipt of {:?}", receipt.key.as_str()), &error))
     }
 
     /// Removes a record whose object does not stand. That it stays is no reason to fail anything: nobody follows it.
@@ -140,7 +140,7 @@ impl Remote {
         let json = match read.await {
             Ok(json) => json,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(self.failed(format_args!("reading the receipt of {:?}", key.as_str()), error)),
+            Err(error) => return Err(self.failed(format_args!("reading the receipt of {:?}", key.as_str()), &error)),
         };
         let receipt: Receipt = serde_json::from_slice(&json).map_err(|error| {
             Error::new(ErrorKind::Store, format!("the record {path} in {} is not a receipt", self.store)).because(error)

@@ -53,7 +53,7 @@ impl Parts {
         let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
         let opened = remote.clients.plain.create_multipart_opts(&path, options).await;
         let multipart = opened
-            .map_err(|error| remote.failed(format_args!("opening a multipart upload of {:?}", key.as_str()), error))?;
+            .map_err(|error| remote.failed(format_args!("opening a multipart upload of {:?}", key.as_str()), &error))?;
         Ok(Self { remote, key, path, multipart, on_the_way: JoinSet::new(), arrived: Vec::new(), _version: version })
     }
 
@@ -114,7 +114,7 @@ impl Parts {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => {
                 let doing = format_args!("giving up the multipart upload of {:?}", self.key.as_str());
-                Err(self.remote.failed(doing, error))
+                Err(self.remote.failed(doing, &error))
             }
         }
     }
@@ -124,7 +124,7 @@ impl Parts {
         let (index, answer) = joined.map_err(|error| stopped("sending a part", error))?;
         let id = answer.map_err(|error| {
             let doing = format_args!("sending part {} of {:?}", index + 1, self.key.as_str());
-            self.remote.failed(doing, error)
+            self.remote.failed(doing, &error)
         })?;
         self.arrived[index] = Some(id);
         Ok(())

@@ -69,7 +69,7 @@ impl Trial<'_> {
                 true
             }
             Err(error) => {
-                self.fail(WRITE, error);
+                self.fail(WRITE, &error);
                 false
             }
         }
@@ -80,14 +80,14 @@ impl Trial<'_> {
         match read.await {
             Ok(bytes) if bytes == self.body => self.probe.pass(READ, "the same bytes"),
             Ok(bytes) => self.probe.fail(READ, format!("other bytes than were written ({} of them)", bytes.len())),
-            Err(error) => self.fail(READ, error),
+            Err(error) => self.fail(READ, &error),
         }
     }
 
     async fn create(&mut self) {
         match self.put(PutMode::Create).await {
             Err(error) if is_refusal(&error) => self.probe.pass(CREATE, "refused where something stands"),
-            Err(error) => self.fail(CREATE, error),
+            Err(error) => self.fail(CREATE, &error),
             Ok(()) => self.probe.fail(CREATE, ignores("a PUT")),
         }
     }
@@ -103,7 +103,7 @@ impl Trial<'_> {
         let (multipart, part) = match opened.await {
             Ok(opened) => opened,
             Err(error) => {
-                self.fail(COMPLETE, error);
+                self.fail(COMPLETE, &error);
                 return false;
             }
         };
@@ -114,7 +114,7 @@ impl Trial<'_> {
         let refused = matches!(&outcome, Err(error) if is_refusal(error));
         match outcome {
             Err(error) if is_refusal(&error) => self.probe.pass(COMPLETE, "refused where something stands"),
-            Err(error) => self.fail(COMPLETE, error),
+            Err(error) => self.fail(COMPLETE, &error),
             Ok(_) => {
                 self.probe.fail(COMPLETE, ignores("the end of a multipart upload"));
                 return false;
@@ -123,7 +123,7 @@ impl Trial<'_> {
         match plain.abort_multipart(&self.path, &multipart).await {
             Ok(()) | Err(StoreError::NotFound { .. }) => refused,
             Err(error) => {
-                self.fail("abort of a multipart upload", error);
+                self.fail("abort of a multipart upload", &error);
                 false
             }
         }
@@ -132,7 +132,7 @@ impl Trial<'_> {
     async fn delete(&mut self) {
         match self.clients.plain.delete(&self.path).await {
             Ok(()) => self.probe.pass(DELETE, "nothing stays behind"),
-            Err(error) => self.fail(DELETE, error),
+            Err(error) => self.fail(DELETE, &error),
         }
     }
 
@@ -141,7 +141,7 @@ impl Trial<'_> {
         self.clients.plain.put_opts(&self.path, self.body.clone().into(), options).await.map(drop)
     }
 
-    fn fail(&mut self, what: &'static str, error: StoreError) {
+    fn fail(&mut self, what: &'static str, error: &StoreError) {
         let problem = self.remote.failed(format_args!("{:?}", self.path.as_ref()), error);
         self.probe.fail(what, problem);
     }

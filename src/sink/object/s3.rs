@@ -36,17 +36,17 @@ pub(super) struct Connection {
 /// [`ErrorKind::Config`] where the configuration can't work, with the key that is at fault.
 pub(super) fn connect(config: &S3) -> Result<Connection> {
     check(config)?;
-    let patience = Patience {
+    let long = Patience {
         request: config.request_timeout,
         connect: CONNECT_TIMEOUT.min(config.request_timeout),
         retry: RetryConfig { retry_timeout: config.retry_timeout, ..RetryConfig::default() },
     };
-    let haste = Patience {
+    let short = Patience {
         request: Duration::from_secs(5).min(config.request_timeout),
         connect: Duration::from_secs(2).min(config.request_timeout),
         retry: RetryConfig { max_retries: 1, retry_timeout: Duration::from_secs(5), ..RetryConfig::default() },
     };
-    let (patient, hasty) = (clients(config, &patience)?, clients(config, &haste)?);
+    let (patient, hasty) = (clients(config, &long)?, clients(config, &short)?);
     let endpoint = endpoint(config).map_or_else(|| format!("AWS ({})", config.region), |(_, endpoint)| endpoint);
     Ok(Connection { patient, hasty, store: format!("bucket {:?} at {endpoint}", config.bucket) })
 }
@@ -170,7 +170,7 @@ mod tests {
             part_bytes: MIN_PART_BYTES,
             parts_in_flight: 2,
             request_timeout: Duration::from_secs(30),
-            retry_timeout: Duration::from_secs(60),
+            retry_timeout: Duration::from_mins(1),
         }
     }
 
@@ -182,7 +182,8 @@ mod tests {
 
     #[test]
     fn a_bad_configuration_is_told_with_the_key_at_fault() {
-        let cases: [(&str, fn(&mut S3)); 6] = [
+        type Spoil = fn(&mut S3);
+        let cases: [(&str, Spoil); 6] = [
             ("sink.s3.allow_http", |config| config.allow_http = false),
             ("sink.s3.bucket", |config| config.bucket = String::new()),
             ("sink.s3.endpoint", |config| config.endpoint = Some("minio:9000".to_owned())),

@@ -1,1 +1,301 @@
-//! x
+//! What the sink makes of a store that fails, lies, or loses its answers.
+
+mod faulty;
+
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use object_store::ObjectStoreExt as _;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+
+use self::faulty::{Fault, Faulty, Op};
+use super::remote::{Clients, Remote, Turns};
+use super::{Object, Sink};
+use crate::error::{ErrorKind, Result};
+use crate::sink::claims::Claims;
+use crate::upload::{Digest, OnConflict, Receipt, UploadId, UploadSpec};
+
+const PART: usize = 10;
+const SMALL: &[u8] = b"abc";
+const LARGE: &[u8] = b"0123456789abcdefghijklmnop";
+
+struct Bench {
+    store: Arc<Faulty>,
+    sink: Object,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let store = Arc::new(Faulty::new(InMemory::new()));
+        let clients = Clients { plain: Arc::clone(&store) as _, creating: Arc::new(store.conditional()) };
+        let remote = Remote {
+            clients: clients.clone(),
+            store: "bucket \"test\" in memory".to_owned(),
+            prefix: "in".to_owned(),
+            part_bytes: PART,
+            parts_in_flight: 2,
+            larger: Claims::default(),
+            turns: Turns::default(),
+        };
+        Self { store, sink: Object::over(remote, clients) }
+    }
+
+    async fn send(&self, spec: &UploadSpec, bytes: &[u8]) -> Result<Receipt> {
+        let mut staged = self.sink.stage(spec.clone()).await?;
+        for chunk in bytes.chunks(4) {
+            if let Err(error) = staged.write(chunk.to_vec().into()).await {
+                staged.abort().await.unwrap();
+                return Err(error);
+            }
+        }
+        staged.commit(None).await
+    }
+
+    async fn read(&self, key: &str) -> Option<Vec<u8>> {
+        let object = self.store.inner().get(&Path::parse(format!("in/{key}")).unwrap()).await.ok()?;
+        Some(object.bytes().await.unwrap().to_vec())
+    }
+
+    /// Nothing is visible, unfinished or recorded.
+    fn assert_nothing_stays(&self) {
+        assert_eq!(self.store.unfinished(), 0);
+        assert_eq!(self.store.paths(), Vec::<String>::new());
+    }
+}
+
+fn spec(on_conflict: OnConflict) -> UploadSpec {
+    UploadSpec { on_conflict, ..UploadSpec::new(UploadId::generate(), "a.bin".parse().unwrap()) }
+}
+
+#[tokio::test]
+async fn a_part_that_fails_fails_the_upload_and_nothing_stays() {
+    for nth in 0..3 {
+        let bench = Bench::new();
+        bench.store.after(nth, Op::PutPart, Fault::Refused);
+        let error = bench.send(&spec(OnConflict::Reject), LARGE).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Store, "{error}");
+        assert!(error.to_string().contains("sending part"), "{error}");
+        bench.assert_nothing_stays();
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_settled_by_looking() {
+    for on_conflict in [OnConflict::Reject, OnConflict::Version, OnConflict::Overwrite] {
+        for (op, bytes) in [(Op::Put, SMALL), (Op::Complete, LARGE)] {
+            for fault in [Fault::DoneButTimedOut, Fault::DoneButNotFound, Fault::DoneButTaken] {
+                let bench = Bench::new();
+                // The record of a multipart upload is the first PUT; that of a small file is the file.
+                bench.store.after(0, op, fault);
+                let spec = spec(on_conflict);
+                let receipt = bench.send(&spec, bytes).await.unwrap_or_else(|error| panic!("{op:?} {fault:?}: {error}"));
+                assert!(!receipt.duplicate, "{op:?} {fault:?}: it is the upload's own work");
+                assert_eq!(receipt.digest, Digest::of(bytes));
+                assert_eq!(bench.sink.stat(&spec.key).await.unwrap(), Some(receipt.clone()));
+                assert_eq!(bench.store.unfinished(), 0);
+                let again = bench.send(&spec, bytes).await.unwrap();
+                assert_eq!(again, Receipt { duplicate: true, ..receipt });
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_did_not_happen_is_a_failure_of_the_store() {
+    for (op, bytes) in [(Op::Put, SMALL), (Op::Complete, LARGE), (Op::Create, LARGE)] {
+        for fault in [Fault::TimedOut, Fault::NotFound, Fault::Refused] {
+            let bench = Bench::new();
+            bench.store.after(0, op, fault);
+            let error = bench.send(&spec(OnConflict::Reject), bytes).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Store, "{op:?} {fault:?}: {error}");
+            bench.assert_nothing_stays();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_seen_is_unknown() {
+    for (op, bytes) in [(Op::Put, SMALL), (Op::Complete, LARGE)] {
+        let bench = Bench::new();
+        bench.store.after(0, op, Fault::DoneButTimedOut);
+        bench.store.always(Op::Head, Fault::TimedOut);
+        let spec = spec(OnConflict::Reject);
+        let error = bench.send(&spec, bytes).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unknown, "{op:?}: {error}");
+        bench.store.heal();
+        let receipt = bench.sink.stat(&spec.key).await.unwrap().expect("it had happened");
+        assert_eq!((receipt.id, receipt.digest), (Some(spec.id), Digest::of(bytes)), "and the record must have stayed");
+    }
+}
+
+#[tokio::test]
+async fn a_complete_that_may_still_come_is_fenced_off_or_unknown() {
+    let bench = Bench::new();
+    bench.store.after(0, Op::Complete, Fault::TimedOut);
+    bench.store.always(Op::Abort, Fault::TimedOut);
+    let error = bench.send(&spec(OnConflict::Reject), LARGE).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unknown, "{error}");
+}
+
+#[tokio::test]
+async fn a_denied_request_is_no_mystery_even_if_looking_is_denied_too() {
+    for (op, bytes) in [(Op::Put, SMALL), (Op::Complete, LARGE)] {
+        let bench = Bench::new();
+        bench.store.after(0, op, Fault::Refused);
+        bench.store.always(Op::Head, Fault::Refused);
+        let error = bench.send(&spec(OnConflict::Reject), bytes).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Store, "{op:?}: {error}");
+        assert!(error.to_string().contains("s3:PutObject"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_is_given_up_leaves_no_multipart_upload() {
+    let bench = Bench::new();
+    let mut staged = bench.sink.stage(spec(OnConflict::Reject)).await.unwrap();
+    staged.write(LARGE.into()).await.unwrap();
+    assert_eq!(bench.store.unfinished(), 1);
+    staged.abort().await.unwrap();
+    bench.assert_nothing_stays();
+}
+
+#[tokio::test]
+async fn an_abort_that_fails_is_told() {
+    let bench = Bench::new();
+    bench.store.always(Op::Abort, Fault::TimedOut);
+    let mut staged = bench.sink.stage(spec(OnConflict::Reject)).await.unwrap();
+    staged.write(LARGE.into()).await.unwrap();
+    assert_eq!(staged.abort().await.unwrap_err().kind(), ErrorKind::Store);
+}
+
+#[tokio::test]
+async fn a_version_taken_by_another_process_meanwhile_can_be_retried() {
+    let bench = Bench::new();
+    let spec = spec(OnConflict::Version);
+    let mut staged = bench.sink.stage(spec.clone()).await.unwrap();
+    staged.write(LARGE.into()).await.unwrap();
+    bench.store.inner().put(&Path::parse("in/a.bin").unwrap(), "theirs".into()).await.unwrap();
+    let error = staged.commit(None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store, "{error}");
+    assert_eq!(bench.store.paths(), ["in/a.bin"]);
+    assert_eq!(bench.send(&spec, LARGE).await.unwrap().key.as_str(), "a~2.bin");
+    assert_eq!(bench.read("a.bin").await.unwrap(), b"theirs");
+}
+
+#[tokio::test]
+async fn a_small_file_keeps_off_the_version_of_a_larger_one_on_its_way() {
+    let bench = Bench::new();
+    let mut staged = bench.sink.stage(spec(OnConflict::Version)).await.unwrap();
+    staged.write(LARGE.into()).await.unwrap();
+    assert_eq!(bench.send(&spec(OnConflict::Version), SMALL).await.unwrap().key.as_str(), "a~2.bin");
+    assert_eq!(staged.commit(None).await.unwrap().key.as_str(), "a.bin");
+}
+
+#[tokio::test]
+async fn what_came_by_another_way_is_read_and_hashed() {
+    let bench = Bench::new();
+    bench.store.inner().put(&Path::parse("in/a.bin").unwrap(), SMALL.into()).await.unwrap();
+    let receipt = bench.sink.stat(&"a.bin".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((receipt.id, receipt.size, receipt.digest), (None, 3, Digest::of(SMALL)));
+    let same = bench.send(&spec(OnConflict::Reject), SMALL).await.unwrap();
+    assert!(same.duplicate);
+    let other = bench.send(&spec(OnConflict::Reject), b"xyz").await.unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::Conflict);
+}
+
+#[tokio::test]
+async fn a_lost_record_costs_time_but_no_truth() {
+    let bench = Bench::new();
+    let receipt = bench.send(&spec(OnConflict::Reject), LARGE).await.unwrap();
+    for path in bench.store.paths().iter().filter(|path| path.contains("receipts")) {
+        bench.store.inner().delete(&Path::parse(path).unwrap()).await.unwrap();
+    }
+    let stat = bench.sink.stat(&receipt.key).await.unwrap().unwrap();
+    assert_eq!((stat.id, stat.size, stat.digest), (receipt.id, receipt.size, receipt.digest));
+}
+
+#[tokio::test]
+async fn more_parts_than_the_store_takes_are_refused() {
+    let bench = Bench::new();
+    let mut announced = spec(OnConflict::Reject);
+    announced.size = Some(PART as u64 * 10_000 + 1);
+    assert_eq!(bench.sink.stage(announced).await.unwrap_err().kind(), ErrorKind::TooLarge);
+    let mut staged = bench.sink.stage(spec(OnConflict::Reject)).await.unwrap();
+    let full = vec![7; PART * 10_000];
+    staged.write(full.into()).await.unwrap();
+    staged.write(vec![7; 1].into()).await.unwrap();
+    let error = staged.commit(None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    bench.assert_nothing_stays();
+}
+
+#[tokio::test]
+async fn a_write_that_is_dropped_half_way_can_only_be_given_up() {
+    for op in [Op::Create, Op::PutPart] {
+        let bench = Bench::new();
+        bench.store.after(0, op, Fault::Stuck);
+        let mut staged = bench.sink.stage(spec(OnConflict::Reject)).await.unwrap();
+        {
+            let mut write = Some(staged.write(vec![7; 5 * PART].into()));
+            while bench.store.stuck() == 0 {
+                if write.as_mut().is_some_and(|write| write.now_or_never().is_some()) {
+                    write = None;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        bench.store.heal();
+        staged.abort().await.unwrap();
+        bench.assert_nothing_stays();
+    }
+}
+
+#[tokio::test]
+async fn a_probe_tells_a_store_that_ignores_conditions() {
+    let bench = Bench::new();
+    assert_eq!(bench.sink.probe().await.unwrap().problem(), None);
+    bench.assert_nothing_stays();
+    let bench = Bench::new();
+    bench.store.ignore_conditions();
+    let probe = bench.sink.probe().await.unwrap();
+    let failed: Vec<_> =
+        probe.findings.iter().filter(|finding| finding.outcome.is_err()).map(|finding| finding.what).collect();
+    assert_eq!(failed, ["conditional create", "conditional complete of a multipart upload"]);
+    assert!(probe.problem().unwrap().contains("on_conflict"));
+    bench.assert_nothing_stays();
+}
+
+#[tokio::test]
+async fn a_probe_of_a_store_that_is_away_says_so_and_stops() {
+    let bench = Bench::new();
+    bench.store.always(Op::Put, Fault::TimedOut);
+    let probe = bench.sink.probe().await.unwrap();
+    assert_eq!(probe.findings.len(), 1);
+    assert!(probe.problem().unwrap().starts_with("write: "));
+}
+
+#[tokio::test]
+async fn a_commit_that_nobody_waits_for_ends_all_the_same() {
+    for (op, bytes) in [(Op::Put, SMALL), (Op::Complete, LARGE)] {
+        let bench = Bench::new();
+        bench.store.after(0, op, Fault::Stuck);
+        let spec = spec(OnConflict::Reject);
+        let mut staged = bench.sink.stage(spec.clone()).await.unwrap();
+        staged.write(bytes.into()).await.unwrap();
+        {
+            let mut commit = staged.commit(None);
+            while bench.store.stuck() == 0 {
+                assert!((&mut commit).now_or_never().is_none());
+                tokio::task::yield_now().await;
+            }
+        }
+        assert_eq!(bench.sink.stage(spec.clone()).await.unwrap_err().kind(), ErrorKind::Busy);
+        bench.store.heal();
+        while bench.sink.stage(spec.clone()).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(bench.read("a.bin").await.unwrap(), bytes);
+        assert_eq!(bench.store.unfinished(), 0);
+    }
+}

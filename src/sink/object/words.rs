@@ -11,9 +11,9 @@ use crate::error::{Error, ErrorKind};
 
 impl Remote {
     /// What came of `doing`: the reason as far as it is known, then what the store said.
-    pub(super) fn failed(&self, doing: impl Display, error: StoreError) -> Error {
-        let (kind, reason) = reason(&self.store, &error);
-        Error::new(kind, format!("{doing}: {reason}")).because(brief(&error))
+    pub(super) fn failed(&self, doing: impl Display, error: &StoreError) -> Error {
+        let (kind, reason) = reason(&self.store, error);
+        Error::new(kind, format!("{doing}: {reason}")).because(brief(error))
     }
 }
 

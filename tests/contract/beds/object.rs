@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use object_store::ObjectStoreExt;
+use object_store::multipart::MultipartStore;
+use object_store::path::Path;
 use tidegate::sink::Sink;
 use tidegate::sink::object::Object;
 use tidegate::upload::{Durability, Key, Receipt};
@@ -137,4 +140,30 @@ async fn stray(bucket: &Bucket) -> Vec<String> {
         }
     }
     stray
+}
+
+/// The suite believes `litter`, so litter must be seen where there is some.
+async fn assert_litter_is_seen(bed: &dyn Bed, bucket: &Bucket) {
+    let object = Path::parse(path(&"a.bin".parse().unwrap())).unwrap();
+    let multipart = bucket.client().create_multipart(&object).await.unwrap();
+    bucket.client().put_part(&object, &multipart, 0, "abc".into()).await.unwrap();
+    assert_ne!(bed.litter().await, Vec::<String>::new(), "an unfinished upload");
+    bucket.client().abort_multipart(&object, &multipart).await.unwrap();
+    assert_eq!(bed.litter().await, Vec::<String>::new());
+    let stray = Path::parse(format!("{PREFIX}/.tidegate/receipts/u.json")).unwrap();
+    bucket.client().put(&stray, "{}".into()).await.unwrap();
+    assert_eq!(bed.litter().await, [stray.to_string()]);
+}
+
+#[tokio::test]
+async fn litter_is_seen_in_process() {
+    let bed = InProcessBed::open().await.unwrap();
+    assert_litter_is_seen(&bed, &bed.server.bucket).await;
+}
+
+#[tokio::test]
+async fn litter_is_seen_in_minio() {
+    if let Some(bed) = MinioBed::open().await {
+        assert_litter_is_seen(&bed, &bed.bucket).await;
+    }
 }

@@ -59,7 +59,7 @@ pub(crate) async fn an_empty_file(bed: &dyn Bed) {
 
 pub(crate) async fn sizes_around_the_parts(bed: &dyn Bed) {
     let part = bed.part_bytes();
-    for (len, seed) in [(part - 1, 1), (part, 2), (part + 1, 3), (2 * part, 4), (2 * part + 1, 5)] {
+    for (len, seed) in [(part, 1), (part + 1, 2), (2 * part, 3)] {
         let name = format!("{len}.bin");
         let bytes = noise(len, seed);
         let receipt = send(bed.sink(), spec(&name, OnConflict::Reject), &bytes).await.unwrap();

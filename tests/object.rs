@@ -1,0 +1,119 @@
+//! What the S3 sink says and does over a real connection, beyond the contract.
+
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use tidegate::config::{S3, Secret};
+use tidegate::error::{ErrorKind, Result};
+use tidegate::sink::Sink;
+use tidegate::sink::object::Object;
+use tidegate::upload::{Digest, OnConflict, Receipt, UploadId, UploadSpec};
+
+use self::common::bucket::Bucket;
+use self::common::minio::Minio;
+use self::common::s3_server::S3Server;
+
+fn spec(on_conflict: OnConflict) -> UploadSpec {
+    UploadSpec { on_conflict, ..UploadSpec::new(UploadId::generate(), "a.bin".parse().unwrap()) }
+}
+
+async fn send(sink: &dyn Sink, spec: UploadSpec, bytes: &[u8]) -> Result<Receipt> {
+    let mut staged = sink.stage(spec).await?;
+    staged.write(bytes.to_vec().into()).await?;
+    staged.commit(None).await
+}
+
+/// What the probe and a commit say where the configuration was spoilt; both must name what to look at.
+async fn assert_told(config: &S3, clue: &str) {
+    let sink = Object::connect(config).unwrap();
+    let begun = Instant::now();
+    let problem = sink.probe().await.unwrap().problem().expect("a problem");
+    assert!(begun.elapsed() < Duration::from_secs(15), "a probe must not take {:?}", begun.elapsed());
+    assert!(problem.contains(clue) && problem.contains(&config.bucket), "{problem}");
+    let error = send(&sink, spec(OnConflict::Reject), b"abc").await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Store | ErrorKind::Unknown), "{error:?}");
+    assert!(error.to_string().contains(clue), "{error}");
+}
+
+async fn assert_bad_settings_are_told(bucket: &Bucket) {
+    let wrong_secret = S3 { secret_access_key: Some(Secret("wrong".to_owned())), ..bucket.config("") };
+    assert_told(&wrong_secret, "sink.s3.secret_access_key").await;
+    let wrong_key = S3 { access_key_id: Some("nobody".to_owned()), ..bucket.config("") };
+    assert_told(&wrong_key, "sink.s3.access_key_id").await;
+    let no_bucket = S3 { bucket: "no-such-bucket".to_owned(), ..bucket.config("") };
+    assert_told(&no_bucket, "does not exist").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn minio_with_bad_settings() {
+    if let Some(minio) = Minio::shared() {
+        assert_bad_settings_are_told(&minio.bucket().await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_away_is_told_soon() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let endpoint = Some(format!("http://{free}"));
+    let server = S3Server::start().await;
+    let config = S3 { endpoint, retry_timeout: Duration::from_millis(200), ..server.bucket.config("") };
+    assert_told(&config, "can't be reached").await;
+}
+
+/// A listener that takes connections and never answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_hangs_is_told_soon() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = Some(format!("http://{}", listener.local_addr().unwrap()));
+    let server = S3Server::start().await;
+    let config = S3 {
+        endpoint,
+        request_timeout: Duration::from_millis(200),
+        retry_timeout: Duration::from_millis(200),
+        ..server.bucket.config("")
+    };
+    assert_told(&config, "did not answer in time").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_prefix_names_lie_at_the_root() {
+    let server = S3Server::start().await;
+    let sink = Object::connect(&server.bucket.config("")).unwrap();
+    send(&sink, spec(OnConflict::Reject), b"abc").await.unwrap();
+    assert_eq!(sink.probe().await.unwrap().problem(), None);
+    assert_eq!(server.bucket.list().await, ["a.bin"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_came_by_another_way_is_known_by_its_bytes() {
+    let server = S3Server::start().await;
+    let sink = Object::connect(&server.bucket.config("")).unwrap();
+    server.bucket.client().put(&Path::parse("a.bin").unwrap(), "abc".into()).await.unwrap();
+    let receipt = sink.stat(&"a.bin".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((receipt.id, receipt.size, receipt.digest), (None, 3, Digest::of(b"abc")));
+    assert!(send(&sink, spec(OnConflict::Reject), b"abc").await.unwrap().duplicate);
+}
+
+/// Two sinks know nothing of each other, like two processes: only the store stands between them.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_on_one_bucket_of_minio() {
+    let Some(minio) = Minio::shared() else { return };
+    let bucket = minio.bucket().await;
+    let sinks = [(); 2].map(|()| Object::connect(&bucket.config("")).unwrap());
+    let contents = [vec![1; (5 << 20) + 1], vec![2; (5 << 20) + 1]];
+    let [one, two] = [0, 1].map(|at| send(&sinks[at], spec(OnConflict::Reject), &contents[at]));
+    let outcomes: [_; 2] = tokio::join!(one, two).into();
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+    for (outcome, content) in outcomes.iter().zip(&contents) {
+        match outcome {
+            Ok(_) => assert!(bucket.read("a.bin").await.unwrap() == *content),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error}"),
+        }
+    }
+    assert_eq!(bucket.unfinished().await, Vec::<String>::new());
+}
