@@ -181,11 +181,14 @@ impl Csv {
     }
 
     fn too_long(&self, chunk: &Chunk<'_>, at: usize) -> Flaw {
-        let mut message = format!("the record is longer than {} bytes", self.max_record_bytes);
-        if self.state == State::Quoted {
-            let Place { line, column, .. } = self.field.place(chunk);
-            message.push_str(&format!("; the quote opened at line {line}, column {column} is not closed yet"));
-        }
+        let message = format!("the record is longer than {} bytes", self.max_record_bytes);
+        let message = match self.state {
+            State::Quoted => {
+                let Place { line, column, .. } = self.field.place(chunk);
+                format!("{message}; the quote opened at line {line}, column {column} is not closed yet")
+            }
+            _ => message,
+        };
         Flaw::new("record_too_long", chunk.place(at), message)
     }
 

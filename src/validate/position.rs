@@ -58,27 +58,14 @@ impl<'a> Chunk<'a> {
 
     /// The place of a byte of this chunk, or of its end.
     pub(super) fn place(&self, index: usize) -> Place {
-        let bytes = self.bytes();
-        let before = &bytes[..index];
-        let (line, first_column, line_start) = match memrchr(b'\n', before) {
-            Some(last) => (self.start.line + memchr_iter(b'\n', before).count() as u64, 1, last + 1),
+        let before = &self.text[..self.text.floor_char_boundary(index)];
+        let (line, first_column, line_start) = match memrchr(b'\n', before.as_bytes()) {
+            Some(last) => (self.start.line + memchr_iter(b'\n', before.as_bytes()).count() as u64, 1, last + 1),
             None => (self.start.line, self.start.column, 0),
         };
-        // A place inside of a character has counted that character's first byte already.
-        let inside = bytes.get(index).is_some_and(|&byte| is_continuation(byte));
-        let column = first_column + count_chars(&before[line_start..]) - u64::from(inside);
+        let column = first_column + before[line_start..].chars().count() as u64;
         Place { line, column, offset: self.start.offset + index as u64 }
     }
-}
-
-/// Characters that begin in a piece of UTF-8.
-fn count_chars(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|&&byte| !is_continuation(byte)).count() as u64
-}
-
-/// RFC 3629 section 3: the bytes of a sequence after its first are 10xxxxxx.
-const fn is_continuation(byte: u8) -> bool {
-    byte & 0xc0 == 0x80
 }
 
 #[cfg(test)]

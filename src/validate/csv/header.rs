@@ -38,12 +38,12 @@ impl Header {
         if name.trim().is_empty() {
             return Err(Flaw::new("csv_blank_name", place(), format!("field {number} of the header has no name")));
         }
-        if !self.hashes.insert(self.hasher.hash_one(name.as_bytes())) {
-            if let Some(first) = self.names.split(|&byte| byte == 0).position(|other| other == name.as_bytes()) {
-                let shown: String = name.chars().take(80).collect();
-                let message = format!("field {number} of the header repeats the name {shown:?} of field {}", first + 1);
-                return Err(Flaw::new("csv_repeated_name", place(), message));
-            }
+        if !self.hashes.insert(self.hasher.hash_one(name.as_bytes()))
+            && let Some(first) = self.names.split(|&byte| byte == 0).position(|other| other == name.as_bytes())
+        {
+            let shown: String = name.chars().take(80).collect();
+            let message = format!("field {number} of the header repeats the name {shown:?} of field {}", first + 1);
+            return Err(Flaw::new("csv_repeated_name", place(), message));
         }
         self.names.extend_from_slice(name.as_bytes());
         self.names.push(0);
@@ -60,5 +60,31 @@ fn unquoted(raw: &str) -> Cow<'_, str> {
         Some(quoted) if quoted.contains('"') => Cow::Owned(quoted.replace("\"\"", "\"")),
         Some(quoted) => Cow::Borrowed(quoted),
         None => Cow::Borrowed(field),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_unquoted_as_the_csv_crate_does() {
+        for raw in
+            ["a", " a ", "a\r", "\"a\"", "\"a\"\r", "\"\"", "\"\"\"\"", "\"a\"\"b\"\"\"", "\"a,\r\n\u{e4}\"", "\"a\r\""]
+        {
+            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(raw.as_bytes());
+            let record = reader.records().next().unwrap().unwrap();
+            assert_eq!(unquoted(raw), record[0], "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn equal_hashes_alone_are_no_repetition() {
+        let mut header = Header::default();
+        // As if "b" had the hash of a name before it.
+        header.hashes.insert(header.hasher.hash_one(&b"b"[..]));
+        header.end_field(b"a", || Place::START).unwrap();
+        header.end_field(b"b", || Place::START).unwrap();
+        assert_eq!(header.end_field(b"\"b\"", || Place::START).unwrap_err().code, "csv_repeated_name");
     }
 }

@@ -42,13 +42,31 @@ impl Wanted {
     }
 }
 
+/// The three literal names (RFC 8259 section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    True,
+    False,
+    Null,
+}
+
+impl Word {
+    pub(super) const fn letters(self) -> &'static str {
+        match self {
+            Self::True => "true",
+            Self::False => "false",
+            Self::Null => "null",
+        }
+    }
+}
+
 /// What is wrong with the character at an index.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// Something else has to stand here.
     Unexpected(Wanted),
-    /// It does not go on as `true`, `false` or `null` does.
-    Word(&'static str),
+    /// It is not the next letter of a literal name.
+    Word(Word),
     /// A number goes on otherwise.
     Number(&'static str),
     /// No escape begins so.
@@ -75,7 +93,9 @@ pub(super) fn flaw(fault: &Fault, at: usize, chunk: &Chunk<'_>) -> Flaw {
             let hint = if matches!(found, 'N' | 'I') { " (NaN and Infinity are not JSON)" } else { "" };
             Flaw::new("json_unexpected", place, format!("found {found:?}, expected {}{hint}", wanted.words()))
         }
-        Fault::Word(word) => Flaw::new("json_unexpected", place, format!("found {found:?}, expected the rest of {word}")),
+        Fault::Word(word) => {
+            Flaw::new("json_unexpected", place, format!("found {found:?}, expected the rest of {}", word.letters()))
+        }
         Fault::Number(wanted) => {
             Flaw::new("json_bad_number", place, format!("found {found:?} in a number, expected {wanted}"))
         }

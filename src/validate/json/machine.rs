@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use super::fault::{Fault, Wanted, flaw};
-use super::number::{self, Digits, Ended};
+use super::fault::{Fault, Wanted, Word, flaw};
+use super::number::Digits;
 use super::text::{self, Escape};
 use crate::validate::position::Chunk;
 use crate::validate::stream::Flaw;
@@ -13,12 +13,11 @@ use crate::validate::stream::Flaw;
 /// Reads one JSON text, character by character, in pieces of any size.
 #[derive(Debug)]
 pub(in crate::validate) struct Machine {
+    /// Where the last piece ended.
     state: State,
     /// What is open, outermost first.
     open: Vec<Container>,
     max_depth: usize,
-    /// What the string that is being read is for.
-    role: Role,
     /// Elements of the top-level array that have begun, one that a comma has announced included; 1 for another value.
     elements: u64,
 }
@@ -28,13 +27,20 @@ enum State {
     /// Between tokens: what has to come, white space aside.
     Between(Wanted),
     /// In a string, outside of an escape.
-    Text,
+    Text(Role),
     /// In a string, in an escape.
-    Escape(Escape),
+    Escape(Role, Escape),
     /// In a number.
     Number(Digits),
-    /// In `true`, `false` or `null`: the word, and how much of it has been seen.
-    Word(&'static str, usize),
+    /// In a literal name, and how much of it has been seen.
+    Word(Word, usize),
+}
+
+/// What a string is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Name,
+    Value,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,18 +49,9 @@ enum Container {
     Object,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Name,
-    Value,
-}
-
-/// The index behind what was read, or the fault at an index.
-pub(super) type Step = Result<usize, (Fault, usize)>;
-
 impl Machine {
     pub(in crate::validate) fn new(max_depth: usize) -> Self {
-        Self { state: State::Between(Wanted::Text), open: Vec::new(), max_depth, role: Role::Value, elements: 0 }
+        Self { state: State::Between(Wanted::Text), open: Vec::new(), max_depth, elements: 0 }
     }
 
     /// Makes ready for another JSON text.
@@ -66,7 +63,10 @@ impl Machine {
 
     /// Reads the characters of a chunk that stand in `range`.
     pub(in crate::validate) fn scan(&mut self, chunk: &Chunk<'_>, range: Range<usize>) -> Result<(), Flaw> {
-        self.read(&chunk.bytes()[..range.end], range.start).map_err(|(fault, at)| flaw(&fault, at, chunk))
+        match self.read(&chunk.bytes()[..range.end], range.start) {
+            Err(Stop::Short) => Ok(()),
+            Err(Stop::Fault(fault)) => Err(flaw(&fault.0, fault.1, chunk)),
+        }
     }
 
     /// The text has ended: `None` where it is complete, otherwise what it ended in.
@@ -75,8 +75,8 @@ impl Machine {
             State::Between(Wanted::Nothing) => None,
             State::Number(digits) if self.open.is_empty() && digits.may_end() => None,
             State::Between(Wanted::Text) => Some("before a value begins"),
-            State::Text | State::Escape(_) if self.role == Role::Name => Some("inside a name"),
-            State::Text | State::Escape(_) => Some("inside a string"),
+            State::Text(Role::Name) | State::Escape(Role::Name, _) => Some("inside a name"),
+            State::Text(_) | State::Escape(..) => Some("inside a string"),
             State::Number(_) if self.open.is_empty() => Some("inside a number"),
             State::Number(digits) if !digits.may_end() => Some("inside a number"),
             State::Word(..) => Some("inside a literal"),
@@ -107,145 +107,149 @@ impl Machine {
         }
     }
 
-    fn read(&mut self, bytes: &[u8], mut at: usize) -> Result<(), (Fault, usize)> {
-        while at < bytes.len() {
-            at = match self.state {
-                State::Between(wanted) => self.between(wanted, bytes, at)?,
-                State::Text => self.text(bytes, at)?,
-                State::Escape(escape) => self.escape(escape, bytes, at)?,
-                State::Number(digits) => self.number(digits, bytes, at)?,
-                State::Word(word, seen) => self.word(word, seen, bytes, at)?,
-            };
+    /// Goes on from token to token; what the last one lacks stays in the state.
+    fn read(&mut self, bytes: &[u8], at: usize) -> Step {
+        let (mut wanted, mut at) = match self.state {
+            State::Between(wanted) => (wanted, at),
+            State::Text(role) => self.text(role, bytes, at)?,
+            State::Escape(role, escape) => {
+                let at = self.escape(role, escape, bytes, at)?;
+                self.text(role, bytes, at)?
+            }
+            State::Number(digits) => self.number(digits, bytes, at)?,
+            State::Word(word, seen) => self.word(word, seen, bytes, at)?,
+        };
+        loop {
+            // White space: RFC 8259 section 2.
+            while let Some(b' ' | b'\n' | b'\t' | b'\r') = bytes.get(at) {
+                at += 1;
+            }
+            let Some(&byte) = bytes.get(at) else { return self.stop(State::Between(wanted)) };
+            (wanted, at) = self.token(wanted, byte, bytes, at)?;
         }
-        Ok(())
     }
 
-    /// White space (RFC 8259 section 2), then one structural character or the first of a value.
+    /// A structural character, or the first of a value: what has to come behind that token, and where.
     #[inline]
-    fn between(&mut self, wanted: Wanted, bytes: &[u8], mut at: usize) -> Step {
-        while let Some(b' ' | b'\n' | b'\t' | b'\r') = bytes.get(at) {
-            at += 1;
-        }
-        let Some(&byte) = bytes.get(at) else { return Ok(at) };
-        match (wanted, byte) {
+    fn token(&mut self, wanted: Wanted, byte: u8, bytes: &[u8], at: usize) -> Step<(Wanted, usize)> {
+        let next = match (wanted, byte) {
             (Wanted::CommaOrBracket, b',') => {
                 self.elements += u64::from(self.open.len() == 1);
-                self.state = State::Between(Wanted::Element);
+                Wanted::Element
             }
-            (Wanted::CommaOrBrace, b',') => self.state = State::Between(Wanted::Name),
-            (Wanted::Colon, b':') => self.state = State::Between(Wanted::Member),
-            (Wanted::Name | Wanted::NameOrEnd, b'"') => {
-                self.role = Role::Name;
-                return self.text(bytes, at + 1);
-            }
+            (Wanted::CommaOrBrace, b',') => Wanted::Name,
+            (Wanted::Colon, b':') => Wanted::Member,
+            (Wanted::Name | Wanted::NameOrEnd, b'"') => return self.text(Role::Name, bytes, at + 1),
             (Wanted::CommaOrBracket | Wanted::ElementOrEnd, b']') | (Wanted::CommaOrBrace | Wanted::NameOrEnd, b'}') => {
                 self.open.pop();
-                self.state = State::Between(self.behind_value());
+                self.behind_value()
             }
             (Wanted::Text | Wanted::Element | Wanted::ElementOrEnd | Wanted::Member, _) => {
                 return self.value(wanted, byte, bytes, at);
             }
-            (Wanted::Nothing, _) => return Err((Fault::Trailing, at)),
-            _ => return Err((Fault::Unexpected(wanted), at)),
-        }
-        Ok(at + 1)
+            (Wanted::Nothing, _) => return self.fail(State::Between(wanted), Fault::Trailing, at),
+            _ => return self.fail(State::Between(wanted), Fault::Unexpected(wanted), at),
+        };
+        Ok((next, at + 1))
     }
 
     /// The first character of a value (RFC 8259 section 3).
     #[inline]
-    fn value(&mut self, wanted: Wanted, byte: u8, bytes: &[u8], at: usize) -> Step {
-        let number = Digits::begin(byte);
-        let known = matches!(byte, b'"' | b'{' | b'[' | b't' | b'f' | b'n') || number.is_some();
-        if !known {
-            let fault = if matches!(byte, b'+' | b'.') { Fault::Number("a digit or -") } else { Fault::Unexpected(wanted) };
-            return Err((fault, at));
-        }
-        // The top-level value, or the first element of the top-level array; a comma announces the others.
-        if self.open.is_empty() {
-            self.elements = u64::from(byte != b'[');
-        } else if wanted == Wanted::ElementOrEnd && self.open.len() == 1 {
-            self.elements = 1;
+    fn value(&mut self, wanted: Wanted, byte: u8, bytes: &[u8], at: usize) -> Step<(Wanted, usize)> {
+        if self.open.len() <= 1 {
+            self.count(wanted, byte);
         }
         match byte {
-            b'"' => {
-                self.role = Role::Value;
-                return self.text(bytes, at + 1);
-            }
-            b'{' => self.open(Container::Object, Wanted::NameOrEnd, at)?,
-            b'[' => self.open(Container::Array, Wanted::ElementOrEnd, at)?,
-            b't' => return self.word("true", 1, bytes, at + 1),
-            b'f' => return self.word("false", 1, bytes, at + 1),
-            b'n' => return self.word("null", 1, bytes, at + 1),
-            _ => return number.map_or(Ok(at + 1), |digits| self.number(digits, bytes, at + 1)),
+            b'"' => self.text(Role::Value, bytes, at + 1),
+            b'{' => self.open(Container::Object, wanted, at),
+            b'[' => self.open(Container::Array, wanted, at),
+            b'-' => self.number(Digits::Minus, bytes, at + 1),
+            b'0' => self.number(Digits::Zero, bytes, at + 1),
+            b'1'..=b'9' => self.number(Digits::Integer, bytes, at + 1),
+            b't' => self.word(Word::True, 1, bytes, at + 1),
+            b'f' => self.word(Word::False, 1, bytes, at + 1),
+            b'n' => self.word(Word::Null, 1, bytes, at + 1),
+            b'+' | b'.' => self.fail(State::Between(wanted), Fault::Number("a digit or -"), at),
+            _ => self.fail(State::Between(wanted), Fault::Unexpected(wanted), at),
         }
-        Ok(at + 1)
     }
 
-    fn open(&mut self, container: Container, wanted: Wanted, at: usize) -> Result<(), (Fault, usize)> {
+    /// Counts the first element of the top-level array, or the value that is none; a comma announces the others.
+    fn count(&mut self, wanted: Wanted, byte: u8) {
+        if self.open.is_empty() {
+            self.elements = u64::from(byte != b'[');
+        } else if wanted == Wanted::ElementOrEnd {
+            self.elements = 1;
+        }
+    }
+
+    fn open(&mut self, container: Container, wanted: Wanted, at: usize) -> Step<(Wanted, usize)> {
         if self.open.len() >= self.max_depth {
-            return Err((Fault::TooDeep(self.max_depth), at));
+            return self.fail(State::Between(wanted), Fault::TooDeep(self.max_depth), at);
         }
         self.open.push(container);
-        self.state = State::Between(wanted);
-        Ok(())
-    }
-
-    /// A string's characters up to its quote or an escape (RFC 8259 section 7).
-    #[inline]
-    fn text(&mut self, bytes: &[u8], at: usize) -> Step {
-        let at = text::skip_plain(bytes, at);
-        self.state = match bytes.get(at) {
-            None => {
-                self.state = State::Text;
-                return Ok(at);
-            }
-            Some(b'"') if self.role == Role::Name => State::Between(Wanted::Colon),
-            Some(b'"') => State::Between(self.behind_value()),
-            Some(b'\\') => State::Escape(Escape::Begun),
-            Some(_) => {
-                self.state = State::Text;
-                return Err((Fault::Control, at));
-            }
+        let inside = match container {
+            Container::Array => Wanted::ElementOrEnd,
+            Container::Object => Wanted::NameOrEnd,
         };
-        Ok(at + 1)
+        Ok((inside, at + 1))
     }
 
-    fn escape(&mut self, mut escape: Escape, bytes: &[u8], mut at: usize) -> Step {
+    /// A string's characters, up to and with its closing quote (RFC 8259 section 7).
+    #[inline]
+    fn text(&mut self, role: Role, bytes: &[u8], mut at: usize) -> Step<(Wanted, usize)> {
+        loop {
+            at = text::skip_plain(bytes, at);
+            match bytes.get(at) {
+                Some(b'"') if role == Role::Name => return Ok((Wanted::Colon, at + 1)),
+                Some(b'"') => return Ok((self.behind_value(), at + 1)),
+                Some(b'\\') => at = self.escape(role, Escape::Begun, bytes, at + 1)?,
+                Some(_) => return self.fail(State::Text(role), Fault::Control, at),
+                None => return self.stop(State::Text(role)),
+            }
+        }
+    }
+
+    fn escape(&mut self, role: Role, mut escape: Escape, bytes: &[u8], mut at: usize) -> Step<usize> {
         while let Some(&byte) = bytes.get(at) {
-            match escape.next(byte).map_err(|fault| (fault, at))? {
-                Some(next) => escape = next,
-                None => {
-                    self.state = State::Text;
-                    return Ok(at + 1);
-                }
+            match escape.next(byte) {
+                Ok(Some(next)) => escape = next,
+                Ok(None) => return Ok(at + 1),
+                Err(fault) => return self.fail(State::Escape(role, escape), fault, at),
             }
             at += 1;
         }
-        self.state = State::Escape(escape);
-        Ok(at)
+        self.stop(State::Escape(role, escape))
     }
 
     #[inline]
-    fn number(&mut self, mut digits: Digits, bytes: &[u8], at: usize) -> Step {
-        let read = number::read(&mut digits, bytes, at);
-        self.state = match read {
-            Ok((_, Ended::Yes)) => State::Between(self.behind_value()),
-            Ok((_, Ended::NotYet)) | Err(_) => State::Number(digits),
-        };
-        read.map(|(at, _)| at)
-    }
-
-    #[inline]
-    fn word(&mut self, word: &'static str, mut seen: usize, bytes: &[u8], mut at: usize) -> Step {
-        while let (Some(&expected), Some(&byte)) = (word.as_bytes().get(seen), bytes.get(at)) {
-            if byte != expected {
-                self.state = State::Word(word, seen);
-                return Err((Fault::Word(word), at));
+    fn number(&mut self, mut digits: Digits, bytes: &[u8], mut at: usize) -> Step<(Wanted, usize)> {
+        loop {
+            if digits.may_go_on() {
+                while bytes.get(at).is_some_and(u8::is_ascii_digit) {
+                    at += 1;
+                }
             }
-            (seen, at) = (seen + 1, at + 1);
+            let Some(&byte) = bytes.get(at) else { return self.stop(State::Number(digits)) };
+            match digits.next(byte) {
+                Ok(Some(next)) => digits = next,
+                Ok(None) => return Ok((self.behind_value(), at)),
+                Err(fault) => return self.fail(State::Number(digits), fault, at),
+            }
+            at += 1;
         }
-        self.state = if seen == word.len() { State::Between(self.behind_value()) } else { State::Word(word, seen) };
-        Ok(at)
+    }
+
+    #[inline]
+    fn word(&mut self, word: Word, mut seen: usize, bytes: &[u8], mut at: usize) -> Step<(Wanted, usize)> {
+        while let Some(&expected) = word.letters().as_bytes().get(seen) {
+            match bytes.get(at) {
+                Some(&byte) if byte == expected => (seen, at) = (seen + 1, at + 1),
+                Some(_) => return self.fail(State::Word(word, seen), Fault::Word(word), at),
+                None => return self.stop(State::Word(word, seen)),
+            }
+        }
+        Ok((self.behind_value(), at))
     }
 
     #[inline]
@@ -256,4 +260,29 @@ impl Machine {
             None => Wanted::Nothing,
         }
     }
+
+    fn stop<T>(&mut self, state: State) -> Step<T> {
+        self.state = state;
+        Err(Stop::Short)
+    }
+
+    #[cold]
+    fn fail<T>(&mut self, state: State, fault: Fault, at: usize) -> Step<T> {
+        self.state = state;
+        Err(Stop::Fault(Box::new((fault, at))))
+    }
 }
+
+/// Why reading stops: the piece has ended, or something is wrong with the character at an index.
+///
+/// Boxed, because it is rare, and a result of two words comes back in registers.
+enum Stop {
+    Short,
+    Fault(Box<(Fault, usize)>),
+}
+
+/// What was read, unless reading stops. A machine that has read all stops.
+type Step<T = Never> = Result<T, Stop>;
+
+/// No value: [`Machine::read`] ends by stopping.
+enum Never {}
