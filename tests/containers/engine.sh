@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # A Docker engine, and stand-ins for the images that the Dockerfile and docker-compose.yml name, for a machine that can pull
 # none. Sourced; expects CACHE, a folder that is kept between runs, and the functions `say` and `fail`.
+# shellcheck disable=SC2034 # `why_not` is for whoever sources this
 
 containers=$(dirname "${BASH_SOURCE[0]}")
 engine_pid=
@@ -9,18 +10,20 @@ engine_run=
 # Uses the engine that runs, or else starts one of its own, with all it stores below CACHE. Returns 1 and sets `why_not` where
 # there can be none.
 engine_start() {
-    local tool
-    for tool in docker debootstrap go; do
-        command -v "$tool" >/dev/null || { why_not="$tool is not installed" && return 1; }
-    done
+    # Debian keeps some of them in folders that not every PATH has.
+    PATH=$PATH:/usr/sbin:/sbin
+    installed docker debootstrap go || return 1
     docker info >/dev/null 2>&1 && return
     ((EUID == 0)) || { why_not="no Docker engine answers, and only root can start one" && return 1; }
-    # Debian keeps it in a folder that not every root has in its PATH.
-    PATH=$PATH:/usr/sbin:/sbin
-    for tool in dockerd iptables; do
+    installed dockerd iptables || return 1
+    engine_launch
+}
+
+installed() {
+    local tool
+    for tool in "$@"; do
         command -v "$tool" >/dev/null || { why_not="$tool is not installed" && return 1; }
     done
-    engine_launch
 }
 
 # Its socket and run-time files get a short path of their own: the path of a socket has 107 bytes at most.
