@@ -152,7 +152,7 @@ impl Ingest {
                 match tokio::spawn(staged.abort()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(litter)) => {
-                        tracing::warn!(%key, error = %litter, "an upload that was given up left something behind")
+                        tracing::warn!(%key, error = %litter, "an upload that was given up left something behind");
                     }
                     Err(panic) => tracing::error!(%key, error = %panic, "giving an upload up failed"),
                 }

@@ -317,7 +317,7 @@ mod tests {
         }
         assert_eq!(encode_chunk(Chunk::Bytes(7)), "{\"chunk\":7}\n");
         for line in
-            [r#"{}"#, r#"{"end":false}"#, r#"{"chunk":1,"end":true}"#, r#"{"end":true,"abort":true}"#, r#"{"chunk":-1}"#]
+            ["{}", r#"{"end":false}"#, r#"{"chunk":1,"end":true}"#, r#"{"end":true,"abort":true}"#, r#"{"chunk":-1}"#]
         {
             assert_eq!(decode_chunk(line.as_bytes()).unwrap_err().kind(), ErrorKind::BadHeader, "{line}");
         }

@@ -151,14 +151,18 @@ pub fn encode_error(error: &Error) -> String {
 mod tests {
     use super::*;
 
-    fn outcome(bytes: &[u8], signal: Signal, form: HeaderForm) -> Result<Option<(String, Option<u64>, usize)>, ErrorKind> {
+    /// Name, size and bytes taken.
+    type Outcome = Result<Option<(String, Option<u64>, usize)>, ErrorKind>;
+
+    fn outcome(bytes: &[u8], signal: Signal, form: HeaderForm) -> Outcome {
         match decode(bytes, signal, form) {
             Ok(decoded) => Ok(decoded.map(|(header, taken)| (header.name, header.size, taken))),
             Err(error) => Err(error.kind()),
         }
     }
 
-    fn named(name: &str, size: Option<u64>, taken: usize) -> Result<Option<(String, Option<u64>, usize)>, ErrorKind> {
+    #[allow(clippy::unnecessary_wraps, reason = "it stands where an outcome is expected")]
+    fn named(name: &str, size: Option<u64>, taken: usize) -> Outcome {
         Ok(Some((name.to_owned(), size, taken)))
     }
 
@@ -166,7 +170,7 @@ mod tests {
     fn a_header_ends_where_the_protocol_says() {
         use Signal::{Data, End, Pause};
         #[rustfmt::skip]
-        let table: &[(&[u8], Signal, Result<Option<(String, Option<u64>, usize)>, ErrorKind>)] = &[
+        let table: &[(&[u8], Signal, Outcome)] = &[
             // A line is a header.
             (b"a/b.csv 12\nxyz", Data, named("a/b.csv", Some(12), 11)),
             (b"a/b.csv 12\r\nxyz", Data, named("a/b.csv", Some(12), 12)),

@@ -45,5 +45,10 @@ macro_rules! contract {
 pub(crate) use contract;
 
 contract!(memory, MemoryBed);
+contract!(fs, FsBed);
 contract!(s3_in_process, InProcessBed);
 contract!(s3_minio, MinioBed);
+contract!(validated_memory, ValidatedBed<MemoryBed>);
+contract!(validated_fs, ValidatedBed<FsBed>);
+contract!(validated_s3_in_process, ValidatedBed<InProcessBed>);
+contract!(validated_s3_minio, ValidatedBed<MinioBed>);

@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for what must come.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A server that stores below a folder; killed when dropped.
-pub struct Serve {
+pub(crate) struct Serve {
     pub child: Child,
     pub address: String,
     pub admin: String,
@@ -18,12 +18,12 @@ pub struct Serve {
 }
 
 impl Serve {
-    pub fn below(root: &Path) -> Self {
+    pub(crate) fn below(root: &Path) -> Self {
         Self::run(Command::new(env!("CARGO_BIN_EXE_tidegate")).arg("serve"), root)
     }
 
     /// Runs a command that ends up in `tidegate serve`.
-    pub fn run(command: &mut Command, root: &Path) -> Self {
+    pub(crate) fn run(command: &mut Command, root: &Path) -> Self {
         let mut child = command
             .env("TIDEGATE__LISTEN__TCP", "127.0.0.1:0")
             .env("TIDEGATE__LISTEN__ADMIN", "127.0.0.1:0")
@@ -43,7 +43,7 @@ impl Serve {
     }
 
     /// Sends, ends, and reads the whole answer.
-    pub fn exchange(&self, bytes: &[u8]) -> String {
+    pub(crate) fn exchange(&self, bytes: &[u8]) -> String {
         let mut socket = TcpStream::connect(&self.address).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         // The server may have refused and closed already.
@@ -55,14 +55,14 @@ impl Serve {
     }
 
     /// An upload whose end never comes: begun, and known to have reached the staging folder.
-    pub fn begin(&self, bytes: &[u8]) -> TcpStream {
+    pub(crate) fn begin(&self, bytes: &[u8]) -> TcpStream {
         let mut socket = TcpStream::connect(&self.address).unwrap();
         socket.write_all(bytes).unwrap();
         until("the staged file", || !self.staged().is_empty());
         socket
     }
 
-    pub fn get(&self, path: &str) -> String {
+    pub(crate) fn get(&self, path: &str) -> String {
         let mut socket = TcpStream::connect(&self.admin).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         write!(socket, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
@@ -71,23 +71,23 @@ impl Serve {
         answer
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn staged(&self) -> Vec<PathBuf> {
+    pub(crate) fn staged(&self) -> Vec<PathBuf> {
         files(&self.root.join(".tidegate"))
     }
 
     /// What a reader of the store sees.
-    pub fn visible(&self) -> Vec<PathBuf> {
+    pub(crate) fn visible(&self) -> Vec<PathBuf> {
         let all = files(&self.root).into_iter();
         all.filter_map(|path| path.strip_prefix(&self.root).ok().map(Path::to_owned))
             .filter(|path| !path.starts_with(".tidegate"))
             .collect()
     }
 
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -107,7 +107,7 @@ fn small_disk(root: &Path) -> Option<(&'static str, &'static str)> {
 }
 
 /// Every file below a folder, in order.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -125,7 +125,7 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Waits until `condition` holds.
-pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < DEADLINE, "{what} did not happen within {DEADLINE:?}");
@@ -134,7 +134,7 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// Whether a tool is here; where it is not, says in one line what is left out.
-pub fn has(tool: &str, test: &str) -> bool {
+pub(crate) fn has(tool: &str, test: &str) -> bool {
     let found = Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !found {
         eprintln!("left out: {test} (no {tool} on this machine)");

@@ -98,9 +98,9 @@ fn a_receipt_comes_after_the_file_its_name_and_every_new_folder_are_flushed() {
     for (made, parent) in [("one", root.clone()), ("two", root.join("one"))] {
         let made_at =
             find(&calls, "new folder", |text| text.starts_with("mkdirat(") && text.contains(&format!("\"{made}\"")));
-        let flushes = calls.iter().filter(|call| flush_of(&call.text, &parent));
+        let mut of_parent = calls.iter().filter(|call| flush_of(&call.text, &parent));
         let between = |call: &Call| made_at.ended < call.began && call.ended < answered.began;
-        assert!(flushes.into_iter().any(between), "{made:?} is flushed into its parent: {calls:#?}");
+        assert!(of_parent.any(between), "{made:?} is flushed into its parent: {calls:#?}");
     }
 }
 
@@ -185,5 +185,5 @@ fn a_flush_that_fails_makes_the_store_read_only() {
     assert!(answer.starts_with("ERR store ") && answer.contains("read-only"), "{answer}");
     assert_eq!(serve.visible(), [Path::new("before.bin")]);
     until("the store to be unready", || serve.get("/readyz").starts_with("HTTP/1.1 503 "));
-    assert_eq!(serve.staged(), [Path::new(""); 0]);
+    assert!(serve.staged().is_empty());
 }

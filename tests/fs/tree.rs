@@ -97,7 +97,7 @@ fn a_server_that_was_killed_leaves_nothing_visible_and_the_next_one_cleans_up() 
     let _plain = serve.begin(b"half.bin 10\nhalf");
     serve.kill();
     let serve = Serve::below(&root);
-    assert_eq!(serve.staged(), [Path::new(""); 0]);
+    assert!(serve.staged().is_empty());
     assert_eq!(serve.visible(), [Path::new("whole.bin")]);
     // A connection that breaks needs no restart.
     drop(serve.begin(b"half.bin 10\nhalf"));

@@ -10,6 +10,9 @@ use tokio::io::AsyncWriteExt;
 
 use crate::harness::{Gated, config, start, start_with};
 
+/// More than sockets and buffers can hold.
+const FILE_BYTES: usize = 64 * 1024 * 1024;
+
 const SHORT: Duration = Duration::from_millis(50);
 
 #[tokio::test]
@@ -23,7 +26,7 @@ async fn a_header_has_a_deadline() {
     assert!(answer.starts_with("ERR timeout "), "{answer}");
     let silent = server.connect().await;
     assert!(silent.is_closed().await);
-    assert_eq!(server.metric("tidegate_connections_refused_total{reason=\"timeout\"}"), 1.0);
+    assert_eq!(server.metric("tidegate_connections_refused_total{reason=\"timeout\"}"), 1);
     let mut framed = server.connect().await;
     framed.send("{\"op\":").await;
     assert_eq!(framed.event().await["code"], "timeout");
@@ -48,7 +51,7 @@ async fn a_sender_that_stalls_has_a_deadline() {
     assert_eq!(idle.event().await["code"], "timeout");
     assert!(idle.is_closed().await);
     assert_eq!(server.keys(), [""; 0]);
-    assert_eq!(server.metric("tidegate_uploads_total{outcome=\"failed\",reason=\"timeout\"}"), 2.0);
+    assert_eq!(server.metric("tidegate_uploads_total{outcome=\"failed\",reason=\"timeout\"}"), 2);
 }
 
 #[tokio::test]
@@ -125,13 +128,13 @@ async fn one_address_has_a_limit_and_gets_its_places_back() {
     config.limits.max_connections_per_address = 2;
     let server = start(config).await;
     let (mut first, second) = (server.connect().await, server.connect().await);
-    server.until("two connections", |server| server.metric("tidegate_connections") == 2.0).await;
+    server.until("two connections", |server| server.metric("tidegate_connections") == 2).await;
     let third = server.connect().await;
     let answer = third.rest().await;
     assert!(answer.starts_with("ERR busy "), "{answer}");
-    assert_eq!(server.metric("tidegate_connections_refused_total{reason=\"address_limit\"}"), 1.0);
+    assert_eq!(server.metric("tidegate_connections_refused_total{reason=\"address_limit\"}"), 1);
     drop(second);
-    server.until("a place", |server| server.metric("tidegate_connections") == 1.0).await;
+    server.until("a place", |server| server.metric("tidegate_connections") == 1).await;
     assert!(server.exchange(b"a.bin 1\nx").await.starts_with("OK "));
     first.send("b.bin 1\nx").await;
     assert!(first.line().await.starts_with("OK "));
@@ -143,12 +146,12 @@ async fn connections_beyond_the_limit_wait_and_lose_nothing() {
     config.limits.max_connections = 2;
     let server = start(config).await;
     let (first, second) = (server.connect().await, server.connect().await);
-    server.until("two connections", |server| server.metric("tidegate_connections") == 2.0).await;
+    server.until("two connections", |server| server.metric("tidegate_connections") == 2).await;
     let mut third = server.connect().await;
     // An old sender: sends all, ends, and never looks back.
     third.send("a.bin body").await;
     third.end().await;
-    assert_eq!(server.metric("tidegate_connections"), 2.0);
+    assert_eq!(server.metric("tidegate_connections"), 2);
     drop((first, second));
     assert!(third.line().await.starts_with("OK a.bin 4 "));
 }
@@ -163,7 +166,6 @@ async fn a_slow_sink_slows_the_sender() {
         Arc::new(gated)
     })
     .await;
-    const FILE_BYTES: usize = 64 * 1024 * 1024;
     let mut sender = server.connect().await;
     sender.send(format!("a.bin {FILE_BYTES}\n")).await;
     let chunk = vec![b'x'; 64 * 1024];
@@ -173,7 +175,7 @@ async fn a_slow_sink_slows_the_sender() {
         sent += written.unwrap();
         assert!(sent < FILE_BYTES / 2, "{sent} bytes went into a sink that takes none");
     }
-    assert!(server.metric("tidegate_received_bytes_total") <= 1024.0 * 1024.0);
+    assert!(server.metric("tidegate_received_bytes_total") <= 1024 * 1024);
     Gated::open(&gate.unwrap());
     while sent < FILE_BYTES {
         let most = chunk.len().min(FILE_BYTES - sent);

@@ -110,7 +110,7 @@ async fn what_is_at_fault_is_rejected_and_the_connection_goes_on() {
         assert_eq!((event.as_str(), detail.as_str()), ("rejected", code), "{sent}");
         assert_eq!(next(&mut sender).await, expect("committed", "next", "next.bin"), "{sent}");
         assert_eq!(server.keys(), ["next.bin"], "{sent}");
-        assert_eq!(server.metric(&format!("tidegate_uploads_total{{outcome=\"rejected\",reason=\"{code}\"}}")), 1.0);
+        assert_eq!(server.metric(&format!("tidegate_uploads_total{{outcome=\"rejected\",reason=\"{code}\"}}")), 1);
     }
 }
 
@@ -143,7 +143,7 @@ async fn a_refused_body_is_read_on_only_up_to_a_limit() {
     )
     .await;
     assert_eq!(answer, [expect("rejected", "u", "bad_name")]);
-    assert!(server.metric("tidegate_received_bytes_total") < 1.0);
+    assert!(server.metric("tidegate_received_bytes_total") == 0);
 }
 
 #[tokio::test]
@@ -254,11 +254,11 @@ async fn a_commit_goes_on_while_the_next_body_arrives() {
     .await;
     let mut sender = server.connect().await;
     sender.send(put("u1", "a.bin", "first")).await;
-    server.until("the first body", |server| server.metric("tidegate_received_bytes_total") == 5.0).await;
+    server.until("the first body", |server| server.metric("tidegate_received_bytes_total") == 5).await;
     // Nothing is committed yet, and the second body comes in all the same; so does a rejection, which has to wait its turn.
     sender.send(put("u2", "b.bin", "second")).await;
     sender.send(put("u3", "..", "third")).await;
-    server.until("the second body", |server| server.metric("tidegate_received_bytes_total") == 11.0).await;
+    server.until("the second body", |server| server.metric("tidegate_received_bytes_total") == 11).await;
     assert_eq!(server.keys(), [""; 0]);
     Gated::open(&gate.unwrap());
     assert_eq!(next(&mut sender).await, expect("committed", "u1", "a.bin"));
@@ -283,7 +283,7 @@ async fn pending_commits_are_bounded() {
         sender.send(put(&format!("u{number}"), &format!("{number}.bin"), "x")).await;
     }
     // Two commit, a third is received and waits for its turn; nobody reads on.
-    server.until("three bodies", |server| server.metric("tidegate_received_bytes_total") == 3.0).await;
+    server.until("three bodies", |server| server.metric("tidegate_received_bytes_total") == 3).await;
     tokio::task::yield_now().await;
     assert!(server.metrics.uploads_in_flight() <= 3);
     Gated::open(&gate.unwrap());

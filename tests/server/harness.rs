@@ -95,11 +95,11 @@ impl Running {
         self.store.keys().into_iter().map(String::from).collect()
     }
 
-    /// The value of a metric, by the beginning of its line.
-    pub fn metric(&self, line: &str) -> f64 {
+    /// The value of a counter or a gauge, by the beginning of its line; 0 where it does not stand there yet.
+    pub fn metric(&self, line: &str) -> u64 {
         let text = self.metrics.encode().unwrap();
         let found = text.lines().find_map(|candidate| candidate.strip_prefix(line)?.trim().parse().ok());
-        found.unwrap_or(0.0)
+        found.unwrap_or(0)
     }
 
     /// Waits until `condition` holds.

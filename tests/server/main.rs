@@ -1,5 +1,7 @@
 //! The server over real sockets: what a sender sees, what the store holds, what is counted.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed, as it should")]
+
 mod bounds;
 mod drain;
 mod framed;

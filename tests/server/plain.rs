@@ -45,7 +45,7 @@ async fn every_form_stores_what_it_means_however_it_is_cut() {
             sender.end().await;
             assert_eq!(sender.rest().await, ok(key, body), "{sent:?} cut at {cut}");
             assert_eq!(server.stored(key).as_deref(), Some(*body), "{sent:?} cut at {cut}");
-            assert_eq!(server.metric(COMMITTED), 1.0);
+            assert_eq!(server.metric(COMMITTED), 1);
         }
     }
 }
@@ -140,7 +140,7 @@ async fn a_rejection_says_where_and_comes_before_the_end() {
     let expected = "ERR invalid \"a.csv\" is not valid csv: csv_field_count: row has";
     assert!(answer.starts_with(expected), "{answer}");
     assert!(answer.ends_with("(line 3, column 4, byte 11, record 2)\n"), "{answer}");
-    assert_eq!(server.metric("tidegate_validation_rejections_total{code=\"csv_field_count\",format=\"csv\"}"), 1.0);
+    assert_eq!(server.metric("tidegate_validation_rejections_total{code=\"csv_field_count\",format=\"csv\"}"), 1);
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn a_reset_is_never_an_end() {
     sender.reset();
     server
         .until("the failure", |server| {
-            server.metric("tidegate_uploads_total{outcome=\"failed\",reason=\"incomplete\"}") == 1.0
+            server.metric("tidegate_uploads_total{outcome=\"failed\",reason=\"incomplete\"}") == 1
         })
         .await;
     assert_eq!(server.keys(), [""; 0]);
@@ -177,8 +177,8 @@ async fn the_same_content_is_stored_once_and_other_content_beside_it() {
     assert_eq!(server.exchange(b"a.csv 4\nx\n2\n").await, ok("a~2.csv", "x\n2\n"));
     assert_eq!(server.exchange(b"a.csv 4\nx\n1\n").await, ok("a.csv", "x\n1\n"));
     assert_eq!(server.keys(), ["a.csv", "a~2.csv", "a~3.csv"]);
-    assert_eq!(server.metric(COMMITTED), 3.0);
-    assert_eq!(server.metric("tidegate_uploads_total{outcome=\"duplicate\",reason=\"ok\"}"), 2.0);
+    assert_eq!(server.metric(COMMITTED), 3);
+    assert_eq!(server.metric("tidegate_uploads_total{outcome=\"duplicate\",reason=\"ok\"}"), 2);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Files that others have made: JSONTestSuite, csv-spectrum, and real tables.
+//! Files that others have made: `JSONTestSuite`, csv-spectrum, and real tables.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! The reference.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidegate::sink::Sink;
@@ -9,24 +10,28 @@ use tidegate::upload::{Durability, Key};
 
 use super::Bed;
 
-pub(crate) struct MemoryBed(Memory);
+pub(crate) struct MemoryBed {
+    store: Memory,
+    sink: Arc<dyn Sink>,
+}
 
 #[async_trait]
 impl Bed for MemoryBed {
     async fn open() -> Option<Self> {
-        Some(Self(Memory::new()))
+        let store = Memory::new();
+        Some(Self { sink: Arc::new(store.clone()), store })
     }
 
-    fn sink(&self) -> &dyn Sink {
-        &self.0
+    fn shared(&self) -> &Arc<dyn Sink> {
+        &self.sink
     }
 
     async fn read(&self, key: &Key) -> Option<Vec<u8>> {
-        self.0.read(key)
+        self.store.read(key)
     }
 
     async fn names(&self) -> Vec<String> {
-        self.0.keys().into_iter().map(String::from).collect()
+        self.store.keys().into_iter().map(String::from).collect()
     }
 
     async fn litter(&self) -> Vec<String> {

@@ -1,16 +1,21 @@
 //! What a sink is tested on: how to make one, and how to look into its store without it.
 
+mod fs;
 mod memory;
 mod object;
+mod validated;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidegate::sink::Sink;
 use tidegate::upload::{Durability, Key};
 
+pub(crate) use self::fs::FsBed;
 pub(crate) use self::memory::MemoryBed;
 pub(crate) use self::object::{InProcessBed, MinioBed};
+pub(crate) use self::validated::ValidatedBed;
 
 /// A sink over an empty store, and eyes of its own on that store.
 #[async_trait]
@@ -20,7 +25,11 @@ pub(crate) trait Bed: Send + Sync {
     where
         Self: Sized;
 
-    fn sink(&self) -> &dyn Sink;
+    fn shared(&self) -> &Arc<dyn Sink>;
+
+    fn sink(&self) -> &dyn Sink {
+        self.shared().as_ref()
+    }
 
     /// The bytes that any reader of the store sees under `key`.
     async fn read(&self, key: &Key) -> Option<Vec<u8>>;

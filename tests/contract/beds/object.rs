@@ -1,6 +1,7 @@
 //! Buckets: one in the test's own process, and one of a real `MinIO`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use object_store::ObjectStoreExt;
@@ -20,18 +21,18 @@ const PART_BYTES: usize = 5 << 20;
 
 pub(crate) struct InProcessBed {
     server: S3Server,
-    sink: Object,
+    sink: Arc<dyn Sink>,
 }
 
 #[async_trait]
 impl Bed for InProcessBed {
     async fn open() -> Option<Self> {
         let server = S3Server::start().await;
-        let sink = Object::connect(&server.bucket.config(PREFIX)).unwrap();
+        let sink = Arc::new(Object::connect(&server.bucket.config(PREFIX)).unwrap());
         Some(Self { server, sink })
     }
 
-    fn sink(&self) -> &dyn Sink {
+    fn shared(&self) -> &Arc<dyn Sink> {
         &self.sink
     }
 
@@ -69,18 +70,18 @@ impl Bed for InProcessBed {
 
 pub(crate) struct MinioBed {
     bucket: Bucket,
-    sink: Object,
+    sink: Arc<dyn Sink>,
 }
 
 #[async_trait]
 impl Bed for MinioBed {
     async fn open() -> Option<Self> {
         let bucket = Minio::shared()?.bucket().await;
-        let sink = Object::connect(&bucket.config(PREFIX)).unwrap();
+        let sink = Arc::new(Object::connect(&bucket.config(PREFIX)).unwrap());
         Some(Self { bucket, sink })
     }
 
-    fn sink(&self) -> &dyn Sink {
+    fn shared(&self) -> &Arc<dyn Sink> {
         &self.sink
     }
 

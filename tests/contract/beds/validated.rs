@@ -1,0 +1,61 @@
+//! Any other bed, with validators in front of its sink.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tidegate::metrics::Metrics;
+use tidegate::sink::Sink;
+use tidegate::sink::validated::Validated;
+use tidegate::upload::{Durability, Key};
+use tidegate::validate::Limits;
+use tidegate::validate::rules::Rules;
+
+use super::Bed;
+
+pub(crate) struct ValidatedBed<B> {
+    inner: B,
+    sink: Arc<dyn Sink>,
+}
+
+#[async_trait]
+impl<B: Bed> Bed for ValidatedBed<B> {
+    async fn open() -> Option<Self> {
+        let inner = B::open().await?;
+        let (rules, metrics) = (Arc::new(Rules::default()), Arc::new(Metrics::new()));
+        let sink = Arc::new(Validated::new(Arc::clone(inner.shared()), rules, Limits::default(), metrics));
+        Some(Self { inner, sink })
+    }
+
+    fn shared(&self) -> &Arc<dyn Sink> {
+        &self.sink
+    }
+
+    async fn read(&self, key: &Key) -> Option<Vec<u8>> {
+        self.inner.read(key).await
+    }
+
+    async fn names(&self) -> Vec<String> {
+        self.inner.names().await
+    }
+
+    async fn litter(&self) -> Vec<String> {
+        self.inner.litter().await
+    }
+
+    async fn notes(&self, key: &Key) -> Option<BTreeMap<String, String>> {
+        self.inner.notes(key).await
+    }
+
+    fn durability(&self) -> Durability {
+        self.inner.durability()
+    }
+
+    fn part_bytes(&self) -> usize {
+        self.inner.part_bytes()
+    }
+
+    fn is_atomic(&self) -> bool {
+        self.inner.is_atomic()
+    }
+}
