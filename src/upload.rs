@@ -246,9 +246,15 @@ pub struct Receipt {
 
 /// RFC 3339 section 5.6, UTC, in milliseconds.
 pub(crate) mod rfc3339 {
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Now, in whole milliseconds: as it will be read back.
+    pub(crate) fn now() -> SystemTime {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        UNIX_EPOCH + Duration::from_secs(since.as_secs()) + Duration::from_millis(since.subsec_millis().into())
+    }
 
     pub(crate) fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&humantime::format_rfc3339_millis(*time))

@@ -1,9 +1,7 @@
 //! Where a commit goes when its key is taken: the one conflict policy that all sinks share.
 
-use std::time::SystemTime;
-
 use crate::error::{Error, ErrorKind, Result};
-use crate::upload::{Digest, Durability, Key, OnConflict, Receipt, UploadSpec};
+use crate::upload::{Digest, Durability, Key, OnConflict, Receipt, UploadSpec, rfc3339};
 
 /// Versions of one name that are tried before an upload is refused.
 pub(crate) const MAX_VERSIONS: u32 = 9_999;
@@ -89,7 +87,7 @@ impl<'a> Place<'a> {
             key: self.key.clone(),
             size: self.size,
             digest: self.digest,
-            committed_at: SystemTime::now(),
+            committed_at: rfc3339::now(),
             durability,
             verdict: None,
             duplicate: false,

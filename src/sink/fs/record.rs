@@ -39,7 +39,7 @@ impl Record {
             id: spec.id.clone(),
             name: spec.key.clone(),
             digest,
-            committed_at: SystemTime::now(),
+            committed_at: rfc3339::now(),
             content_type: spec.content_type.clone(),
             meta: spec.meta.clone(),
         }

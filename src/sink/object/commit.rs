@@ -10,7 +10,7 @@ use super::remote::Remote;
 use super::words::{is_certain, is_refusal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::place::{Place, Standing, Step};
-use crate::upload::{Digest, Key, OnConflict, Receipt, UploadSpec};
+use crate::upload::{Digest, Durability, Key, OnConflict, Receipt, UploadSpec};
 
 /// How often one key may be taken when it is written, and free, or free to be replaced, when it is looked at.
 const MAX_ROUNDS: u32 = 4;
@@ -37,7 +37,7 @@ pub(super) async fn small(
             Before::Go(replaced) => replaced,
         };
         let mode = if spec.on_conflict == OnConflict::Overwrite { PutMode::Overwrite } else { PutMode::Create };
-        let receipt = marks::stamp(&place);
+        let receipt = place.receipt(Durability::ObjectStore);
         let path = remote.path(place.key())?;
         let attributes = marks::of_receipt(spec, attempt, &receipt);
         let Err(error) = remote.put(&path, body.clone().into(), attributes, mode).await else {

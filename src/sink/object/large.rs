@@ -6,13 +6,13 @@
 use object_store::path::Path;
 
 use super::commit::{Before, Settled, before};
-use super::marks::{self, Attempt};
+use super::marks::Attempt;
 use super::parts::{Completion, Parts};
 use super::remote::Remote;
 use super::words::is_certain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::place::{Place, Standing, Step};
-use crate::upload::{Digest, Key, OnConflict, Receipt, UploadSpec};
+use crate::upload::{Digest, Durability, Key, OnConflict, Receipt, UploadSpec};
 
 /// Commits the bytes in `parts`, whose number and digest are given. Whatever comes of it but [`ErrorKind::Unknown`], the
 /// multipart upload has ended.
@@ -70,7 +70,7 @@ impl Large<'_> {
             Before::Done(receipt) => return Ok(receipt),
             Before::Go(replaced) => replaced,
         };
-        let receipt = marks::stamp(&place);
+        let receipt = place.receipt(Durability::ObjectStore);
         self.remote.write_record(&self.record, &receipt).await?;
         let outcome = self.complete(place, receipt).await;
         match &outcome {

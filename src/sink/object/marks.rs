@@ -1,12 +1,11 @@
 //! What an object carries besides its bytes, written and read.
 
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use object_store::{Attribute, Attributes};
 
-use crate::sink::place::Place;
-use crate::upload::{Digest, Durability, Key, Receipt, UploadId, UploadSpec};
+use crate::upload::{Digest, Key, Receipt, UploadId, UploadSpec};
 
 const UPLOAD_ID: &str = "tidegate-upload-id";
 const ATTEMPT: &str = "tidegate-attempt";
@@ -86,15 +85,6 @@ pub(super) fn of_spec(spec: &UploadSpec, attempt: &Attempt, key: &Key) -> Attrib
     attributes
 }
 
-/// The receipt for a commit at `place`, now: in whole milliseconds, as it can be read back from the store.
-pub(super) fn stamp(place: &Place<'_>) -> Receipt {
-    let mut receipt = place.receipt(Durability::ObjectStore);
-    let since = receipt.committed_at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-    receipt.committed_at = UNIX_EPOCH + Duration::from_millis(millis);
-    receipt
-}
-
 fn set(attributes: &mut Attributes, name: &str, value: String) {
     attributes.insert(Attribute::Metadata(name.to_owned().into()), value.into());
 }
@@ -137,6 +127,8 @@ fn stem(key: &Key) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::place::Place;
+    use crate::upload::Durability;
 
     #[test]
     fn a_version_leads_back_to_its_name() {
@@ -156,7 +148,7 @@ mod tests {
         let mut spec = UploadSpec::new("x".repeat(128).parse().unwrap(), "a~9999.csv".parse().unwrap());
         spec.digest = Some(Digest::of(b"abc"));
         let place = Place::new(&spec, 3, Digest::of(b"abc"));
-        let mut receipt = stamp(&place);
+        let mut receipt = place.receipt(Durability::ObjectStore);
         receipt.key = spec.key.version(9_999).unwrap();
         let attributes = of_receipt(&spec, &Attempt::new(), &receipt);
         let bytes: usize = attributes
