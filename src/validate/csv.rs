@@ -117,11 +117,28 @@ impl Csv {
     }
 
     /// Passes over what has no meaning in a field without quotes.
+    ///
+    /// All that has one stands no higher than the delimiter or the quote, most text stands higher: eight bytes at a time are
+    /// held against that (Anderson, Bit Twiddling Hacks, "Determine if a word has a byte less than n"), and only those that
+    /// are not higher are looked at closely.
     fn skip_bare(&self, bytes: &[u8], mut at: usize) -> usize {
-        while bytes.get(at).is_some_and(|&byte| !matches!(byte, 0 | b'\n' | b'\r' | b'"') && byte != self.delimiter) {
-            at += 1;
+        const ONES: u64 = u64::MAX / 255;
+        const HIGH: u64 = ONES << 7;
+        let lowest_plain = ONES * (u64::from(self.delimiter.max(b'"')) + 1);
+        loop {
+            while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+                let word = u64::from_le_bytes(*word);
+                let low = word.wrapping_sub(lowest_plain) & !word & HIGH;
+                at += low.trailing_zeros() as usize / 8;
+                if low != 0 {
+                    break;
+                }
+            }
+            match bytes.get(at) {
+                Some(&byte) if !matches!(byte, 0 | b'\n' | b'\r' | b'"') && byte != self.delimiter => at += 1,
+                Some(_) | None => return at,
+            }
         }
-        at
     }
 
     /// Passes over what has no meaning between quotes, and the quote behind it.

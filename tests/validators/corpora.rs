@@ -23,7 +23,7 @@ fn corpus(name: &str) -> Option<PathBuf> {
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()
-        .map(|entry| entry.unwrap())
+        .map(Result::unwrap)
         .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
         .collect();
     files.sort();

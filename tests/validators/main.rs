@@ -1,5 +1,7 @@
 //! The validators through their public API: corpora, vectors with exact places, and simple models.
 
+#![allow(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
+
 mod corpora;
 mod models;
 mod vectors;

@@ -181,7 +181,7 @@ fn same_in_chunks(format: Format, bytes: &[u8], places: &[Index]) -> Result<Resu
 fn counted(bytes: &[u8], offset: u64) -> (u64, u64) {
     let before = &bytes[..usize::try_from(offset).unwrap()];
     let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
-    let line = before.iter().filter(|&&byte| byte == b'\n').count() as u64 + 1;
+    let line = before.split(|&byte| byte == b'\n').count() as u64;
     // All before a flaw is text, but for a character that the flaw stands in.
     let column = match std::str::from_utf8(&before[line_start..]) {
         Ok(text) => text.chars().count() + 1,
