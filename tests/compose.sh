@@ -54,6 +54,7 @@ prepare() {
     some_files
     say "building the image"
     compose build >"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log" >&2 && fail "the image does not build"; }
+    engine_tidy
     compose down --volumes >/dev/null 2>&1
 }
 

@@ -54,6 +54,13 @@ engine_stop() {
     rm -rf "$engine_run"
 }
 
+# Every change of the sources leaves its builder stage behind, two gigabytes of it. What the last build stands on is kept; an
+# engine of somebody else's is theirs to tidy.
+engine_tidy() {
+    [[ -n $engine_pid ]] || return 0
+    docker image prune --force --filter until=24h >/dev/null
+}
+
 # Builds what is missing and points the variables of docker-compose.yml to it. Each name ends in what the image was made from.
 stand_ins() {
     "$containers/build-minio.sh" "$CACHE/bin"
