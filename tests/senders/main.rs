@@ -132,7 +132,7 @@ fn the_examples_do_what_they_say() {
         return;
     }
     let field = Field::new();
-    let large: Vec<u8> = (0..3_000_000_u32).flat_map(|number| number.to_le_bytes()).collect();
+    let large: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
     let files =
         [field.file("in/large.bin", &large), field.file("in/good.csv", b"a,b\n1,2\n"), field.file("in/empty.bin", b"")];
     let bad = field.file("in/bad.json", b"{\"a\": ");
