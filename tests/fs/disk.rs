@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::serve::{Serve, until};
+use crate::common::serve::{Serve, until};
 
 /// A tmpfs of a few megabytes, unmounted when dropped.
 struct SmallDisk {

@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed, as it should")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod disk;
-mod serve;
 mod trace;
 mod tree;

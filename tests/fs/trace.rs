@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::serve::{Serve, has, until};
+use crate::common::serve::{Serve, has, until};
 
 /// A system call: what it said, and at which lines of the trace it began and ended.
 #[derive(Debug, Clone)]
@@ -76,7 +76,7 @@ fn answer(text: &str) -> bool {
 
 #[test]
 fn a_receipt_comes_after_the_file_its_name_and_every_new_folder_are_flushed() {
-    if !has("strace", "the order of the flushes") {
+    if !has("strace", "--version", "the order of the flushes") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -106,7 +106,7 @@ fn a_receipt_comes_after_the_file_its_name_and_every_new_folder_are_flushed() {
 
 #[test]
 fn a_folder_that_somebody_else_made_is_flushed_too() {
-    if !has("strace", "the flush of folders that were there") {
+    if !has("strace", "--version", "the flush of folders that were there") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -122,7 +122,7 @@ fn a_folder_that_somebody_else_made_is_flushed_too() {
 
 #[test]
 fn a_duplicate_is_answered_after_what_stands_there_is_flushed() {
-    if !has("strace", "the flush of duplicates") {
+    if !has("strace", "--version", "the flush of duplicates") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -169,7 +169,7 @@ impl Drop for BrokenDisk {
 
 #[test]
 fn a_flush_that_fails_makes_the_store_read_only() {
-    if !has("strace", "flushes that fail") {
+    if !has("strace", "--version", "flushes that fail") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ use tidegate::sink::Sink;
 use tidegate::sink::fs::Fs;
 use tidegate::upload::{Digest, OnConflict, UploadId, UploadSpec};
 
-use crate::serve::{Serve, until};
+use crate::common::serve::{Serve, until};
 
 async fn put(
     sink: &Fs,

@@ -25,7 +25,7 @@ async fn a_header_has_a_deadline() {
     let answer = slow.rest().await;
     assert!(answer.starts_with("ERR timeout "), "{answer}");
     let silent = server.connect().await;
-    assert!(silent.is_closed().await);
+    assert!(silent.closes().await);
     assert_eq!(server.metric("tidegate_connections_refused_total{reason=\"timeout\"}"), 1);
     let mut framed = server.connect().await;
     framed.send("{\"op\":").await;
@@ -49,7 +49,7 @@ async fn a_sender_that_stalls_has_a_deadline() {
     idle.send("{\"op\":\"hello\",\"version\":1}\n").await;
     assert_eq!(idle.event().await["event"], "hello");
     assert_eq!(idle.event().await["code"], "timeout");
-    assert!(idle.is_closed().await);
+    assert!(idle.closes().await);
     assert_eq!(server.keys(), [""; 0]);
     assert_eq!(server.metric("tidegate_uploads_total{outcome=\"failed\",reason=\"timeout\"}"), 2);
 }

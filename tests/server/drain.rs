@@ -20,8 +20,8 @@ async fn running_uploads_finish_and_nobody_else_comes_in() {
     server.until("the upload", |server| server.metric("tidegate_received_bytes_total") == 5).await;
     assert!(server.get("/readyz").await.starts_with("HTTP/1.1 200 "));
     server.stop();
-    assert!(idle.is_closed().await);
-    assert!(framed.is_closed().await);
+    assert!(idle.closes().await);
+    assert!(framed.closes().await);
     assert!(server.get("/readyz").await.starts_with("HTTP/1.1 503 "));
     assert!(TcpStream::connect(server.address).await.is_err());
     running.send("after").await;

@@ -22,40 +22,40 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
 /// How long a test waits for what must come.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Waits for what must come, and says what did not.
-pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what} did not happen within {DEADLINE:?}"))
 }
 
 /// A server under test.
-pub struct Running {
-    pub address: std::net::SocketAddr,
-    pub admin: std::net::SocketAddr,
-    pub store: Memory,
-    pub metrics: Arc<Metrics>,
+pub(crate) struct Running {
+    pub(crate) address: std::net::SocketAddr,
+    pub(crate) admin: std::net::SocketAddr,
+    pub(crate) store: Memory,
+    pub(crate) metrics: Arc<Metrics>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Drained>,
 }
 
 /// The built-in defaults on free ports, into memory.
-pub fn config() -> Config {
+pub(crate) fn config() -> Config {
     let mut config = Config::default();
     config.listen.tcp = "127.0.0.1:0".parse().unwrap();
     config.listen.admin = "127.0.0.1:0".parse().unwrap();
     config.sink.kind = SinkKind::Memory;
     // So that no test depends on how fast the machine is; those about a pause set their own.
-    config.plain.header_pause = Duration::from_secs(600);
+    config.plain.header_pause = Duration::from_mins(10);
     config
 }
 
-pub async fn start(config: Config) -> Running {
+pub(crate) async fn start(config: Config) -> Running {
     start_with(config, |store| Arc::new(store)).await
 }
 
 /// A server whose sink is made from the memory that the test looks into, with validators in front.
-pub async fn start_with(config: Config, wrap: impl FnOnce(Memory) -> Arc<dyn Sink>) -> Running {
+pub(crate) async fn start_with(config: Config, wrap: impl FnOnce(Memory) -> Arc<dyn Sink>) -> Running {
     let store = Memory::new();
     let metrics = Arc::new(Metrics::new());
     let rules = assemble::rules(&config).unwrap();
@@ -72,14 +72,14 @@ pub async fn start_with(config: Config, wrap: impl FnOnce(Memory) -> Arc<dyn Sin
 }
 
 impl Running {
-    pub async fn connect(&self) -> Sender {
+    pub(crate) async fn connect(&self) -> Sender {
         let socket = soon("connecting", TcpStream::connect(self.address)).await.unwrap();
         socket.set_nodelay(true).unwrap();
         Sender { socket, unread: Vec::new() }
     }
 
     /// Sends, ends, and reads the whole answer.
-    pub async fn exchange(&self, bytes: &[u8]) -> String {
+    pub(crate) async fn exchange(&self, bytes: &[u8]) -> String {
         let mut sender = self.connect().await;
         // The server may have refused and closed already.
         let _ = sender.socket.write_all(bytes).await;
@@ -87,23 +87,23 @@ impl Running {
         sender.rest().await
     }
 
-    pub fn stored(&self, key: &str) -> Option<String> {
+    pub(crate) fn stored(&self, key: &str) -> Option<String> {
         self.store.read(&key.parse().unwrap()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    pub fn keys(&self) -> Vec<String> {
+    pub(crate) fn keys(&self) -> Vec<String> {
         self.store.keys().into_iter().map(String::from).collect()
     }
 
     /// The value of a counter or a gauge, by the beginning of its line; 0 where it does not stand there yet.
-    pub fn metric(&self, line: &str) -> u64 {
+    pub(crate) fn metric(&self, line: &str) -> u64 {
         let text = self.metrics.encode().unwrap();
         let found = text.lines().find_map(|candidate| candidate.strip_prefix(line)?.trim().parse().ok());
         found.unwrap_or(0)
     }
 
     /// Waits until `condition` holds.
-    pub async fn until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
         soon(what, async {
             while !condition(self) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -113,18 +113,18 @@ impl Running {
     }
 
     /// Begins to stop the server.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             stop.send(()).expect("the server runs");
         }
     }
 
-    pub async fn drained(mut self) -> Drained {
+    pub(crate) async fn drained(mut self) -> Drained {
         self.stop();
         soon("draining", self.task).await.unwrap()
     }
 
-    pub async fn get(&self, path: &str) -> String {
+    pub(crate) async fn get(&self, path: &str) -> String {
         let mut socket = soon("connecting", TcpStream::connect(self.admin)).await.unwrap();
         socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -134,28 +134,28 @@ impl Running {
 }
 
 /// A sender that says what it is told.
-pub struct Sender {
-    pub socket: TcpStream,
+pub(crate) struct Sender {
+    pub(crate) socket: TcpStream,
     unread: Vec<u8>,
 }
 
 impl Sender {
-    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         soon("sending", self.socket.write_all(bytes.as_ref())).await.unwrap();
     }
 
     /// Ends the sending side.
-    pub async fn end(&mut self) {
+    pub(crate) async fn end(&mut self) {
         self.socket.shutdown().await.unwrap();
     }
 
     /// Resets the connection.
-    pub fn reset(self) {
+    pub(crate) fn reset(self) {
         self.socket.set_zero_linger().unwrap();
     }
 
     /// The next line of the answers.
-    pub async fn line(&mut self) -> String {
+    pub(crate) async fn line(&mut self) -> String {
         soon("an answer", async {
             loop {
                 if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
@@ -169,12 +169,12 @@ impl Sender {
     }
 
     /// The next answer of the framed protocol.
-    pub async fn event(&mut self) -> serde_json::Value {
+    pub(crate) async fn event(&mut self) -> serde_json::Value {
         serde_json::from_str(&self.line().await).unwrap()
     }
 
     /// All that the server still says, until it closes.
-    pub async fn rest(mut self) -> String {
+    pub(crate) async fn rest(mut self) -> String {
         let read: io::Result<usize> = soon("the end", self.socket.read_to_end(&mut self.unread)).await;
         // A reset after the answer is the server's way to end a sender that goes on.
         drop(read);
@@ -182,7 +182,7 @@ impl Sender {
     }
 
     /// Whether the server closes without another word.
-    pub async fn is_closed(mut self) -> bool {
+    pub(crate) async fn closes(mut self) -> bool {
         let mut byte = [0];
         matches!(soon("the end", self.socket.read(&mut byte)).await, Ok(0) | Err(_))
     }
@@ -190,18 +190,18 @@ impl Sender {
 
 /// A sink whose writes and commits wait until the test lets them through.
 #[derive(Debug, Clone)]
-pub struct Gated {
-    pub inner: Memory,
-    pub writes: Arc<Semaphore>,
-    pub commits: Arc<Semaphore>,
+pub(crate) struct Gated {
+    pub(crate) inner: Memory,
+    pub(crate) writes: Arc<Semaphore>,
+    pub(crate) commits: Arc<Semaphore>,
 }
 
 impl Gated {
-    pub fn new(inner: Memory) -> Self {
+    pub(crate) fn new(inner: Memory) -> Self {
         Self { inner, writes: Arc::new(Semaphore::new(0)), commits: Arc::new(Semaphore::new(0)) }
     }
 
-    pub fn open(gate: &Semaphore) {
+    pub(crate) fn open(gate: &Semaphore) {
         gate.add_permits(Semaphore::MAX_PERMITS / 2);
     }
 }

@@ -187,7 +187,7 @@ async fn a_sender_that_keeps_the_connection_open_gets_its_receipt() {
     let mut sender = server.connect().await;
     sender.send("a.csv 4\nx\n1\n").await;
     assert_eq!(sender.line().await, ok("a.csv", "x\n1\n"));
-    assert!(sender.is_closed().await);
+    assert!(sender.closes().await);
 }
 
 #[tokio::test]

@@ -133,9 +133,9 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Whether a tool is here; where it is not, says in one line what is left out.
-pub(crate) fn has(tool: &str, test: &str) -> bool {
-    let found = Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+/// Whether a tool is here, tried with an argument that does no harm; where it is not, says in one line what is left out.
+pub(crate) fn has(tool: &str, harmless: &str, test: &str) -> bool {
+    let found = Command::new(tool).arg(harmless).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !found {
         eprintln!("left out: {test} (no {tool} on this machine)");
         assert!(std::env::var_os("TIDEGATE_REQUIRE_ALL").is_none(), "{tool} is required here");
