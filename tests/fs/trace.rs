@@ -38,8 +38,9 @@ fn calls(trace: &str) -> Vec<Call> {
     calls
 }
 
-/// Runs a server under `strace`, lets `talk` talk to it, and returns what it asked of the kernel meanwhile.
-fn traced(root: &Path, talk: impl FnOnce(&Serve)) -> Vec<Call> {
+/// Runs a server under `strace`, lets `talk` talk to it, and returns what it asked of the kernel from its start on, and how
+/// many of these calls belong to the start.
+fn traced_from_start(root: &Path, talk: impl FnOnce(&Serve)) -> (Vec<Call>, usize) {
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut command = Command::new("strace");
     command.args([
@@ -56,8 +57,16 @@ fn traced(root: &Path, talk: impl FnOnce(&Serve)) -> Vec<Call> {
     let begun = fs::read_to_string(log.path()).unwrap().lines().count();
     talk(&serve);
     drop(serve);
-    let trace = fs::read_to_string(log.path()).unwrap();
-    calls(&trace.lines().skip(begun).collect::<Vec<_>>().join("\n"))
+    let calls = calls(&fs::read_to_string(log.path()).unwrap());
+    let start = calls.iter().filter(|call| call.began < begun).count();
+    (calls, start)
+}
+
+/// What a server asks of the kernel while `talk` talks to it.
+fn traced(root: &Path, talk: impl FnOnce(&Serve)) -> Vec<Call> {
+    let (mut calls, start) = traced_from_start(root, talk);
+    calls.drain(..start);
+    calls
 }
 
 fn find<'a>(calls: &'a [Call], what: &str, is: impl Fn(&str) -> bool) -> &'a Call {
@@ -101,6 +110,26 @@ fn a_receipt_comes_after_the_file_its_name_and_every_new_folder_are_flushed() {
         let mut of_parent = calls.iter().filter(|call| flush_of(&call.text, &parent));
         let between = |call: &Call| made_at.ended < call.began && call.ended < answered.began;
         assert!(of_parent.any(between), "{made:?} is flushed into its parent: {calls:#?}");
+    }
+}
+
+#[test]
+fn the_root_itself_is_flushed_before_anything_is_taken() {
+    if !has("strace", "--version", "the flush of the root") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().canonicalize().unwrap();
+    let root = base.join("new/store");
+    let (calls, start) = traced_from_start(&root, |_| {});
+    for made in ["new", "new/store", "new/store/.tidegate", "new/store/.tidegate/staging"] {
+        let path = base.join(made);
+        let made_at = find(&calls, "new folder", |text| {
+            text.starts_with("mkdir(") && text.contains(&format!("\"{}\"", path.display()))
+        });
+        let parent = path.parent().unwrap();
+        let flushed = |call: &Call| made_at.ended < call.began && flush_of(&call.text, parent);
+        assert!(calls[..start].iter().any(flushed), "{made} is flushed into its parent: {calls:#?}");
     }
 }
 

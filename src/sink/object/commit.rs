@@ -7,7 +7,7 @@ use object_store::{Error as StoreError, PutMode};
 use super::look::Found;
 use super::marks::{self, Attempt};
 use super::remote::Remote;
-use super::words::{is_certain, is_refusal};
+use super::words::{brief, is_certain, is_refusal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::place::{Place, Standing, Step};
 use crate::upload::{Digest, Durability, Key, OnConflict, Receipt, UploadSpec};
@@ -119,7 +119,7 @@ impl Remote {
             Ok(_) => Ok(Settled::Failed),
             Err(_) if is_certain(error) => Ok(Settled::Failed),
             Err(blind) => {
-                let message = format!("whether {:?} was committed can't be seen: {error}", key.as_str());
+                let message = format!("whether {:?} was committed can't be seen: {}", key.as_str(), brief(error));
                 Err(Error::new(ErrorKind::Unknown, message).because(blind))
             }
         }

@@ -9,7 +9,7 @@ use super::commit::{Before, Settled, before};
 use super::marks::Attempt;
 use super::parts::{Completion, Parts};
 use super::remote::Remote;
-use super::words::is_certain;
+use super::words::{brief, is_certain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::place::{Place, Standing, Step};
 use crate::upload::{Digest, Durability, Key, OnConflict, Receipt, UploadSpec};
@@ -93,7 +93,8 @@ impl Large<'_> {
         if matches!(settled, Settled::Failed) && !is_certain(&error) {
             // The store may still be about to complete it. Once it is given up, it can't: so look again after that.
             if let Err(litter) = self.parts.abort().await {
-                let message = format!("whether {:?} will be committed can't be known: {error}", place.key().as_str());
+                let message =
+                    format!("whether {:?} will be committed can't be known: {}", place.key().as_str(), brief(&error));
                 return Err(Error::new(ErrorKind::Unknown, message).because(litter));
             }
             settled = self.remote.settle(place.key(), self.attempt, &error).await?;

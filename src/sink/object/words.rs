@@ -17,6 +17,9 @@ impl Remote {
     }
 }
 
+/// What stores say where there is no such bucket, and can be none.
+const NO_BUCKET: [&str; 2] = ["NoSuchBucket", "InvalidBucketName"];
+
 /// Whether the store refused a conditional request because something lies under the key, or somebody writes there.
 pub(super) fn is_refusal(error: &StoreError) -> bool {
     matches!(error, StoreError::AlreadyExists { .. } | StoreError::Precondition { .. } | StoreError::NotModified { .. })
@@ -26,7 +29,7 @@ pub(super) fn is_refusal(error: &StoreError) -> bool {
 pub(super) fn is_certain(error: &StoreError) -> bool {
     match error {
         StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } | StoreError::NotImplemented { .. } => true,
-        _ => has_code(&error.to_string(), &["NoSuchBucket"]),
+        _ => has_code(&error.to_string(), &NO_BUCKET),
     }
 }
 
@@ -41,7 +44,7 @@ fn reason(store: &str, error: &StoreError) -> (ErrorKind, String) {
     }
     let reason = if text.contains("169.254.169.254") {
         format!("no credentials for {store}: set sink.s3.access_key_id and sink.s3.secret_access_key, or AWS_* variables")
-    } else if is(&["NoSuchBucket"]) {
+    } else if is(&NO_BUCKET) {
         format!("{store} does not exist: make the bucket, or check sink.s3.bucket and sink.s3.region")
     } else if is(&["InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidTokenId", "ExpiredToken"]) {
         format!("{store} does not know these credentials: check sink.s3.access_key_id, sink.s3.secret_access_key and AWS_*")
@@ -85,9 +88,9 @@ fn has_code(text: &str, codes: &[&str]) -> bool {
     between(text, "<Code>", "</Code>").is_some_and(|found| codes.contains(&found))
 }
 
-/// What the store said, without the XML around it; an `object_store` error already prints its causes.
-fn brief(error: &StoreError) -> String {
-    let text = error.to_string();
+/// What the store said, on one line and without the XML around it; an `object_store` error already prints its causes.
+pub(super) fn brief(error: &StoreError) -> String {
+    let text = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
     let Some(code) = between(&text, "<Code>", "</Code>") else { return text };
     let before = text.split("<?xml").next().unwrap_or_default().split("<Error>").next().unwrap_or_default();
     let message = between(&text, "<Message>", "</Message>").unwrap_or_default();
