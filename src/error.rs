@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// `Result` with tidegate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -176,15 +176,40 @@ impl Error {
     }
 }
 
-/// The message, then every cause behind a colon: one line.
+/// The message, then every cause behind a colon: one line, whatever a sender has put into it. Control characters are
+/// escaped, so that nobody can forge a line of the log.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The operator's own files and variables: a line for each problem.
+        let line_breaks = if self.kind == ErrorKind::Config { LineBreaks::Kept } else { LineBreaks::Escaped };
+        let mut f = Escaping(f, line_breaks);
         f.write_str(&self.message)?;
         let mut cause = self.source.as_deref().map(|source| source as &(dyn StdError + 'static));
         while let Some(error) = cause {
             write!(f, ": {error}")?;
             // An `Error` has already printed what lies below it.
             cause = if error.is::<Self>() { None } else { error.source() };
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LineBreaks {
+    Kept,
+    Escaped,
+}
+
+struct Escaping<'a, 'b>(&'a mut fmt::Formatter<'b>, LineBreaks);
+
+impl fmt::Write for Escaping<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let kept = self.1;
+        let escaped = |char: char| char.is_control() && !(char == '\n' && kept == LineBreaks::Kept);
+        for part in text.split_inclusive(escaped) {
+            let plain = part.trim_end_matches(escaped);
+            self.0.write_str(plain)?;
+            part[plain.len()..].chars().try_for_each(|control| write!(self.0, "{}", control.escape_default()))?;
         }
         Ok(())
     }
@@ -210,6 +235,12 @@ mod tests {
         let inner = Error::new(ErrorKind::Store, "fsync \"a.csv\"").because(io);
         let outer = Error::new(ErrorKind::Store, "committing \"a.csv\"").because(inner);
         assert_eq!(outer.to_string(), "committing \"a.csv\": fsync \"a.csv\": disk on fire");
+    }
+
+    #[test]
+    fn a_message_is_one_line_whatever_is_in_it() {
+        let error = Error::new(ErrorKind::BadHeader, "a\nINFO forged\r\u{1b}[31m\u{85}é").because("x\ty\n");
+        assert_eq!(error.to_string(), "a\\nINFO forged\\r\\u{1b}[31m\\u{85}é: x\\ty\\n");
     }
 
     #[test]

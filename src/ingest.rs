@@ -6,11 +6,16 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::time::Instant as TokioInstant;
 use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::metrics::{InFlight, Metrics};
@@ -57,25 +62,27 @@ pub struct Ingest {
     rules: Arc<Rules>,
     bounds: Bounds,
     metrics: Arc<Metrics>,
-    /// Cancelled to end every upload that still waits for its sender.
+    /// Cancelled to end every upload that is not yet committing.
     stop: CancellationToken,
+    stopped: Arc<AtomicU64>,
+    /// Commits go on by themselves here, whoever waits for them.
+    tasks: TaskTracker,
 }
 
 impl Ingest {
-    /// A pump into `sink`, until `stop` is cancelled.
-    pub fn new(
-        sink: Arc<dyn Sink>,
-        rules: Arc<Rules>,
-        bounds: Bounds,
-        metrics: Arc<Metrics>,
-        stop: CancellationToken,
-    ) -> Self {
-        Self { sink, rules, bounds, metrics, stop }
+    /// A pump into `sink`, whose commits run among `tasks`.
+    pub fn new(sink: Arc<dyn Sink>, rules: Arc<Rules>, bounds: Bounds, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
+        Self { sink, rules, bounds, metrics, stop: CancellationToken::new(), stopped: Arc::default(), tasks }
     }
 
-    /// Ends every upload that still waits for its sender.
+    /// Ends every upload that is not yet committing.
     pub fn stop(&self) {
         self.stop.cancel();
+    }
+
+    /// How many uploads [`Ingest::stop`] has ended.
+    pub fn stopped(&self) -> u64 {
+        self.stopped.load(Ordering::Relaxed)
     }
 
     /// Stages an upload and writes its body. What fails is aborted, counted and logged before this returns.
@@ -84,7 +91,6 @@ impl Ingest {
     /// Whatever ends the upload before it can be committed.
     pub async fn receive(&self, mut spec: UploadSpec, body: &mut impl Body) -> Result<Landed> {
         let in_flight = self.metrics.upload_in_flight();
-        let started = Instant::now();
         let applied = self.rules.find(&spec.key);
         if let Some(on_conflict) = applied.on_conflict {
             spec.on_conflict = on_conflict;
@@ -92,15 +98,11 @@ impl Ingest {
         let max_bytes = applied.max_bytes.map_or(self.bounds.max_file_bytes, |most| most.min(self.bounds.max_file_bytes));
         let upload = spec.clone();
         match self.fill(spec, body, max_bytes).await {
-            Ok((staged, claim)) => Ok(Landed {
-                staged,
-                claim,
-                started,
-                commit_timeout: self.bounds.commit_timeout,
-                metrics: Arc::clone(&self.metrics),
-                in_flight,
-            }),
+            Ok((staged, claim)) => Ok(Landed { staged, claim, pump: self.clone(), in_flight }),
             Err(error) => {
+                if error.kind() == ErrorKind::ShuttingDown {
+                    self.stopped.fetch_add(1, Ordering::Relaxed);
+                }
                 refuse(&self.metrics, &upload, &error);
                 Err(error)
             }
@@ -118,14 +120,11 @@ impl Ingest {
     /// # Errors
     /// [`ErrorKind::Store`] where the store can't be read.
     pub async fn committed_before(&self, spec: &UploadSpec) -> Result<Option<Receipt>> {
-        let deadline = tokio::time::Instant::now() + self.bounds.commit_timeout;
-        let standing = within(deadline, "looking for an earlier commit", self.sink.stat(&spec.key)).await??;
-        let same = |receipt: &Receipt| {
-            receipt.id.as_ref() == Some(&spec.id)
-                && spec.size.is_none_or(|size| size == receipt.size)
-                && spec.digest.is_none_or(|digest| digest == receipt.digest)
+        let found = self.step("looking for an earlier commit", None, self.sink.committed(&spec.id, &spec.key)).await?;
+        let announced = |receipt: &Receipt| {
+            spec.size.is_none_or(|size| size == receipt.size) && spec.digest.is_none_or(|digest| digest == receipt.digest)
         };
-        Ok(standing.filter(same).map(|receipt| {
+        Ok(found.filter(announced).map(|receipt| {
             let receipt = Receipt { duplicate: true, ..receipt };
             self.metrics.committed(&receipt);
             log_receipt(&receipt);
@@ -139,25 +138,32 @@ impl Ingest {
         body: &mut impl Body,
         max_bytes: u64,
     ) -> Result<(Box<dyn Staged>, Option<Digest>)> {
-        let deadline = tokio::time::Instant::now() + self.bounds.upload_timeout;
+        let deadline = TokioInstant::now() + self.bounds.upload_timeout;
         if let Some(size) = spec.size.filter(|size| *size > max_bytes) {
             return Err(too_large(&spec, &format!("{size} bytes"), max_bytes));
         }
-        let mut staged = within(deadline, "opening a place for it", self.sink.stage(spec)).await??;
+        let mut staged = self.step("opening a place for it", Some(deadline), self.sink.stage(spec)).await?;
         match self.pump(staged.as_mut(), body, max_bytes, deadline).await {
             Ok(claim) => Ok((staged, claim)),
             Err(error) => {
-                let key = staged.spec().key.clone();
-                // On its own, so that it goes on to its end even where nobody waits for it any more.
-                match tokio::spawn(staged.abort()).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(litter)) => {
-                        tracing::warn!(%key, error = %litter, "an upload that was given up left something behind");
-                    }
-                    Err(panic) => tracing::error!(%key, error = %panic, "giving an upload up failed"),
-                }
+                self.abort(staged).await;
                 Err(error)
             }
+        }
+    }
+
+    /// Gives a staged upload up. That goes on to its end even where the store is too slow for anybody to wait for it.
+    async fn abort(&self, staged: Box<dyn Staged>) {
+        let key = staged.spec().key.clone();
+        let abort = self.tasks.spawn(async move {
+            if let Err(litter) = staged.abort().await {
+                tracing::warn!(%key, error = %litter, "an upload that was given up left something behind");
+            }
+        });
+        match tokio::time::timeout(self.bounds.commit_timeout, abort).await {
+            Ok(Ok(())) => {}
+            Ok(Err(panic)) => tracing::error!(error = %panic, "giving an upload up failed"),
+            Err(Elapsed { .. }) => tracing::warn!("giving an upload up takes long"),
         }
     }
 
@@ -166,7 +172,7 @@ impl Ingest {
         staged: &mut dyn Staged,
         body: &mut impl Body,
         max_bytes: u64,
-        deadline: tokio::time::Instant,
+        deadline: TokioInstant,
     ) -> Result<Option<Digest>> {
         let mut bytes = 0;
         loop {
@@ -179,12 +185,33 @@ impl Ingest {
             if bytes > max_bytes {
                 return Err(too_large(staged.spec(), "more", max_bytes));
             }
-            within(deadline, "writing it", staged.write(chunk)).await??;
+            self.step("writing it", Some(deadline), staged.write(chunk)).await?;
         }
     }
 
-    async fn next_piece(&self, body: &mut impl Body, deadline: tokio::time::Instant, bytes: u64) -> Result<Piece> {
-        let idle = tokio::time::Instant::now() + self.bounds.idle_timeout;
+    /// Waits for the store, but neither for ever nor longer than the server runs.
+    async fn step<T>(
+        &self,
+        doing: &str,
+        deadline: Option<TokioInstant>,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let patience = TokioInstant::now() + self.bounds.commit_timeout;
+        tokio::select! {
+            biased;
+            done = tokio::time::timeout_at(deadline.map_or(patience, |deadline| deadline.min(patience)), work) => {
+                done.unwrap_or_else(|Elapsed { .. }| {
+                    Err(Error::new(ErrorKind::Store, format!("the store took too long {doing}")))
+                })
+            }
+            () = self.stop.cancelled() => {
+                Err(Error::new(ErrorKind::ShuttingDown, format!("the server stopped while the store was {doing}; send it again")))
+            }
+        }
+    }
+
+    async fn next_piece(&self, body: &mut impl Body, deadline: TokioInstant, bytes: u64) -> Result<Piece> {
+        let idle = TokioInstant::now() + self.bounds.idle_timeout;
         tokio::select! {
             biased;
             () = self.stop.cancelled() => {
@@ -211,9 +238,7 @@ impl Ingest {
 pub struct Landed {
     staged: Box<dyn Staged>,
     claim: Option<Digest>,
-    started: Instant,
-    commit_timeout: Duration,
-    metrics: Arc<Metrics>,
+    pump: Ingest,
     in_flight: InFlight,
 }
 
@@ -223,47 +248,56 @@ impl Landed {
         self.staged.spec()
     }
 
-    /// Commits, counts and logs.
+    /// Commits, counts and logs. `held` is dropped when the commit has ended, also where nobody waits for it any more.
     ///
     /// # Errors
     /// As [`Staged::commit`]; [`ErrorKind::Unknown`] where the commit takes longer than `commit_timeout`. It then goes on by
-    /// itself: given up halfway, it could leave something behind.
-    pub async fn commit(self) -> Result<Receipt> {
-        let Self { staged, claim, started, commit_timeout, metrics, in_flight } = self;
+    /// itself: given up halfway, it could leave something behind. How it ends is counted and logged once more.
+    pub async fn commit<T: Send + 'static>(self, held: T) -> Result<Receipt> {
+        let Self { staged, claim, pump: Ingest { bounds, metrics, tasks, .. }, in_flight } = self;
         let spec = staged.spec().clone();
-        let landed = Instant::now();
-        let mut commit = tokio::spawn(async move {
-            let committed = staged.commit(claim).await;
-            drop(in_flight);
-            committed
-        });
-        let outcome = match tokio::time::timeout(commit_timeout, &mut commit).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(panic)) => Err(Error::new(ErrorKind::Store, "the commit ended early").because(panic)),
-            Err(Elapsed { .. }) => {
-                let message =
-                    format!("the store did not confirm within {commit_timeout:?}; send it again to learn how it ended");
-                Err(Error::new(ErrorKind::Unknown, message))
+        let (tell, told) = oneshot::channel();
+        let commit = {
+            let (metrics, spec) = (Arc::clone(&metrics), spec.clone());
+            async move {
+                let began = Instant::now();
+                let outcome = staged.commit(claim).await;
+                metrics.commit_took(began.elapsed());
+                report(&metrics, &spec, &outcome);
+                drop((in_flight, held));
+                if let Err(outcome) = tell.send(outcome) {
+                    tracing::warn!(key = %spec.key, committed = outcome.is_ok(), "a commit that nobody waited for has ended");
+                }
             }
         };
-        metrics.commit_took(landed.elapsed());
-        match &outcome {
-            Ok(receipt) => {
-                metrics.committed(receipt);
-                log_receipt(receipt);
-                tracing::debug!(key = %receipt.key, elapsed = ?started.elapsed(), commit = ?landed.elapsed(), "timing");
+        tasks.spawn(commit.in_current_span());
+        match tokio::time::timeout(bounds.commit_timeout, told).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_panicked)) => Err(refused(&metrics, &spec, Error::new(ErrorKind::Unknown, "the commit ended early"))),
+            Err(Elapsed { .. }) => {
+                let timeout = bounds.commit_timeout;
+                let message = format!("the store did not confirm within {timeout:?}; send it again to learn how it ended");
+                Err(refused(&metrics, &spec, Error::new(ErrorKind::Unknown, message)))
             }
-            Err(error) => refuse(&metrics, &spec, error),
         }
-        outcome
+    }
+
+    /// Gives the upload up because of `error`, which is counted, logged and returned.
+    pub async fn abandon(self, error: Error) -> Error {
+        let spec = self.staged.spec().clone();
+        self.pump.abort(self.staged).await;
+        refused(&self.pump.metrics, &spec, error)
     }
 }
 
-/// Waits for the store, but not for ever.
-async fn within<T>(deadline: tokio::time::Instant, doing: &str, work: impl Future<Output = T>) -> Result<T> {
-    tokio::time::timeout_at(deadline, work)
-        .await
-        .map_err(|Elapsed { .. }| Error::new(ErrorKind::Timeout, format!("the deadline passed while the store was {doing}")))
+fn report(metrics: &Metrics, spec: &UploadSpec, outcome: &Result<Receipt>) {
+    match outcome {
+        Ok(receipt) => {
+            metrics.committed(receipt);
+            log_receipt(receipt);
+        }
+        Err(error) => refuse(metrics, spec, error),
+    }
 }
 
 fn check_size(spec: &UploadSpec, bytes: u64) -> Result<()> {
@@ -280,6 +314,11 @@ fn too_large(spec: &UploadSpec, what: &str, max_bytes: u64) -> Error {
     Error::new(ErrorKind::TooLarge, format!("{:?} has {what}, {max_bytes} bytes at most", spec.key.as_str()))
 }
 
+fn refused(metrics: &Metrics, spec: &UploadSpec, error: Error) -> Error {
+    refuse(metrics, spec, &error);
+    error
+}
+
 fn refuse(metrics: &Metrics, spec: &UploadSpec, error: &Error) {
     metrics.refused(error);
     log_refusal(spec.key.as_str(), Some(spec.id.as_str()), error);
@@ -293,6 +332,8 @@ fn log_receipt(receipt: &Receipt) {
 }
 
 fn log_refusal(name: &str, id: Option<&str>, error: &Error) {
+    // What can't be a key may be of any length.
+    let name: String = name.chars().take(200).collect();
     let reason = error.kind().code();
     match error.kind().fault() {
         Fault::Upload => tracing::warn!(name, id, reason, %error, "rejected"),

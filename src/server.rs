@@ -31,6 +31,9 @@ use crate::validate::rules::Rules;
 /// How long uploads that are cut off at the end of the drain may take to clean up after themselves.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the admin listener's last answers may take.
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A server that listens, and does not yet accept.
 #[derive(Debug)]
 pub struct Server {
@@ -51,7 +54,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     /// No new uploads from now on.
     drain: CancellationToken,
-    /// Commits go on even where their connection has ended.
+    /// Connections, and commits, which go on even where their connection has ended.
     tasks: TaskTracker,
 }
 
@@ -60,7 +63,7 @@ struct Shared {
 pub struct Drained {
     /// Uploads that were under way when the server was told to stop, and finished.
     pub finished: u64,
-    /// Uploads that `drain_timeout` cut off; nothing of them was committed.
+    /// Uploads that `drain_timeout` cut off, told to send again; or whose store had not answered even then.
     pub cut_off: u64,
     /// How long it took.
     pub took: Duration,
@@ -81,8 +84,8 @@ impl Server {
             commit_timeout: limits.commit_timeout,
             max_file_bytes: limits.max_file_bytes,
         };
-        let stop = CancellationToken::new();
-        let ingest = Ingest::new(Arc::clone(&sink), rules, bounds, Arc::clone(&metrics), stop);
+        let tasks = TaskTracker::new();
+        let ingest = Ingest::new(Arc::clone(&sink), rules, bounds, Arc::clone(&metrics), tasks.clone());
         let shared = Arc::new(Shared {
             ingest,
             limits,
@@ -90,7 +93,7 @@ impl Server {
             framed: config.framed.clone(),
             metrics: Arc::clone(&metrics),
             drain: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            tasks,
         });
         Ok(Self { senders, admin, sink, metrics, shared })
     }
@@ -119,7 +122,7 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
         let Self { senders, admin, sink, metrics, shared } = self;
         let closed = CancellationToken::new();
-        let admin = tokio::spawn(admin::serve(admin, sink, Arc::clone(&metrics), shared.drain.clone(), closed.clone()));
+        let mut admin = tokio::spawn(admin::serve(admin, sink, Arc::clone(&metrics), shared.drain.clone(), closed.clone()));
         tokio::select! {
             () = tcp::accept(&senders, &shared) => {}
             () = shutdown => {}
@@ -127,8 +130,11 @@ impl Server {
         drop(senders);
         let drained = drain(&shared).await;
         closed.cancel();
-        if let Err(panic) = admin.await {
-            tracing::error!(error = %panic, "the admin listener ended early");
+        // Somebody may hold a request half-sent; nothing that is worth waiting for is left.
+        match tokio::time::timeout(ADMIN_TIMEOUT, &mut admin).await {
+            Ok(Ok(())) => {}
+            Ok(Err(panic)) => tracing::error!(error = %panic, "the admin listener ended early"),
+            Err(_elapsed) => admin.abort(),
         }
         drained
     }
@@ -140,14 +146,14 @@ async fn drain(shared: &Shared) -> Drained {
     tracing::info!(uploads = running, timeout = ?shared.limits.drain_timeout, "draining");
     shared.drain.cancel();
     shared.tasks.close();
-    let mut cut_off = 0;
     if tokio::time::timeout(shared.limits.drain_timeout, shared.tasks.wait()).await.is_err() {
-        cut_off = shared.metrics.uploads_in_flight();
         shared.ingest.stop();
         if tokio::time::timeout(CLEANUP_TIMEOUT, shared.tasks.wait()).await.is_err() {
-            tracing::warn!("some uploads did not clean up after themselves in time; the next start does");
+            let uploads = shared.metrics.uploads_in_flight();
+            tracing::warn!(uploads, "the store still holds uploads up; what they leave behind is removed at the next start");
         }
     }
+    let cut_off = shared.ingest.stopped() + shared.metrics.uploads_in_flight();
     Drained { finished: running.saturating_sub(cut_off), cut_off, took: started.elapsed() }
 }
 

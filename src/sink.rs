@@ -48,6 +48,13 @@ pub trait Sink: Debug + Send + Sync {
     /// [`ErrorKind::Store`] where the store can't be read.
     async fn stat(&self, key: &Key) -> Result<Option<Receipt>>;
 
+    /// The receipt for what stands under this key, if this very upload put it there. Cheap where it did not: a sender may ask
+    /// for any id and any key, so that nothing is read to find out that they do not belong together.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] where the store can't be read.
+    async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>>;
+
     /// Tries out, on the store itself, everything that the contract needs, and says what it found. Leaves nothing behind.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::{ConfigArgs, bad_config, fail};
+use super::{ConfigArgs, bad_config, fail, print};
 use crate::assemble;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -42,16 +42,16 @@ fn print_settings(config: &Config) {
     let key_width = settings.iter().map(|setting| setting.key.chars().count()).max().unwrap_or(0);
     let value_width = settings.iter().map(|setting| setting.value.chars().count()).max().unwrap_or(0).min(40);
     for setting in &settings {
-        println!("{:key_width$}  {:value_width$}  {}", setting.key, setting.value, setting.origin);
+        print::line(&format!("{:key_width$}  {:value_width$}  {}", setting.key, setting.value, setting.origin));
     }
 }
 
 fn print_findings(probe: &Probe) -> ExitCode {
-    println!("\n{}", probe.store);
+    print::line(&format!("\n{}", probe.store));
     for finding in &probe.findings {
         match &finding.outcome {
-            Ok(how) => println!("  ok      {}: {how}", finding.what),
-            Err(problem) => println!("  FAILED  {}: {problem}", finding.what),
+            Ok(how) => print::line(&format!("  ok      {}: {how}", finding.what)),
+            Err(problem) => print::line(&format!("  FAILED  {}: {problem}", finding.what)),
         }
     }
     match probe.problem() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use super::{ConfigArgs, bad_config, fail};
+use super::{ConfigArgs, bad_config, fail, print};
 use crate::assemble;
 use crate::config::{Config, Log, LogFormat};
 use crate::error::{Error, ErrorKind, Result};
@@ -25,7 +25,13 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 SIGTERM and ctrl-c stop accepting, let running uploads finish within limits.drain_timeout, then end the server; a second \
-one ends it at once. Logs go to standard error.")]
+one ends it at once. Logs go to standard error.
+
+Exit codes:
+  0    stopped, and every running upload had ended
+  1    it could not start, or uploads were cut off at the end of limits.drain_timeout
+  2    the configuration is wrong
+  130  stopped at once by a second signal")]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
@@ -42,7 +48,10 @@ pub(super) async fn run(args: &Args) -> ExitCode {
     match serve(&config).await {
         Ok(drained) => {
             let Drained { finished, cut_off, took } = drained;
-            println!("stopped after {:.1} s: {finished} running uploads ended, {cut_off} were cut off", took.as_secs_f64());
+            print::line(&format!(
+                "stopped after {:.1} s: {finished} running uploads ended, {cut_off} were cut off",
+                took.as_secs_f64()
+            ));
             if cut_off == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => fail(1, &error.to_string()),
@@ -85,10 +94,10 @@ async fn first_probe(sink: &dyn Sink) -> String {
 
 fn greet(server: &Server, store: &str) -> Result<()> {
     let (senders, admin) = (server.address()?, server.admin_address()?);
-    println!("tidegate {}", env!("CARGO_PKG_VERSION"));
-    println!("  listening  {senders} for files, http://{admin} for /healthz /readyz /metrics");
-    println!("  storing    {store}");
-    println!("  try        printf 'hello.txt 6\\nhello\\n' | nc {} {}", senders.ip(), senders.port());
+    print::line(&format!("tidegate {}", env!("CARGO_PKG_VERSION")));
+    print::line(&format!("  listening  {senders} for files, http://{admin} for /healthz /readyz /metrics"));
+    print::line(&format!("  storing    {store}"));
+    print::line(&format!("  try        printf 'hello.txt 6\\nhello\\n' | nc {} {}", senders.ip(), senders.port()));
     Ok(())
 }
 

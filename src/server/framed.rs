@@ -9,10 +9,11 @@ mod writer;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 use tracing::Instrument;
 
-use self::body::FramedBody;
+use self::body::{FramedBody, Rest};
 use self::writer::Answer;
 use super::Shared;
 use super::stream::{Filled, Reader, Stream};
@@ -63,17 +64,8 @@ impl Session {
             let next = match self.next_request().await {
                 Ok(Some(Request::Hello(hello))) => self.hello(hello).await,
                 Ok(Some(Request::Put(put))) => self.put(put).await,
-                Ok(None) => return,
-                Err(error) => {
-                    self.shared.metrics.connection_refused(error.kind().code());
-                    tracing::warn!(reason = error.kind().code(), %error, "closing the connection");
-                    self.answer(Answer::Now(Event::Error {
-                        code: error.kind().code().to_owned(),
-                        message: error.to_string(),
-                    }))
-                    .await;
-                    break;
-                }
+                Ok(None) => break,
+                Err(error) => self.give_up(&error).await,
             };
             if next == Next::Close {
                 break;
@@ -82,20 +74,32 @@ impl Session {
         // What still comes is dropped, so that the answers get through.
         let Self { mut reader, shared, answers, .. } = self;
         drop(answers);
-        reader.discard(&shared.limits).await;
+        reader.discard(&shared).await;
+    }
+
+    /// Ends a connection that can't go on, and says why.
+    async fn give_up(&self, error: &Error) -> Next {
+        let code = error.kind().code();
+        self.shared.metrics.connection_refused(code);
+        tracing::warn!(reason = code, %error, "closing the connection");
+        self.answer(Answer::Now(Event::from_connection(error))).await;
+        Next::Close
     }
 
     /// The next request; `None` where the sender has ended, or the server drains and nothing has begun.
     async fn next_request(&mut self) -> Result<Option<Request>> {
         let idle_timeout = self.shared.limits.idle_timeout;
+        let deadline = Instant::now() + idle_timeout;
         loop {
             self.skip_blank();
             if !self.reader.buffer().is_empty() {
                 break;
             }
+            self.reader.relax();
             let filled = tokio::select! {
+                biased;
                 () = self.shared.drain.cancelled() => return Ok(None),
-                filled = tokio::time::timeout(idle_timeout, self.reader.fill_small()) => filled,
+                filled = tokio::time::timeout_at(deadline, self.reader.fill_small()) => filled,
             };
             match filled {
                 Ok(Ok(Filled::Some)) => {}
@@ -104,6 +108,9 @@ impl Session {
                     return Err(Error::new(ErrorKind::Timeout, format!("no request for {idle_timeout:?}")));
                 }
             }
+        }
+        if self.shared.drain.is_cancelled() {
+            return Err(Error::new(ErrorKind::ShuttingDown, "the server stops; send what was not answered again"));
         }
         let header_timeout = self.shared.limits.header_timeout;
         let line = match tokio::time::timeout(header_timeout, body::read_line(&mut self.reader)).await {
@@ -127,8 +134,7 @@ impl Session {
     async fn hello(&mut self, hello: Hello) -> Next {
         if hello.version != framed::VERSION {
             let message = format!("version {} is not spoken here, version {} is", hello.version, framed::VERSION);
-            self.answer(Answer::Now(Event::Error { code: ErrorKind::Unsupported.code().to_owned(), message })).await;
-            return Next::Close;
+            return self.give_up(&Error::new(ErrorKind::Unsupported, message)).await;
         }
         tracing::debug!(collector = hello.collector, "hello");
         let limits = framed::Limits {
@@ -165,7 +171,14 @@ impl Session {
                 if self.answer(Answer::Now(Event::from_error(id.to_owned(), &error))).await == Next::Close {
                     return Ok(Next::Close);
                 }
-                Ok(rest.discard(&mut self.reader, &self.shared.limits).await)
+                if rest == Rest::Lost {
+                    // The answer has said what is wrong with it.
+                    return Ok(Next::Close);
+                }
+                match rest.discard(&mut self.reader, &self.shared).await {
+                    Ok(next) => Ok(next),
+                    Err(error) => Ok(self.give_up(&error).await),
+                }
             }
         }
     }
@@ -176,7 +189,7 @@ impl Session {
         let spec =
             put.spec(self.shared.framed.on_conflict).inspect_err(|error| self.shared.ingest.refuse(&put.name, error))?;
         // An earlier put of the same upload may be committing on this very connection.
-        self.settle_commits().await;
+        self.settle_commits().await.inspect_err(|error| self.shared.ingest.refuse(&put.name, error))?;
         let before = self
             .shared
             .ingest
@@ -194,27 +207,43 @@ impl Session {
 
     /// Commits in the background, and queues the answer.
     async fn commit(&mut self, id: &str, landed: Landed) -> Next {
-        if self.keys.len() >= MAX_REMEMBERED_KEYS || self.keys.contains(&landed.spec().key) {
-            // Two uploads under one name have an order on this connection, and their commits keep it.
-            self.settle_commits().await;
-        }
-        self.keys.insert(landed.spec().key.clone());
-        let permit = Arc::clone(&self.commits).acquire_owned().await.expect("nobody closes this semaphore");
-        let commit = async move {
-            let committed = landed.commit().await;
-            drop(permit);
-            committed
+        let permit = match self.commit_permit(&landed.spec().key.clone()).await {
+            Ok(permit) => permit,
+            Err(error) => {
+                let error = landed.abandon(error).await;
+                return self.answer(Answer::Now(Event::from_error(id.to_owned(), &error))).await;
+            }
         };
-        let commit = self.shared.tasks.spawn(commit.in_current_span());
+        let commit = self.shared.tasks.spawn(landed.commit(permit).in_current_span());
         self.answer(Answer::Commit { id: id.to_owned(), commit }).await
     }
 
+    /// A place for a commit under `key`.
+    async fn commit_permit(&mut self, key: &Key) -> Result<OwnedSemaphorePermit> {
+        if self.keys.len() >= MAX_REMEMBERED_KEYS || self.keys.contains(key) {
+            // Two uploads under one name have an order on this connection, and their commits keep it.
+            self.settle_commits().await?;
+        }
+        self.keys.insert(key.clone());
+        self.within_commit_timeout(Arc::clone(&self.commits).acquire_owned()).await
+    }
+
     /// Waits until no commit of this connection is under way.
-    async fn settle_commits(&mut self) {
+    async fn settle_commits(&mut self) -> Result<()> {
         let all = u32::try_from(self.shared.framed.max_pending_commits).unwrap_or(u32::MAX);
-        let permits = self.commits.acquire_many(all).await.expect("nobody closes this semaphore");
-        drop(permits);
+        drop(self.within_commit_timeout(Arc::clone(&self.commits).acquire_many_owned(all)).await?);
         self.keys.clear();
+        Ok(())
+    }
+
+    /// Commits may go on for longer than anybody waits for them; so this is not waited for either.
+    async fn within_commit_timeout<P>(&self, permit: impl Future<Output = Result<P, AcquireError>>) -> Result<P> {
+        match tokio::time::timeout(self.shared.limits.commit_timeout, permit).await {
+            Ok(permit) => Ok(permit.expect("nobody closes this semaphore")),
+            Err(_elapsed) => {
+                Err(Error::new(ErrorKind::Store, "earlier commits of this connection still wait for the store"))
+            }
+        }
     }
 
     /// Queues an answer, behind those of the requests before.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::stream::{Filled, Reader, Stream};
+use super::stream::{Filled, Patience, Reader, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Body, Piece};
 use crate::upload::{Receipt, UploadId, UploadSpec};
@@ -22,12 +22,18 @@ pub(super) async fn serve(mut stream: Stream, shared: &Shared) {
         Ok(None) => return,
         Err(error) => {
             shared.ingest.refuse("", &error);
-            return stream.refuse(plain::encode_error(&error).as_bytes(), &shared.limits).await;
+            return stream.refuse(plain::encode_error(&error).as_bytes(), shared).await;
         }
     };
+    let sized = header.size.is_some();
     match receive(header, stream.reader(), shared).await {
-        Ok(receipt) => stream.answer(plain::encode_receipt(&receipt).as_bytes(), shared.limits.idle_timeout).await,
-        Err(error) => stream.refuse(plain::encode_error(&error).as_bytes(), &shared.limits).await,
+        Ok(receipt) => {
+            stream.answer(plain::encode_receipt(&receipt).as_bytes(), shared.limits.idle_timeout).await;
+            if sized {
+                watch_surplus(stream.reader(), &receipt, shared).await;
+            }
+        }
+        Err(error) => stream.refuse(plain::encode_error(&error).as_bytes(), shared).await,
     }
 }
 
@@ -39,7 +45,16 @@ async fn receive(header: Header, reader: &mut Reader, shared: &Shared) -> Result
         ..UploadSpec::new(UploadId::generate(), key)
     };
     let mut body = PlainBody { reader, size: header.size, read: 0 };
-    shared.ingest.receive(spec, &mut body).await?.commit().await
+    shared.ingest.receive(spec, &mut body).await?.commit(()).await
+}
+
+/// What comes behind a file of known size after its receipt can't be taken back any more; that it came is told.
+async fn watch_surplus(reader: &mut Reader, receipt: &Receipt, shared: &Shared) {
+    if let Some(Ok(Some(_))) = Patience::new(shared).wait(reader.next_chunk(u64::MAX)).await {
+        shared.metrics.connection_refused("surplus");
+        tracing::warn!(key = %receipt.key, size = receipt.size, "more bytes came behind a file of this size, after its receipt");
+        reader.discard(shared).await;
+    }
 }
 
 /// Reads to the end of the header; `None` where the sender went away without a word.

@@ -7,16 +7,22 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use super::Shared;
 use crate::config::Limits;
 
-/// What is read at once of a header: an idle connection holds no more.
+/// What is read at once of a header; an idle connection holds no more.
 const SMALL_BYTES: usize = 4 * 1024;
 /// What is read at once of a body.
 const LARGE_BYTES: usize = 128 * 1024;
 
 /// How long a sender that was answered may pause before the connection is closed on it.
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
+
+/// How much longer a server that stops listens to a sender that it has refused, and to one that has not begun.
+pub(super) const DRAIN_GRACE: Duration = Duration::from_millis(200);
 
 /// What a read brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,25 +119,66 @@ impl Stream {
 
     /// Answers a refusal while the sender may still be sending: to close with bytes unread would reset the connection, and
     /// take the answer away before it is read. So what still comes is dropped, within limits.
-    pub(super) async fn refuse(mut self, line: &[u8], limits: &Limits) {
-        self.answer(line, limits.idle_timeout).await;
-        self.reader.discard(limits).await;
+    pub(super) async fn refuse(mut self, line: &[u8], shared: &Shared) {
+        self.answer(line, shared.limits.idle_timeout).await;
+        self.reader.discard(shared).await;
     }
 }
 
 impl Reader {
-    /// Reads and drops until the sender ends, pauses, or passes `max_discard_bytes`.
-    pub(super) async fn discard(&mut self, limits: &Limits) {
-        let mut left = limits.max_discard_bytes;
+    /// Reads and drops until the sender ends or pauses, within limits.
+    pub(super) async fn discard(&mut self, shared: &Shared) {
+        let mut patience = Patience::new(shared);
         loop {
-            match tokio::time::timeout(LINGER_PAUSE, self.next_chunk(u64::MAX)).await {
-                Ok(Ok(Some(chunk))) if (chunk.len() as u64) < left => left -= chunk.len() as u64,
-                Ok(Ok(Some(_))) => {
+            match patience.wait(self.next_chunk(u64::MAX)).await {
+                Some(Ok(Some(chunk))) if patience.spend(chunk.len() as u64) => {}
+                Some(Ok(Some(_))) => {
                     tracing::debug!("the sender goes on after a refusal; closing");
                     return;
                 }
-                Ok(Ok(None) | Err(_)) | Err(_) => return,
+                Some(Ok(None) | Err(_)) | None => return,
             }
         }
+    }
+
+    /// Gives a large buffer back, between two uploads.
+    pub(super) fn relax(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+    }
+}
+
+/// How much longer a sender is listened to whose upload was refused: so that it comes to read why, but does not hold a place.
+#[derive(Debug)]
+pub(super) struct Patience<'a> {
+    drain: &'a CancellationToken,
+    until: Instant,
+    left_bytes: u64,
+}
+
+impl<'a> Patience<'a> {
+    /// `max_discard_bytes` within `idle_timeout`, all in all.
+    pub(super) fn new(shared: &'a Shared) -> Self {
+        let Limits { idle_timeout, max_discard_bytes, .. } = shared.limits;
+        Self { drain: &shared.drain, until: Instant::now() + idle_timeout, left_bytes: max_discard_bytes }
+    }
+
+    /// Waits for `work`; `None` where that takes too long, or a server that stops has waited long enough.
+    pub(super) async fn wait<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let stopping = async {
+            self.drain.cancelled().await;
+            tokio::time::sleep(DRAIN_GRACE).await;
+        };
+        tokio::select! {
+            done = tokio::time::timeout_at(self.until.min(Instant::now() + LINGER_PAUSE), work) => done.ok(),
+            () = stopping => None,
+        }
+    }
+
+    /// Takes note of what was read; whether more may be.
+    pub(super) fn spend(&mut self, bytes: u64) -> bool {
+        self.left_bytes = self.left_bytes.saturating_sub(bytes);
+        self.left_bytes > 0
     }
 }

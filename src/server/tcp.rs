@@ -4,16 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use super::permits::Permits;
-use super::stream::{Filled, Stream};
+use super::stream::{DRAIN_GRACE, Filled, Stream};
 use super::{Shared, framed, plain};
 use crate::error::{Error, ErrorKind};
 use crate::wire::Protocol;
+use crate::wire::framed::{Event, encode_event};
 use crate::wire::plain::encode_error;
 
 /// How long to wait before accepting again when the system has no more file descriptors.
@@ -53,6 +53,11 @@ pub(super) async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
+/// How long a connection that is one too many is held to be told so.
+const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much of that is spent on learning which protocol it speaks.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_millis(300);
+
 #[derive(Debug)]
 struct Connection {
     peer: SocketAddr,
@@ -67,9 +72,15 @@ impl Connection {
         }
         let mut stream = Stream::new(socket);
         let shared = &self.shared;
+        let stopping = async {
+            // What was sent before the server was told to stop may still be on its way here.
+            shared.drain.cancelled().await;
+            tokio::time::sleep(DRAIN_GRACE).await;
+        };
         let filled = tokio::select! {
-            () = shared.drain.cancelled() => return,
+            biased;
             filled = tokio::time::timeout(shared.limits.header_timeout, stream.fill_small()) => filled,
+            () = stopping => return,
         };
         match filled {
             Ok(Ok(Filled::Some)) => {}
@@ -87,20 +98,30 @@ impl Connection {
             Some(Protocol::Tls) => {
                 let error = Error::new(ErrorKind::Unsupported, "TLS is not configured on this port; speak in the clear");
                 shared.ingest.refuse("", &error);
-                stream.refuse(encode_error(&error).as_bytes(), &shared.limits).await;
+                stream.refuse(encode_error(&error).as_bytes(), shared).await;
             }
         }
     }
 
-    async fn turn_away(&self, mut socket: TcpStream) {
-        let most = self.shared.limits.max_connections_per_address;
-        tracing::warn!(peer = %self.peer.ip(), connections = most, "too many connections from this address; refused");
-        self.shared.metrics.connection_refused("address_limit");
-        let error =
-            Error::new(ErrorKind::Busy, format!("more than {most} connections from {}; try again later", self.peer.ip()));
-        let line = encode_error(&error);
-        // Best effort, and quick: whoever opens too many connections must not hold places by not reading.
-        let told = tokio::time::timeout(Duration::from_secs(1), socket.write_all(line.as_bytes())).await;
-        tracing::debug!(?told, "turned away");
+    /// Tells a sender that there is no place, in the protocol that it speaks as far as it has begun to. Quickly: whoever opens
+    /// too many connections must not hold places by not reading.
+    async fn turn_away(&self, socket: TcpStream) {
+        let (peer, most) = (self.peer.ip(), self.shared.limits.max_connections_per_address);
+        let error = Error::new(ErrorKind::Busy, format!("more than {most} connections from {peer}; try again later"));
+        tracing::warn!(reason = error.kind().code(), %error, "too many connections from one address; refused");
+        self.shared.metrics.connection_refused(error.kind().code());
+        let mut stream = Stream::new(socket);
+        let told = tokio::time::timeout(TURN_AWAY_TIMEOUT, async {
+            // What can't be read is as good as nothing said.
+            drop(tokio::time::timeout(FIRST_BYTE_TIMEOUT, stream.fill_small()).await);
+            let line = match stream.buffer().first().copied().map(Protocol::of) {
+                Some(Protocol::Framed) => encode_event(&Event::from_connection(&error)),
+                Some(Protocol::Plain | Protocol::Tls) | None => encode_error(&error),
+            };
+            stream.answer(line.as_bytes(), TURN_AWAY_TIMEOUT).await;
+        });
+        if told.await.is_err() {
+            tracing::debug!("the sender did not wait to be told");
+        }
     }
 }

@@ -15,7 +15,7 @@ mod record;
 mod staged;
 mod tree;
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -25,17 +25,21 @@ use async_trait::async_trait;
 use bytesize::ByteSize;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use self::record::Record;
 use self::staged::StagedFile;
 use self::tree::Tree;
 use super::{Probe, Sink, Staged};
 use crate::error::{Error, ErrorKind, Result};
-use crate::upload::{Key, Receipt, UploadSpec};
+use crate::upload::{Key, Receipt, UploadId, UploadSpec};
 
 /// The folder below the root that the server keeps for itself. No [`Key`] can name it.
 const RESERVED: &str = ".tidegate";
 const STAGING: &str = "staging";
+/// Files that are read whole at once, to answer what stands under a key.
+const MAX_READING: usize = 2;
 
 /// A store of files below a root. Clones share it.
 #[derive(Debug, Clone)]
@@ -47,6 +51,9 @@ struct Shared {
     tree: Tree,
     staging: OwnedFd,
     min_free_bytes: u64,
+    /// Whole files are read for answers, by so many at once: a sender that asks much must not take the disk's workers away from
+    /// the others.
+    reading: Semaphore,
     /// Why nothing is taken any more: after a failed flush, no flush of this disk can be believed.
     broken: OnceLock<String>,
 }
@@ -60,7 +67,8 @@ impl Fs {
     /// [`ErrorKind::Store`] where the folder can't be made, read or written.
     pub fn open(root: &Path, min_free_bytes: u64) -> Result<Self> {
         let failed = |error: std::io::Error| {
-            Error::new(ErrorKind::Store, format!("opening the folder {:?}", root.display().to_string())).because(error)
+            let hint = if root.is_file() { ", which is a file" } else { "" };
+            Error::new(ErrorKind::Store, format!("opening the folder {:?}{hint}", root.display().to_string())).because(error)
         };
         tree::make_durable_dirs(&root.join(RESERVED).join(STAGING)).map_err(failed)?;
         let root = root.canonicalize().map_err(failed)?;
@@ -70,12 +78,37 @@ impl Fs {
         if swept > 0 {
             tracing::info!(files = swept, root = %root.display(), "removed what interrupted uploads had left");
         }
-        Ok(Self(Arc::new(Shared { root, tree, staging, min_free_bytes, broken: OnceLock::new() })))
+        Ok(Self(Arc::new(Shared {
+            root,
+            tree,
+            staging,
+            min_free_bytes,
+            reading: Semaphore::new(MAX_READING),
+            broken: OnceLock::new(),
+        })))
     }
 
     /// The folder that keys are relative to.
     pub fn root(&self) -> &Path {
         &self.0.root
+    }
+}
+
+impl Fs {
+    /// The receipt of the file under `key`, if it is `wanted`.
+    async fn read(&self, key: &Key, wanted: impl FnOnce(&File) -> bool + Send + 'static) -> Result<Option<Receipt>> {
+        let _turn = self.0.reading.acquire().await;
+        let (shared, key) = (Arc::clone(&self.0), key.clone());
+        blocking(move || {
+            let failed = |error: std::io::Error| {
+                Error::new(ErrorKind::Store, format!("looking at {:?}", key.as_str())).because(error)
+            };
+            match shared.tree.open_file(&key).map_err(failed)? {
+                Some(mut file) if wanted(&file) => record::receipt(&mut file, &key).map(Some).map_err(failed),
+                Some(_) | None => Ok(None),
+            }
+        })
+        .await
     }
 }
 
@@ -88,15 +121,14 @@ impl Sink for Fs {
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
-        let (shared, key) = (Arc::clone(&self.0), key.clone());
-        blocking(move || {
-            let failed = |error: std::io::Error| {
-                Error::new(ErrorKind::Store, format!("looking at {:?}", key.as_str())).because(error)
-            };
-            let Some(mut file) = shared.tree.open_file(&key).map_err(failed)? else { return Ok(None) };
-            Ok(Some(record::receipt(&mut file, &key).map_err(failed)?))
-        })
-        .await
+        self.read(key, |_| true).await
+    }
+
+    async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>> {
+        let id = id.clone();
+        let found = self.read(key, move |file| Record::read(file).is_some_and(|record| record.id == id)).await?;
+        // Without an id the bytes are not those that its record was made for.
+        Ok(found.filter(|receipt| receipt.id.is_some()))
     }
 
     async fn probe(&self) -> Result<Probe> {
@@ -159,6 +191,10 @@ impl Shared {
             probe.fail("write", format!("the store is read-only since {why}; check the disk, then restart"));
             return probe;
         }
+        if !self.tree.stands_at(&self.root) {
+            probe.fail("folder", "it was moved, removed or replaced since the start: put it back, or restart");
+            return probe;
+        }
         match self.free_bytes() {
             Ok(free) if free >= self.min_free_bytes => probe.pass("room", format!("{} free", ByteSize(free))),
             Ok(free) => {
@@ -171,26 +207,31 @@ impl Shared {
         probe
     }
 
-    /// What a commit does, with two files of its own.
+    /// What a commit does, with two files of its own. Locked like uploads, lest another process that opens the store sweeps
+    /// them up.
     fn probe_commit(&self, probe: &mut Probe) {
         let name = format!("probe-{}", Uuid::now_v7());
         let other = format!("{name}-other");
-        let written = create(&self.staging, &name).and_then(|file| {
+        let written = lock_new(&self.staging, &name).and_then(|file| {
             rustix::io::write(&file, b"tidegate")?;
-            rustix::fs::fsync(&file)
+            rustix::fs::fsync(&file)?;
+            Ok(file)
         });
-        match written {
-            Ok(()) => probe.pass("write and flush", "works"),
-            Err(errno) => probe.fail("write and flush", format!("{errno}: is the folder writable for this user?")),
-        }
-        if written.is_ok() {
-            match create(&self.staging, &other).and_then(|_| tree::rename_new(&self.staging, &name, &self.staging, &other)) {
-                Err(Errno::EXIST) => probe.pass("create without clobbering", "works"),
-                Ok(()) => {
-                    probe.fail("create without clobbering", "the file system replaced a file that it should have kept");
-                }
-                Err(errno) => probe.fail("create without clobbering", errno),
+        let _held = match written {
+            Ok(file) => file,
+            Err(errno) => return probe.fail("write and flush", format!("{errno}: may this user write there?")),
+        };
+        probe.pass("write and flush", "works");
+        let clobbered = lock_new(&self.staging, &other).and_then(|file| {
+            tree::rename_new(&self.staging, &name, &self.staging, &other)?;
+            Ok(file)
+        });
+        match clobbered {
+            Err(Errno::EXIST) => probe.pass("create without clobbering", "works"),
+            Ok(_) => {
+                probe.fail("create without clobbering", "the file system replaced a file that it should have kept");
             }
+            Err(errno) => probe.fail("create without clobbering", errno),
         }
         let removed = [&name, &other].map(|name| match rustix::fs::unlinkat(&self.staging, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -215,8 +256,14 @@ fn sweep(staging: &OwnedFd) -> std::io::Result<usize> {
     for entry in rustix::fs::Dir::read_from(staging)? {
         let entry = entry?;
         let name = entry.file_name();
-        if !matches!(name.to_bytes(), b"." | b"..") && matches!(remove_dead(staging, name)?, Writer::Dead) {
-            swept += 1;
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        match remove_dead(staging, name) {
+            Ok(Writer::Dead) => swept += 1,
+            Ok(Writer::Alive) => {}
+            // Nothing that tidegate has put there; it is in nobody's way.
+            Err(error) => tracing::warn!(name = ?name, %error, "something in the staging folder can't be removed"),
         }
     }
     Ok(swept)
@@ -253,6 +300,30 @@ fn remove_dead(staging: &OwnedFd, name: &CStr) -> Result<Writer, Errno> {
     Ok(Writer::Dead)
 }
 
+/// Creates and locks a staged file; [`Errno::WOULDBLOCK`] while somebody else has it.
+fn lock_new(staging: &OwnedFd, name: &str) -> Result<File, Errno> {
+    let c_name = CString::new(name).map_err(|_| Errno::INVAL)?;
+    loop {
+        let file = match create(staging, name) {
+            Ok(file) => file,
+            Err(Errno::EXIST) => match remove_dead(staging, &c_name)? {
+                Writer::Dead => continue,
+                Writer::Alive => return Err(Errno::WOULDBLOCK),
+            },
+            Err(errno) => return Err(errno),
+        };
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            // A sweeper holds it for the moment that it takes to remove it.
+            Err(Errno::WOULDBLOCK) => continue,
+            Err(errno) => return Err(errno),
+        }
+        if rustix::fs::fstat(&file)?.st_nlink > 0 {
+            return Ok(file);
+        }
+    }
+}
+
 fn is_full(errno: Errno) -> bool {
     matches!(errno, Errno::NOSPC | Errno::DQUOT)
 }
@@ -261,7 +332,7 @@ fn is_full(errno: Errno) -> bool {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(error) => Err(Error::new(ErrorKind::Store, "the disk's worker ended early").because(error)),
+        Err(error) => Err(Error::new(ErrorKind::Unknown, "the disk's worker ended early").because(error)),
     }
 }
 

@@ -59,6 +59,10 @@ impl Sink for Memory {
         Ok(self.objects().get(key).map(|object| object.receipt.clone()))
     }
 
+    async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>> {
+        Ok(self.stat(key).await?.filter(|receipt| receipt.id.as_ref() == Some(id)))
+    }
+
     async fn probe(&self) -> Result<Probe> {
         let mut probe = Probe::of("memory: nothing outlives the process");
         probe.pass("write", "always possible while there is memory");

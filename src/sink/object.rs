@@ -101,6 +101,13 @@ impl Sink for Object {
         }
     }
 
+    async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>> {
+        match self.remote.look(key).await? {
+            Some(found) if found.is_by(id) => self.remote.receipt(found).await,
+            Some(_) | None => Ok(None),
+        }
+    }
+
     async fn probe(&self) -> Result<Probe> {
         Ok(probe::run(&self.remote, &self.hasty, &self.completes_conditionally).await)
     }

@@ -53,6 +53,10 @@ impl Sink for Validated {
         self.inner.stat(key).await
     }
 
+    async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>> {
+        self.inner.committed(id, key).await
+    }
+
     async fn probe(&self) -> Result<Probe> {
         self.inner.probe().await
     }

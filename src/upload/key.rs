@@ -100,7 +100,7 @@ fn flaw(name: &str) -> Option<String> {
         return Some("begins with / or -".to_owned());
     }
     if let Some(bad) = name.chars().find(|&char| forbidden(char)) {
-        return Some(format!("holds the character {}", bad.escape_unicode()));
+        return Some(format!("holds the character {bad:?}"));
     }
     name.split('/').find_map(component_flaw)
 }
@@ -121,11 +121,11 @@ fn component_flaw(component: &str) -> Option<String> {
     is_windows_device(component).then(|| format!("has a component that Windows reserves: {component:?}"))
 }
 
-/// Separators of other systems, controls (C0, DEL, C1, line and paragraph separators), and what reorders text on a screen
-/// (Unicode Annex 9).
+/// Separators of other systems, controls (C0, DEL, C1, line and paragraph separators), a byte order mark and a space that nobody
+/// sees, and what reorders text on a screen (Unicode Annex 9).
 fn forbidden(char: char) -> bool {
     char.is_control()
-        || matches!(char, '\\' | ':' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(char, '\\' | ':' | '\u{feff}' | '\u{200b}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// CON, PRN, AUX, NUL, COM0 to COM9 and LPT0 to LPT9 (also with superscript digits), CONIN$ and CONOUT$, in any case, with

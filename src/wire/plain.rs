@@ -8,7 +8,7 @@ use crate::upload::Receipt;
 /// The longest header, in bytes, its newline included.
 pub const MAX_HEADER_BYTES: usize = 4096;
 
-/// The longest message behind `ERR code`, in bytes.
+/// The longest refusal, in bytes, without its newline.
 const MAX_MESSAGE_BYTES: usize = 1000;
 
 /// What a sender says before its bytes.
@@ -86,8 +86,9 @@ fn any_form(window: &[u8], line_end: Option<usize>, signal: Signal) -> Result<Op
     let (name, rest) = (&first_line[..space], &first_line[space + 1..]);
     match (line_end, is_number(rest), signal) {
         (Some(end), true, _) => Ok(Some((header(name, Some(rest))?, end + 1))),
-        // A burst of `name size`, or as much of one as there will be.
-        (None, true, Signal::Pause | Signal::End) => Ok(Some((header(name, Some(rest))?, window.len()))),
+        (None, true, Signal::Pause) => Ok(Some((header(name, Some(rest))?, window.len()))),
+        // A size without its bytes, or a file of digits alone? Refused: to guess would be to store the wrong thing.
+        (None, true, Signal::End) => Ok(None),
         // Whether the digits, or the CR behind them, are all of the line is not known yet.
         (None, _, Signal::Data) if rest.is_empty() || is_number(trim_cr(rest)) => Ok(None),
         (_, _, Signal::Data | Signal::Pause | Signal::End) => {
@@ -99,8 +100,9 @@ fn any_form(window: &[u8], line_end: Option<usize>, signal: Signal) -> Result<Op
 
 /// A browser, or a probe that expects HTTP, would otherwise leave a file called `GET`.
 fn refuse_http(name: &[u8], rest: &[u8]) -> Result<()> {
-    const METHODS: [&[u8]; 8] = [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT"];
-    if METHODS.contains(&name) && rest.first().is_some_and(|byte| matches!(byte, b'/' | b'*' | b'h')) {
+    const METHODS: [&[u8]; 9] = [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE", b"PROPFIND"];
+    let target = rest.first().is_some_and(|byte| matches!(byte, b'/' | b'*' | b'h'));
+    if name == b"CONNECT" || METHODS.contains(&name) && target {
         return Err(Error::new(ErrorKind::BadHeader, "this port takes files, not HTTP requests"));
     }
     Ok(())
@@ -135,14 +137,9 @@ pub fn encode_receipt(receipt: &Receipt) -> String {
 
 /// The line that answers a refusal.
 pub fn encode_error(error: &Error) -> String {
-    let message = error.to_string();
-    let mut line = format!("ERR {} ", error.kind().code());
-    for char in message.chars().map(|char| if char.is_control() { ' ' } else { char }) {
-        if line.len() + char.len_utf8() > MAX_MESSAGE_BYTES {
-            break;
-        }
-        line.push(char);
-    }
+    // One line already: an error escapes what would break it.
+    let mut line = format!("ERR {} {error}", error.kind().code());
+    line.truncate(line.floor_char_boundary(MAX_MESSAGE_BYTES));
     line.push('\n');
     line
 }
@@ -190,7 +187,8 @@ mod tests {
             (b"a.csv", Pause, named("a.csv", None, 5)),
             // So does the end, where the header is known to have ended.
             (b"a.csv ", End, named("a.csv", None, 6)),
-            (b"a.csv 12", End, named("a.csv", Some(12), 8)),
+            (b"a.csv 12", End, Err(ErrorKind::Incomplete)),
+            (b"a.csv 0", End, Err(ErrorKind::Incomplete)),
             (b"a.csv", End, Err(ErrorKind::Incomplete)),
             // What may still become something else waits.
             (b"a.csv", Data, Ok(None)),
@@ -205,6 +203,7 @@ mod tests {
             (b"a.csv 99999999999999999999\n", Data, Err(ErrorKind::BadHeader)),
             (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", Data, Err(ErrorKind::BadHeader)),
             (b"PUT /a.csv HTTP/1.1\r\n", Data, Err(ErrorKind::BadHeader)),
+            (b"CONNECT x:443 HTTP/1.1\r\n", Data, Err(ErrorKind::BadHeader)),
         ];
         for (bytes, signal, expected) in table {
             let shown = bytes.escape_ascii();
@@ -250,7 +249,7 @@ mod tests {
     fn an_answer_is_one_line() {
         let error = Error::new(ErrorKind::Invalid, format!("two\nlines {}", "x".repeat(5000)));
         let line = encode_error(&error);
-        assert!(line.starts_with("ERR invalid two lines xxx") && line.ends_with("x\n"), "{line}");
+        assert!(line.starts_with("ERR invalid two\\nlines xxx") && line.ends_with("x\n"), "{line}");
         assert_eq!(line.matches('\n').count(), 1);
         assert!(line.len() <= MAX_MESSAGE_BYTES + 1);
     }

@@ -8,7 +8,7 @@ use tidegate::report::Format;
 use tidegate::upload::OnConflict;
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Gated, config, start, start_with};
+use crate::harness::{Gated, config, soon, start, start_with};
 
 /// More than sockets and buffers can hold.
 const FILE_BYTES: usize = 64 * 1024 * 1024;
@@ -82,6 +82,11 @@ async fn a_commit_that_hangs_is_answered_and_goes_on() {
     assert_eq!(server.keys(), [""; 0]);
     Gated::open(&gate.unwrap());
     server.until("the commit", |server| server.keys() == ["a.bin"]).await;
+    // Counted as what it was told, and as what came of it.
+    server
+        .until("both counts", |server| server.metric("tidegate_uploads_total{outcome=\"committed\",reason=\"ok\"}") == 1)
+        .await;
+    assert_eq!(server.metric("tidegate_uploads_total{outcome=\"failed\",reason=\"unknown\"}"), 1);
     server.until("the upload's end", |server| server.metrics.uploads_in_flight() == 0).await;
 }
 
@@ -132,7 +137,7 @@ async fn one_address_has_a_limit_and_gets_its_places_back() {
     let third = server.connect().await;
     let answer = third.rest().await;
     assert!(answer.starts_with("ERR busy "), "{answer}");
-    assert_eq!(server.metric("tidegate_connections_refused_total{reason=\"address_limit\"}"), 1);
+    assert_eq!(server.metric("tidegate_connections_refused_total{reason=\"busy\"}"), 1);
     drop(second);
     server.until("a place", |server| server.metric("tidegate_connections") == 1).await;
     assert!(server.exchange(b"a.bin 1\nx").await.starts_with("OK "));
@@ -182,4 +187,53 @@ async fn a_slow_sink_slows_the_sender() {
         sent += sender.socket.write(&chunk[..most]).await.unwrap();
     }
     assert!(sender.line().await.starts_with(&format!("OK a.bin {FILE_BYTES} ")));
+}
+
+#[tokio::test]
+async fn nobody_holds_a_place_by_dripping() {
+    let mut config = config();
+    config.limits.idle_timeout = Duration::from_millis(300);
+    let server = start(config).await;
+    let mut blank = server.connect().await;
+    blank.send("{\"op\":\"hello\"}\n").await;
+    assert_eq!(blank.event().await["event"], "hello");
+    let mut refused = server.connect().await;
+    refused.send("../x 1000\n").await;
+    assert!(refused.line().await.starts_with("ERR bad_name "));
+    let mut rejected = server.connect().await;
+    rejected.send("{\"op\":\"put\",\"id\":\"u\",\"name\":\"..\",\"size\":1000}\n").await;
+    assert_eq!(rejected.event().await["event"], "rejected");
+    soon("all three to be closed", async {
+        while server.metric("tidegate_connections") > 0 {
+            for sender in [&mut blank, &mut refused, &mut rejected] {
+                // It may be closed by now.
+                let _ = sender.socket.write_all(b"\n").await;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_comes_behind_a_receipt_is_told() {
+    let server = start(config()).await;
+    let mut sender = server.connect().await;
+    sender.send("a.bin 4\nbody").await;
+    assert!(sender.line().await.starts_with("OK "));
+    sender.send("more").await;
+    server.until("the surplus", |server| server.metric("tidegate_connections_refused_total{reason=\"surplus\"}") == 1).await;
+}
+
+#[tokio::test]
+async fn a_framed_sender_is_turned_away_in_its_own_protocol() {
+    let mut config = config();
+    config.limits.max_connections_per_address = 1;
+    let server = start(config).await;
+    let _first = server.connect().await;
+    server.until("the first connection", |server| server.metric("tidegate_connections") == 1).await;
+    let mut second = server.connect().await;
+    second.send("{\"op\":\"hello\"}\n").await;
+    let event = second.event().await;
+    assert_eq!((event["event"].as_str(), event["code"].as_str()), (Some("error"), Some("busy")), "{event}");
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate::server::Drained;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::harness::{Gated, config, start, start_with};
@@ -94,4 +95,40 @@ async fn the_admin_listener_tells_what_is() {
         assert!(metrics.contains(line), "{line} is not in {metrics}");
     }
     assert!(server.get("/").await.starts_with("HTTP/1.1 404 "));
+}
+
+#[tokio::test]
+async fn a_pipeliner_does_not_hold_the_drain() {
+    let mut server = start(config()).await;
+    let sender = server.connect().await;
+    let put = |number: usize| format!("{{\"op\":\"put\",\"id\":\"u{number}\",\"name\":\"{number}.bin\",\"size\":1}}\nx");
+    let many: String = (0..20_000).map(put).collect();
+    let (mut reader, mut writer) = tokio::io::split(sender.take_socket());
+    let sending = tokio::spawn(async move { writer.write_all(many.as_bytes()).await });
+    let reading = tokio::spawn(async move {
+        let mut answers = String::new();
+        // A reset at the end is how a sender that goes on is left behind.
+        let _ = reader.read_to_string(&mut answers).await;
+        answers
+    });
+    server.until("some commits", |server| server.keys().len() > 10).await;
+    server.stop();
+    let store = server.store.clone();
+    let Drained { cut_off, .. } = server.drained().await;
+    assert_eq!(cut_off, 0);
+    let _ = sending.await.unwrap();
+    let answers = reading.await.unwrap();
+    let committed = answers.lines().filter(|line| line.contains("\"committed\"")).count();
+    assert_eq!(committed, store.keys().len(), "every commit was answered");
+    assert!(committed < 20_000);
+    assert!(answers.lines().last().unwrap().contains("shutting_down"), "{:?}", answers.lines().last());
+}
+
+#[tokio::test]
+async fn a_half_sent_admin_request_does_not_hold_the_drain() {
+    let server = start(config()).await;
+    let mut half = TcpStream::connect(server.admin).await.unwrap();
+    half.write_all(b"GET /heal").await.unwrap();
+    let Drained { finished, cut_off, .. } = server.drained().await;
+    assert_eq!((finished, cut_off), (0, 0));
 }

@@ -301,3 +301,11 @@ async fn uploads_under_one_name_keep_their_order() {
     assert_eq!(events(&server, sent.as_bytes()).await.len(), 200);
     assert_eq!(server.stored("a.bin").as_deref(), Some("version 199"));
 }
+
+#[tokio::test]
+async fn garbage_behind_a_rejection_is_told_too() {
+    let server = start(config()).await;
+    let put = json!({"op": "put", "id": "u", "name": "a.csv"});
+    let answer = events(&server, format!("{put}\n{{\"chunk\":10}}\na,b\n1,2,3\ngarbage\n").as_bytes()).await;
+    assert_eq!(answer, [expect("rejected", "u", "invalid"), expect("error", "", "bad_header")]);
+}

@@ -15,7 +15,7 @@ use tidegate::server::{Drained, Server};
 use tidegate::sink::memory::Memory;
 use tidegate::sink::validated::Validated;
 use tidegate::sink::{Probe, Sink, Staged};
-use tidegate::upload::{Digest, Key, Receipt, UploadSpec};
+use tidegate::upload::{Digest, Key, Receipt, UploadId, UploadSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
@@ -144,6 +144,12 @@ impl Sender {
         soon("sending", self.socket.write_all(bytes.as_ref())).await.unwrap();
     }
 
+    /// The socket, with nothing read from it yet.
+    pub(crate) fn take_socket(self) -> TcpStream {
+        assert!(self.unread.is_empty());
+        self.socket
+    }
+
     /// Ends the sending side.
     pub(crate) async fn end(&mut self) {
         self.socket.shutdown().await.unwrap();
@@ -215,6 +221,10 @@ impl Sink for Gated {
 
     async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
         self.inner.stat(key).await
+    }
+
+    async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>> {
+        self.inner.committed(id, key).await
     }
 
     async fn probe(&self) -> Result<Probe> {

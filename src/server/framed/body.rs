@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::config::Limits;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Body, Piece};
-use crate::server::stream::{Filled, Reader};
+use crate::server::Shared;
+use crate::server::stream::{Filled, Patience, Reader};
 use crate::wire::framed::{Chunk, MAX_LINE_BYTES, decode_chunk};
 
 use super::Next;
@@ -131,23 +131,24 @@ impl Body for FramedBody<'_> {
 }
 
 impl Rest {
-    /// Reads and drops what is left of a body that was refused, so that the next request can follow; up to a limit.
-    pub(super) async fn discard(self, reader: &mut Reader, limits: &Limits) -> Next {
+    /// Reads and drops what is left of a body that was refused, so that the next request can follow; within limits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadHeader`] or [`ErrorKind::Incomplete`] where what comes can't be understood.
+    pub(super) async fn discard(self, reader: &mut Reader, shared: &Shared) -> Result<Next> {
+        let mut patience = Patience::new(shared);
         let mut body = FramedBody { reader, rest: self, read: 0 };
         loop {
-            match tokio::time::timeout(limits.idle_timeout, body.next()).await {
-                Ok(Ok(Piece::Bytes(_))) if body.read <= limits.max_discard_bytes => {}
-                Ok(Ok(Piece::Bytes(_))) => {
+            match patience.wait(body.next()).await {
+                Some(Ok(Piece::Bytes(bytes))) if patience.spend(bytes.len() as u64) => {}
+                Some(Ok(Piece::Bytes(_))) => {
                     tracing::info!(bytes = body.read, "the sender goes on after a refusal; closing");
-                    return Next::Close;
+                    return Ok(Next::Close);
                 }
-                Ok(Ok(Piece::End(_))) => return Next::Request,
-                Ok(Err(error)) if error.kind() == ErrorKind::Aborted => return Next::Request,
-                Ok(Err(error)) => {
-                    tracing::debug!(%error, "the rest of a refused body");
-                    return Next::Close;
-                }
-                Err(_elapsed) => return Next::Close,
+                Some(Ok(Piece::End(_))) => return Ok(Next::Request),
+                Some(Err(error)) if error.kind() == ErrorKind::Aborted => return Ok(Next::Request),
+                Some(Err(error)) => return Err(error),
+                None => return Ok(Next::Close),
             }
         }
     }

@@ -1,6 +1,5 @@
 //! An upload on its way to the disk.
 
-use std::ffi::CString;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -8,13 +7,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rustix::fs::{AtFlags, FlockOperation};
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use tokio::task::JoinHandle;
 
 use super::record::{self, Record};
 use super::tree::{Found, NoFolder};
-use super::{Shared, Writer, blocking, create, is_full, remove_dead, tree};
+use super::{Shared, blocking, is_full, lock_new, tree};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Staged;
 use crate::sink::place::{Place, Standing, Step};
@@ -111,10 +110,9 @@ impl Staged for StagedFile {
     async fn commit(mut self: Box<Self>, claim: Option<Digest>) -> Result<Receipt> {
         let settled = self.settle().await;
         blocking(move || {
-            let mut renamed = None;
-            let committed =
-                settled.and_then(|tally| self.shared.commit(&self.spec, &self.file, &tally, claim, &mut renamed));
-            if renamed.is_none()
+            let mut name = Name::Staged;
+            let committed = settled.and_then(|tally| self.shared.commit(&self.spec, &self.file, &tally, claim, &mut name));
+            if name == Name::Staged
                 && let Err(litter) = self.remove()
             {
                 tracing::warn!(key = %self.spec.key, error = %litter, "a staged file stays behind until the next start");
@@ -131,23 +129,23 @@ impl Staged for StagedFile {
     }
 }
 
-/// How the staged file got its final name.
-#[derive(Debug, Clone, Copy)]
-enum Renamed {
-    New,
-    Over,
+/// Which name an upload's file has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Staged,
+    Final,
 }
 
 impl Shared {
-    /// Flush the file, rename it, flush its folder; in this order. Says in `renamed` whether, and how, the staged name has
-    /// become the final one, also where the commit fails afterwards.
+    /// Flush the file, rename it, flush its folder; in this order. Says in `name` whether the staged name has become the final
+    /// one, also where the commit fails afterwards.
     fn commit(
         &self,
         spec: &UploadSpec,
         file: &File,
         tally: &Tally,
         claim: Option<Digest>,
-        renamed: &mut Option<Renamed>,
+        name: &mut Name,
     ) -> Result<Receipt> {
         let digest = tally.seal(spec, claim)?;
         self.check_writable("committing", &spec.key)?;
@@ -162,7 +160,7 @@ impl Shared {
         loop {
             match tree::rename_new(&self.staging, spec.id.as_str(), &folder, place.key().file_name()) {
                 Ok(()) => {
-                    *renamed = Some(Renamed::New);
+                    *name = Name::Final;
                     break;
                 }
                 Err(Errno::EXIST) => {}
@@ -175,12 +173,16 @@ impl Shared {
                 Step::Replace => {
                     rustix::fs::renameat(&self.staging, spec.id.as_str(), &folder, place.key().file_name())
                         .map_err(|errno| failed("committing", spec, errno))?;
-                    *renamed = Some(Renamed::Over);
+                    *name = Name::Final;
                     break;
                 }
             }
         }
-        self.flush_name(&folder, &place, *renamed)?;
+        // The file is visible; whether it will be after a power cut is not known. Not taken back: somebody who sent the same
+        // may have its receipt by now.
+        self.flush(&folder, &format!("the folder of {:?}", place.key().as_str())).map_err(|error| {
+            Error::new(ErrorKind::Unknown, format!("{:?} may not survive a power cut", place.key().as_str())).because(error)
+        })?;
         Ok(Receipt { committed_at: record.committed_at, ..place.receipt(Durability::Disk) })
     }
 
@@ -219,41 +221,6 @@ impl Shared {
             self.flush(folder, &format!("the folder of {:?}", place.key().as_str()))?;
         }
         Ok(Some(Standing::File(receipt)))
-    }
-
-    /// Makes the new name durable; where that fails, takes it back.
-    fn flush_name(&self, folder: &OwnedFd, place: &Place<'_>, renamed: Option<Renamed>) -> Result<()> {
-        let flushed = self.flush(folder, &format!("the folder of {:?}", place.key().as_str()));
-        if let (Err(error), Some(Renamed::New)) = (&flushed, renamed)
-            && let Err(errno) = rustix::fs::unlinkat(folder, place.key().file_name(), AtFlags::empty())
-        {
-            tracing::error!(key = %place.key(), %errno, %error, "a file whose name may not survive a power cut stays visible");
-        }
-        flushed
-    }
-}
-
-/// Creates and locks a staged file; [`Errno::WOULDBLOCK`] while somebody else has it.
-fn lock_new(staging: &OwnedFd, name: &str) -> Result<File, Errno> {
-    let c_name = CString::new(name).map_err(|_| Errno::INVAL)?;
-    loop {
-        let file = match create(staging, name) {
-            Ok(file) => file,
-            Err(Errno::EXIST) => match remove_dead(staging, &c_name)? {
-                Writer::Dead => continue,
-                Writer::Alive => return Err(Errno::WOULDBLOCK),
-            },
-            Err(errno) => return Err(errno),
-        };
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            // A sweeper holds it for the moment that it takes to remove it.
-            Err(Errno::WOULDBLOCK) => continue,
-            Err(errno) => return Err(errno),
-        }
-        if rustix::fs::fstat(&file)?.st_nlink > 0 {
-            return Ok(file);
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The folders below the root: walked without following links, made durable as they are made.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -21,7 +21,8 @@ const MAX_REMEMBERED: usize = 65_536;
 #[derive(Debug)]
 pub(super) struct Tree {
     root: OwnedFd,
-    durable: Mutex<HashSet<String>>,
+    /// By path, the number of the folder that was seen: another one may stand there by now.
+    durable: Mutex<HashMap<String, u64>>,
 }
 
 /// Why a key's folder can't be had.
@@ -39,6 +40,14 @@ impl Tree {
     pub(super) fn open(root: &Path) -> io::Result<Self> {
         let root = rustix::fs::open(root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Self { root, durable: Mutex::default() })
+    }
+
+    /// Whether the root still stands where it was opened.
+    pub(super) fn stands_at(&self, path: &Path) -> bool {
+        match (rustix::fs::fstat(&self.root), rustix::fs::stat(path)) {
+            (Ok(ours), Ok(there)) => (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino),
+            (Ok(_) | Err(_), _) => false,
+        }
     }
 
     pub(super) fn root(&self) -> &OwnedFd {
@@ -66,9 +75,14 @@ impl Tree {
                 Err(Errno::NOTDIR | Errno::LOOP) => return Err(NoFolder::Obstacle),
                 Err(errno) => return Err(NoFolder::Failed(errno)),
             };
-            if made || !self.is_durable(&path) {
+            let number = rustix::fs::fstat(&child).map_err(NoFolder::Failed)?.st_ino;
+            if made {
+                // Before it is flushed: who comes meanwhile must not believe what was said of an earlier folder.
+                self.forget(&path);
+            }
+            if made || !self.is_durable(&path, number) {
                 flush(&folder).map_err(NoFolder::NotFlushed)?;
-                self.remember(&path);
+                self.remember(&path, number);
             }
             folder = child;
         }
@@ -93,16 +107,20 @@ impl Tree {
         }
     }
 
-    fn is_durable(&self, path: &str) -> bool {
-        self.durable.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
+    fn is_durable(&self, path: &str, number: u64) -> bool {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner).get(path) == Some(&number)
     }
 
-    fn remember(&self, path: &str) {
+    fn forget(&self, path: &str) {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+    }
+
+    fn remember(&self, path: &str, number: u64) {
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         if durable.len() >= MAX_REMEMBERED {
             durable.clear();
         }
-        durable.insert(path.to_owned());
+        durable.insert(path.to_owned(), number);
     }
 }
 
@@ -122,7 +140,8 @@ pub(super) fn open_regular(folder: &OwnedFd, name: &str) -> Result<Found, Errno>
     let file = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(Found::Nothing),
-        Err(Errno::LOOP | Errno::NXIO) => return Ok(Found::Obstacle),
+        // A link, a pipe, or somebody else's file that we may not read.
+        Err(Errno::LOOP | Errno::NXIO | Errno::ACCESS) => return Ok(Found::Obstacle),
         Err(errno) => return Err(errno),
     };
     match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {

@@ -11,7 +11,7 @@ use super::marks::{Attempt, Marks};
 use super::remote::Remote;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::place::Standing;
-use crate::upload::{Digest, Durability, Key, Receipt, Tally};
+use crate::upload::{Digest, Durability, Key, Receipt, Tally, UploadId};
 
 /// An object that was found.
 #[derive(Debug)]
@@ -28,6 +28,11 @@ impl Found {
     /// Whether this try wrote it.
     pub(super) fn is_of(&self, attempt: &Attempt) -> bool {
         self.marks.as_ref().and_then(|marks| marks.attempt.as_ref()) == Some(attempt)
+    }
+
+    /// Whether it says that this upload wrote it.
+    pub(super) fn is_by(&self, id: &UploadId) -> bool {
+        self.marks.as_ref().is_some_and(|marks| marks.id == *id)
     }
 
     /// The record that belongs to the object.
