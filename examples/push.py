@@ -5,7 +5,7 @@
 
 One connection for all files; each is streamed in chunks, whatever its size, with its digest at the end. What may be sent
 again is sent again, by the same upload id, so that nothing is stored twice. Exits with 0 if every file was committed, 1 if
-one failed, 3 if one was rejected.
+one failed, 2 for a wrong command line, 3 if one was rejected.
 """
 
 import hashlib
@@ -25,8 +25,7 @@ class Gate:
     """A connection to a server."""
 
     def __init__(self, address):
-        host, port = address.rsplit(":", 1)
-        self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout=60)
+        self.socket = socket.create_connection(address, timeout=60)
         self.answers = self.socket.makefile("rb")
 
     def say(self, message):
@@ -36,7 +35,13 @@ class Gate:
         line = self.answers.readline()
         if not line.endswith(b"\n"):
             raise ConnectionError("the server closed the connection")
-        return json.loads(line)
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            raise ConnectionError(f"this is not a tidegate server: it says {line[:80]!r}") from None
+        if answer["event"] == "error":
+            raise ConnectionError(answer["message"])
+        return answer
 
     def has_answered(self):
         """Whether something waits to be read: before the end of a body that is a refusal."""
@@ -44,13 +49,13 @@ class Gate:
 
     def put(self, path, name, upload_id, again):
         """Sends one file and returns the answer."""
-        self.say({"op": "put", "id": upload_id, "name": name, "resume": again})
-        if again:
-            ready = self.answer()
-            if ready["event"] != "ready":
-                return ready
         digest = hashlib.sha256()
         with open(path, "rb") as file:
+            self.say({"op": "put", "id": upload_id, "name": name, "resume": again})
+            if again:
+                ready = self.answer()
+                if ready["event"] != "ready":
+                    return ready
             while chunk := file.read(CHUNK_BYTES):
                 if self.has_answered():
                     self.say({"abort": True})
@@ -66,6 +71,7 @@ def push(address, gate, path):
     upload_id, failure = str(uuid.uuid4()), None
     for attempt in range(ATTEMPTS):
         if attempt:
+            print("waiting", path, failure["message"], file=sys.stderr)
             time.sleep(0.5 * 2**attempt)
         try:
             gate = gate or Gate(address)
@@ -82,9 +88,11 @@ def push(address, gate, path):
 
 
 def main():
-    if len(sys.argv) < 3:
-        sys.exit(__doc__)
-    address, paths = sys.argv[1], sys.argv[2:]
+    host, _, port = sys.argv[1].rpartition(":") if len(sys.argv) > 2 else ("", "", "")
+    if not (host and port.isdigit()):
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
+    address, paths = (host.strip("[]"), int(port)), sys.argv[2:]
     gate, code = None, 0
     for path in paths:
         try:

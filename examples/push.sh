@@ -4,7 +4,7 @@
 #     push.sh HOST PORT FILE...
 #
 # Each file goes by its own name with its size in front, so that one that is cut off is refused, and not taken for a shorter
-# file. Prints the answers; exits with 0 if every file was committed, else with 1.
+# file. Prints the answers; exits with 0 if every file was committed, 1 if one was not, 2 for a wrong command line.
 set -eu
 
 [ $# -ge 3 ] || { sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2; }
@@ -12,13 +12,22 @@ host=$1 port=$2
 shift 2
 
 failed=0
+refuse() {
+    printf 'ERR %s: %s\n' "$1" "$2" >&2
+    failed=1
+}
+
 for file in "$@"; do
+    name=$(basename "$file")
+    [ -f "$file" ] && [ -r "$file" ] || { refuse "$file" "not a file that can be read"; continue; }
+    case $name in
+        *[[:space:]]*) refuse "$file" "the plain protocol takes no name with a space"; continue ;;
+    esac
     size=$(wc -c <"$file" | tr -d ' ')
-    answer=$({ printf '%s %s\n' "$(basename "$file")" "$size"; cat "$file"; } | nc "$host" "$port") || true
-    printf '%s\n' "${answer:-ERR no answer for $file}"
+    answer=$({ printf '%s %s\n' "$name" "$size"; cat "$file"; } | nc "$host" "$port") || true
     case $answer in
-        "OK "*) ;;
-        *) failed=1 ;;
+        "OK "*) printf '%s\n' "$answer" ;;
+        *) refuse "$file" "${answer:-no answer}" ;;
     esac
 done
 exit $failed

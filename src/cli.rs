@@ -83,7 +83,7 @@ pub fn main() -> ExitCode {
 
 /// Says what is wrong, and gives the exit code.
 fn fail(code: u8, message: &str) -> ExitCode {
-    eprintln!("tidegate: {message}");
+    print::note(&format!("tidegate: {message}"));
     ExitCode::from(code)
 }
 

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{ConfigArgs, bad_config};
+use super::{ConfigArgs, bad_config, print};
 use crate::error::Result;
 
 /// From the first packet to the last byte of the answer.
@@ -46,11 +46,11 @@ pub(super) async fn run(args: &Args) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok((status, answer)) => {
-            eprintln!("{url} answers {status}: {}", answer.trim_end());
+            print::note(&format!("{url} answers {status}: {}", answer.trim_end()));
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("asking {url}: {}", causes(&error));
+            print::note(&format!("asking {url}: {}", causes(&error)));
             ExitCode::FAILURE
         }
     }

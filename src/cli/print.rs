@@ -25,6 +25,11 @@ pub(super) fn line(text: &str) {
     _ = writeln!(io::stdout().lock(), "{text}");
 }
 
+/// Prints a line on standard error, for people. Who closes it does not want to know.
+pub(super) fn note(text: &str) {
+    _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// What is wrong with a file, and where, if a validator said it.
 pub(super) fn flaw(code: &str, message: &str, report: Option<&Rejection>) -> String {
     match report {

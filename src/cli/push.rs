@@ -3,9 +3,11 @@
 mod console;
 mod pipe;
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,9 +15,9 @@ use tokio::task::JoinSet;
 
 use self::console::Console;
 use crate::cli::plan::{self, Input, Item, Plan};
-use crate::cli::print::Form;
+use crate::cli::print::{self, Form};
 use crate::client::{Options, Outcome, Retry, Sender, Source, Step, Upload};
-use crate::error::{Error, Fault};
+use crate::error::{Error, ErrorKind, Fault};
 use crate::upload::Key;
 
 /// Where a server listens unless it is told otherwise.
@@ -120,7 +122,7 @@ fn server(args: &Args) -> Result<String, String> {
 }
 
 fn usage(flaw: &str) -> ExitCode {
-    eprintln!("error: {flaw}\n\nFor more information, try 'tidegate push --help'.");
+    print::note(&format!("error: {flaw}\n\nFor more information, try 'tidegate push --help'."));
     ExitCode::from(2)
 }
 
@@ -144,7 +146,8 @@ fn refused(error: &Error) -> Outcome {
 /// One worker and one connection a job; each takes the next file from the queue when it is done with one.
 fn workers(args: &Args, to: &str, items: Vec<Item>, console: &Arc<Console>) -> JoinSet<()> {
     let jobs = usize::from(args.jobs).min(items.len());
-    let queue = Arc::new(Mutex::new(items.into_iter()));
+    let queue = Arc::new(Mutex::new(VecDeque::from(items)));
+    let working = Arc::new(AtomicUsize::new(jobs));
     let retry = Retry { attempts: args.retries.saturating_add(1), first_wait: args.backoff, ..Retry::default() };
     let options = Options {
         answer_timeout: args.answer_timeout,
@@ -153,23 +156,32 @@ fn workers(args: &Args, to: &str, items: Vec<Item>, console: &Arc<Console>) -> J
     };
     let mut workers = JoinSet::new();
     for _ in 0..jobs {
-        let (queue, console) = (Arc::clone(&queue), Arc::clone(console));
+        let (queue, working, console) = (Arc::clone(&queue), Arc::clone(&working), Arc::clone(console));
         let mut sender = Sender::new(to, options.clone(), retry);
         workers.spawn(async move {
             // Taking an item can't panic half-way, so a poisoned queue is as good as any.
-            let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-            while let Some(item) = next() {
-                send(&mut sender, &item, &console).await;
+            let queue = || queue.lock().unwrap_or_else(PoisonError::into_inner);
+            loop {
+                let Some(item) = queue().pop_front() else { break };
+                let outcome = send(&mut sender, &item, &console).await;
+                // A server that takes fewer connections than there are jobs is served by those that have one.
+                let busy = matches!(&outcome, Outcome::Failed { code, .. } if code == ErrorKind::Busy.code());
+                if busy && working.fetch_sub(1, Ordering::Relaxed) > 1 {
+                    console.note(&format!("the server has no place for {jobs} connections at once; going on with fewer"));
+                    queue().push_front(item);
+                    break;
+                }
+                console.report(&item.path, &item.name, &outcome);
             }
         });
     }
     workers
 }
 
-async fn send(sender: &mut Sender, item: &Item, console: &Console) {
+async fn send(sender: &mut Sender, item: &Item, console: &Console) -> Outcome {
     let key: Key = match item.name.parse() {
         Ok(key) => key,
-        Err(error) => return console.report(&item.path, &item.name, &refused(&error)),
+        Err(error) => return refused(&error),
     };
     let path = item.path.clone();
     let mut source = match item.input {
@@ -189,5 +201,5 @@ async fn send(sender: &mut Sender, item: &Item, console: &Console) {
         })
         .await;
     file.done();
-    console.report(&item.path, &item.name, &outcome);
+    outcome
 }

@@ -117,7 +117,7 @@ fn shutdown_signal() -> Result<impl Future<Output = ()>> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            eprintln!("tidegate: stopped at once; uploads that were under way are not committed");
+            print::note("tidegate: stopped at once; uploads that were under way are not committed");
             std::process::exit(130);
         });
     })
@@ -143,7 +143,13 @@ fn init_log(log: &Log) -> Result<()> {
         .because(error)
     })?;
     let colours = std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    // A log that can't be written (a full disk, a closed pipe) must not take the server with it: by default the layer would
+    // say so on standard error, and panic where that fails as well.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .log_internal_errors(false)
+        .with_writer(std::io::stderr);
     let started = match log.format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().try_init(),

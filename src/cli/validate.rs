@@ -114,12 +114,12 @@ pub(super) fn run(args: &Args) -> ExitCode {
 
 fn judge_all(args: &Args, standards: &Standards) -> ExitCode {
     if let Some(flaw) = flaw(args) {
-        eprintln!("error: {flaw}\n\nFor more information, try 'tidegate validate --help'.");
+        print::note(&format!("error: {flaw}\n\nFor more information, try 'tidegate validate --help'."));
         return ExitCode::from(2);
     }
     let plan = Plan::of(&args.paths, args.name.as_deref());
     for note in &plan.notes {
-        eprintln!("{note}");
+        print::note(note);
     }
     let (mut seen, mut wrong) = (0, 0);
     let mut tell = |item: &Item, finding: &Finding| {
@@ -135,7 +135,7 @@ fn judge_all(args: &Args, standards: &Standards) -> ExitCode {
         tell(item, &finding);
     }
     if wrong > 0 {
-        eprintln!("{wrong} of {} invalid or unreadable", print::files(seen));
+        print::note(&format!("{wrong} of {} invalid or unreadable", print::files(seen)));
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
@@ -234,6 +234,8 @@ fn report(form: Form, item: &Item, finding: &Finding) {
         (Form::Text, Finding::Invalid { code, message, report }) => {
             print::line(&format!("invalid     {path}: {}", print::flaw(code, message, report.as_ref())));
         }
-        (Form::Text, Finding::Unreadable { code, message }) => eprintln!("failed      {path}: {message} [{code}]"),
+        (Form::Text, Finding::Unreadable { code, message }) => {
+            print::note(&format!("failed      {path}: {message} [{code}]"));
+        }
     }
 }

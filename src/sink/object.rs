@@ -24,12 +24,11 @@ mod words;
 mod writing;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 
 use self::parts::MAX_PARTS;
-use self::remote::{Clients, Remote, Turns};
+use self::remote::{Clients, Remote, Seen, Turns};
 use self::writing::Writing;
 use super::claims::Claims;
 use super::{Probe, Sink, Staged};
@@ -43,8 +42,6 @@ pub struct Object {
     remote: Arc<Remote>,
     /// The same store through clients that give up soon, for questions whose answer somebody waits for.
     hasty: Clients,
-    /// Whether the store was seen to refuse a conditional complete, which is too dear to try at every probe.
-    completes_conditionally: AtomicBool,
     writers: Claims<UploadId>,
 }
 
@@ -68,13 +65,14 @@ impl Object {
                 parts_in_flight: config.parts_in_flight,
                 larger: Claims::default(),
                 turns: Turns::default(),
+                seen: Seen::default(),
             },
             hasty,
         ))
     }
 
     fn over(remote: Remote, hasty: Clients) -> Self {
-        Self { remote: Arc::new(remote), hasty, completes_conditionally: AtomicBool::new(false), writers: Claims::default() }
+        Self { remote: Arc::new(remote), hasty, writers: Claims::default() }
     }
 }
 
@@ -109,6 +107,6 @@ impl Sink for Object {
     }
 
     async fn probe(&self) -> Result<Probe> {
-        Ok(probe::run(&self.remote, &self.hasty, &self.completes_conditionally).await)
+        Ok(probe::run(&self.remote, &self.hasty).await)
     }
 }

@@ -10,7 +10,7 @@ pub(crate) const MAX_VERSIONS: u32 = 9_999;
 ///
 /// A sink creates the object at [`Place::key`] if nothing is there; where something is, it tells [`Place::taken`] what, and
 /// does as that answers. Sinks differ only in how they create and look.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Place<'a> {
     spec: &'a UploadSpec,
     size: u64,

@@ -20,6 +20,10 @@ use super::Limits;
 use super::position::{Chunk, Place};
 use super::stream::{Flaw, Scanner};
 
+/// The longest header, in bytes: its names are kept to find one that is repeated, and that of many short ones takes some
+/// sixteen times their bytes.
+const MAX_HEADER_BYTES: u64 = 1024 * 1024;
+
 /// A table with a header.
 #[derive(Debug)]
 pub(super) struct Csv {
@@ -197,8 +201,14 @@ impl Csv {
         Flaw::new("csv_field_count", place, message)
     }
 
+    /// The most bytes of this record.
+    fn limit(&self) -> u64 {
+        if self.header.is_some() { self.max_record_bytes.min(MAX_HEADER_BYTES) } else { self.max_record_bytes }
+    }
+
     fn too_long(&self, chunk: &Chunk<'_>, at: usize) -> Flaw {
-        let message = format!("the record is longer than {} bytes", self.max_record_bytes);
+        let what = if self.header.is_some() { "header" } else { "record" };
+        let message = format!("the {what} is longer than {} bytes", self.limit());
         let message = match self.state {
             State::Quoted => {
                 let Place { line, column, .. } = self.field.place(chunk);
@@ -231,7 +241,7 @@ impl Scanner for Csv {
             self.field = Mark::Here(at);
         }
         loop {
-            let room = usize::try_from(self.max_record_bytes - self.record_bytes).unwrap_or(usize::MAX);
+            let room = usize::try_from(self.limit() - self.record_bytes).unwrap_or(usize::MAX);
             let stop = at.saturating_add(room).min(bytes.len());
             at = match self.read(chunk, at..stop)? {
                 Read::Record(end) => end,

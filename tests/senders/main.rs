@@ -156,9 +156,33 @@ fn the_examples_do_what_they_say() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(field.stored("large.bin"), large);
     assert_eq!(field.stored("empty.bin"), b"");
-    let output = shell(&[bad]);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(stdout(&output).starts_with("ERR invalid "), "{output:?}");
+    let missing = field.folder.path().join("in/missing.csv");
+    for refused in [&bad, &missing, &field.folder.path().join("in")] {
+        let output = shell(std::slice::from_ref(refused));
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(output.stderr.starts_with(b"ERR "), "{output:?}");
+    }
+    assert_eq!(field.serve.visible().len(), 3);
+}
+
+#[test]
+fn a_log_that_cannot_be_written_costs_nobody_a_receipt() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" serve 2>/dev/full", env!("CARGO_BIN_EXE_tidegate")]);
+    let serve = Serve::run(&mut command, &folder.path().join("store"));
+    for number in 0..3 {
+        let answer = serve.exchange(format!("{number}.bin 4\nbody").as_bytes());
+        assert!(answer.starts_with("OK "), "{answer:?}");
+        assert!(serve.exchange(b"../x 4\nbody").starts_with("ERR bad_name "));
+    }
+    let output = run(
+        Command::new("sh")
+            .args(["-c", "exec \"$0\" push --to \"$1\" \"$2\" 2>/dev/full", env!("CARGO_BIN_EXE_tidegate"), &serve.address])
+            .arg(example("push.py")),
+        b"",
+    );
+    assert!(output.status.success(), "{output:?}");
 }
 
 fn push(serve: &Serve, arguments: &[&str]) -> Output {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{BinaryBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use crate::cli::print::{Form, files, flaw, line, verdict_words};
+use crate::cli::print::{self, Form, files, flaw, line, verdict_words};
 use crate::client::Outcome;
 use crate::report::Rejection;
 use crate::upload::Receipt;
@@ -63,7 +63,7 @@ impl Console {
 
     /// Says something to the person who watches.
     pub(super) fn note(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| print::note(text));
     }
 
     /// Says what became of a file.
@@ -74,9 +74,11 @@ impl Console {
             (Form::Json, _) => line(&json(&path, name, outcome)),
             (Form::Text, Outcome::Committed(receipt)) => line(&committed(receipt)),
             (Form::Text, Outcome::Rejected { code, message, report }) => {
-                eprintln!("rejected   {path}: {}", flaw(code, message, report.as_ref()));
+                print::note(&format!("rejected   {path}: {}", flaw(code, message, report.as_ref())));
             }
-            (Form::Text, Outcome::Failed { code, message, .. }) => eprintln!("failed     {path}: {message} [{code}]"),
+            (Form::Text, Outcome::Failed { code, message, .. }) => {
+                print::note(&format!("failed     {path}: {message} [{code}]"));
+            }
         });
         self.bar.set_message(format!("{done}/{}", self.files));
     }
@@ -84,6 +86,11 @@ impl Console {
     /// Says what became of all files together.
     pub(super) fn summary(&self) -> Summary {
         self.bar.finish_and_clear();
+        {
+            // What no worker has reported on was not committed, whatever became of the worker.
+            let mut count = self.count();
+            count.failed = self.files.saturating_sub(count.committed + count.rejected);
+        }
         let Summary { committed, committed_bytes, rejected, failed } = *self.count();
         let seconds = self.begun.elapsed().as_secs_f64();
         let mut told = format!("{committed} of {} committed", files(self.files));
@@ -93,14 +100,14 @@ impl Console {
         for (number, what) in [(rejected, "rejected"), (failed, "failed")].into_iter().filter(|(number, _)| *number > 0) {
             _ = write!(told, ", {number} {what}");
         }
-        eprintln!("{told}");
+        print::note(&told);
         *self.count()
     }
 
     /// Says how far it came.
     pub(super) fn interrupted(&self) {
         self.bar.finish_and_clear();
-        eprintln!("interrupted: {} of {} committed", self.count().committed, files(self.files));
+        print::note(&format!("interrupted: {} of {} committed", self.count().committed, files(self.files)));
     }
 
     /// Counts an outcome in; how many files are done.

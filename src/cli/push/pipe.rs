@@ -25,14 +25,15 @@ pub(super) fn read<R: Read + 'static>(open: impl FnOnce() -> io::Result<R> + Sen
         // Nobody is left to be told where the receiver has gone.
         Err(cause) => drop(sender.blocking_send(Err(cause))),
     });
-    Piped { reads, rest: Bytes::new() }
+    Piped { reads, rest: Bytes::new(), ended: false }
 }
 
 fn pass(mut reader: impl Read, sender: &mpsc::Sender<io::Result<Bytes>>) {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let read = match reader.read(&mut buffer) {
-            Ok(0) => return,
+            // An end that is said: a thread that merely stops has not read to the end.
+            Ok(0) => return drop(sender.blocking_send(Ok(Bytes::new()))),
             Ok(read) => Ok(Bytes::copy_from_slice(&buffer[..read])),
             Err(cause) if cause.kind() == io::ErrorKind::Interrupted => continue,
             Err(cause) => Err(cause),
@@ -47,6 +48,8 @@ fn pass(mut reader: impl Read, sender: &mpsc::Sender<io::Result<Bytes>>) {
 struct Piped {
     reads: mpsc::Receiver<io::Result<Bytes>>,
     rest: Bytes,
+    /// Whether the end was said.
+    ended: bool,
 }
 
 impl AsyncRead for Piped {
@@ -54,9 +57,11 @@ impl AsyncRead for Piped {
         if self.rest.is_empty() {
             match ready!(self.reads.poll_recv(context)) {
                 Some(read) => self.rest = read?,
-                None => return Poll::Ready(Ok(())),
+                None if self.ended => {}
+                None => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             }
         }
+        self.ended |= self.rest.is_empty();
         let taken = self.rest.len().min(into.remaining());
         into.put_slice(&self.rest[..taken]);
         self.rest.advance(taken);

@@ -6,6 +6,7 @@ use object_store::{Error as StoreError, PutMode};
 
 use super::look::Found;
 use super::marks::{self, Attempt};
+use super::probe;
 use super::remote::Remote;
 use super::words::{brief, is_certain, is_refusal};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,14 +25,16 @@ pub(super) async fn small(
     digest: Digest,
 ) -> Result<Receipt> {
     let size = body.len() as u64;
-    let mut place = Place::new(spec, size, digest);
     let mut rounds = 0;
+    let _turn = match spec.on_conflict {
+        OnConflict::Version => Some(remote.turns.take(&spec.key).await),
+        OnConflict::Reject | OnConflict::Overwrite => None,
+    };
+    if spec.on_conflict != OnConflict::Overwrite {
+        probe::assure(remote, &remote.seen.create).await?;
+    }
     loop {
-        // A larger file on its way to this version is other content, for it is larger.
-        if spec.on_conflict == OnConflict::Version && remote.larger.holds(place.key()) {
-            place.taken(Standing::Other)?;
-            continue;
-        }
+        let mut place = Place::new(spec, size, digest);
         let before = match before(remote, &mut place, spec, size).await? {
             Before::Done(receipt) => return Ok(receipt),
             Before::Go(replaced) => replaced,
@@ -52,13 +55,19 @@ pub(super) async fn small(
             Settled::Taken(found) => match remote.standing(*found, size).await? {
                 Some(standing) => match place.taken(standing)? {
                     Step::Done(receipt) => return Ok(receipt),
-                    Step::Next => rounds = 0,
-                    Step::Replace => rounds += 1,
+                    Step::Next | Step::Replace => rounds += 1,
                 },
                 None => rounds += 1,
             },
             Settled::Vanished => rounds += 1,
-            Settled::Failed => return Err(remote.failed(format_args!("storing {:?}", place.key().as_str()), &error)),
+            Settled::Failed if is_certain(&error) => {
+                return Err(remote.failed(format_args!("storing {:?}", place.key().as_str()), &error));
+            }
+            // It does not stand, but the store may still be about to put it there.
+            Settled::Failed => {
+                let message = format!("whether {:?} will be committed can't be known", place.key().as_str());
+                return Err(Error::new(ErrorKind::Unknown, message).because(remote.failed("storing it", &error)));
+            }
         }
         if rounds > MAX_ROUNDS {
             return Err(remote.failed(format_args!("storing {:?}, which comes and goes", place.key().as_str()), &error));
@@ -74,13 +83,15 @@ pub(super) enum Before {
     Go(Option<Path>),
 }
 
-/// Looks at what an overwriting upload will replace: the same content is not written again. Other policies need not look:
-/// the store refuses their request where something stands.
+/// Looks before anything is written: an overwriting upload, and a version of a name, must know what stands there. The others
+/// need not look: the store refuses their request where something stands.
 ///
 /// Overwriting so works on stores that know nothing of conditions, too.
 pub(super) async fn before(remote: &Remote, place: &mut Place<'_>, spec: &UploadSpec, size: u64) -> Result<Before> {
-    if spec.on_conflict != OnConflict::Overwrite {
-        return Ok(Before::Go(None));
+    match spec.on_conflict {
+        OnConflict::Reject => return Ok(Before::Go(None)),
+        OnConflict::Version => return free_version(remote, place, size).await,
+        OnConflict::Overwrite => {}
     }
     let Some(found) = remote.look(place.key()).await? else { return Ok(Before::Go(None)) };
     let record = found.record_path();
@@ -91,6 +102,42 @@ pub(super) async fn before(remote: &Remote, place: &mut Place<'_>, spec: &Upload
         },
         None => Ok(Before::Go(None)),
     }
+}
+
+/// Moves `place` to the first version that is free, unless the same content stands under any. One key beyond the free one is
+/// looked at as well: it was passed over while a larger file was on its way to the free one, which never came.
+async fn free_version(remote: &Remote, place: &mut Place<'_>, size: u64) -> Result<Before> {
+    let mut ahead = place.clone();
+    let mut free = None;
+    loop {
+        // A larger file on its way to this version is other content, for it is larger.
+        let standing = if remote.larger.holds(ahead.key()) {
+            Some(Standing::Other)
+        } else {
+            match remote.look(ahead.key()).await? {
+                Some(found) => remote.standing(found, size).await?,
+                None => None,
+            }
+        };
+        let standing = match (standing, &free) {
+            (Some(standing), _) => standing,
+            (None, Some(_)) => break,
+            (None, None) => {
+                free = Some(ahead.clone());
+                Standing::Other
+            }
+        };
+        match ahead.taken(standing) {
+            Ok(Step::Done(receipt)) => return Ok(Before::Done(receipt)),
+            Ok(Step::Next | Step::Replace) => {}
+            Err(_) if free.is_some() => break,
+            Err(error) => return Err(error),
+        }
+    }
+    if let Some(free) = free {
+        *place = free;
+    }
+    Ok(Before::Go(None))
 }
 
 /// What a request that did not plainly succeed has come to.

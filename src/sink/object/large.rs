@@ -8,6 +8,7 @@ use object_store::path::Path;
 use super::commit::{Before, Settled, before};
 use super::marks::Attempt;
 use super::parts::{Completion, Parts};
+use super::probe;
 use super::remote::Remote;
 use super::words::{brief, is_certain};
 use crate::error::{Error, ErrorKind, Result};
@@ -66,9 +67,15 @@ impl Large<'_> {
             }
             OnConflict::Reject | OnConflict::Overwrite => None,
         };
-        let replaced = match before(self.remote, &mut place, self.spec, self.size).await? {
-            Before::Done(receipt) => return Ok(receipt),
-            Before::Go(replaced) => replaced,
+        let replaced = match self.spec.on_conflict {
+            OnConflict::Overwrite => match before(self.remote, &mut place, self.spec, self.size).await? {
+                Before::Done(receipt) => return Ok(receipt),
+                Before::Go(replaced) => replaced,
+            },
+            OnConflict::Reject | OnConflict::Version => {
+                probe::assure(self.remote, &self.remote.seen.complete).await?;
+                None
+            }
         };
         let receipt = place.receipt(Durability::ObjectStore);
         self.remote.write_record(&self.record, &receipt).await?;

@@ -9,7 +9,7 @@ use object_store::{Attributes, GetOptions, ObjectStore as _, PutMode};
 
 use super::marks::{Attempt, Marks};
 use super::remote::Remote;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::sink::place::Standing;
 use crate::upload::{Digest, Durability, Key, Receipt, Tally, UploadId};
 
@@ -147,9 +147,14 @@ impl Remote {
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(self.failed(format_args!("reading the receipt of {:?}", key.as_str()), &error)),
         };
-        let receipt: Receipt = serde_json::from_slice(&json).map_err(|error| {
-            Error::new(ErrorKind::Store, format!("the record {path} in {} is not a receipt", self.store)).because(error)
-        })?;
+        let receipt: Receipt = match serde_json::from_slice(&json) {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                // Then the bytes themselves have to tell.
+                tracing::warn!(record = %path, store = self.store, %error, "a record is not a receipt");
+                return Ok(None);
+            }
+        };
         // A copy of the object under another key, or other bytes with its metadata, is not what the record tells of.
         let fits = receipt.id.as_ref() == Some(&marks.id) && receipt.key == *key && receipt.size == size;
         Ok(fits.then_some((receipt, path)))

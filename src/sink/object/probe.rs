@@ -10,6 +10,7 @@ use object_store::{Error as StoreError, ObjectStore as _, ObjectStoreExt as _, P
 
 use super::remote::{Clients, Remote};
 use super::words::is_refusal;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Probe;
 use crate::upload::UploadId;
 
@@ -23,20 +24,29 @@ const COMPLETE: &str = "conditional complete of a multipart upload";
 const DELETE: &str = "delete";
 
 /// Writes, reads and deletes an object below the reserved prefix, and tries to create it twice. That a multipart upload is
-/// not completed over it is tried until it was seen once, which `completes_conditionally` remembers.
-pub(super) async fn run(remote: &Remote, hasty: &Clients, completes_conditionally: &AtomicBool) -> Probe {
-    let name = UploadId::generate();
-    let mut trial = Trial {
-        remote,
-        clients: hasty,
-        path: remote.probe_path(name.as_str()),
-        body: Bytes::from(format!("written by a probe of tidegate, and to be deleted by it: {name}\n")),
-        probe: Probe::of(remote.store.clone()),
-    };
-    if tokio::time::timeout(DEADLINE, trial.run(completes_conditionally)).await.is_err() {
+/// not completed over it is tried until it was seen once.
+pub(super) async fn run(remote: &Remote, hasty: &Clients) -> Probe {
+    let mut trial = Trial::new(remote, hasty);
+    if tokio::time::timeout(DEADLINE, trial.run()).await.is_err() {
         trial.probe.fail("deadline", format!("{} took more than {DEADLINE:?}", remote.store));
     }
     trial.probe
+}
+
+/// Fails unless the store was seen to refuse, once, what a commit relies on it to refuse.
+///
+/// # Errors
+/// [`ErrorKind::Store`] where it does not refuse it, or can't be asked.
+pub(super) async fn assure(remote: &Remote, condition: &AtomicBool) -> Result<()> {
+    if condition.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let mut trial = Trial::new(remote, &remote.clients);
+    trial.run().await;
+    match trial.probe.problem() {
+        _ if condition.load(Ordering::Relaxed) => Ok(()),
+        problem => Err(Error::new(ErrorKind::Store, problem.unwrap_or_else(|| ignores("what a commit needs")))),
+    }
 }
 
 struct Trial<'a> {
@@ -47,17 +57,28 @@ struct Trial<'a> {
     probe: Probe,
 }
 
-impl Trial<'_> {
-    async fn run(&mut self, completes_conditionally: &AtomicBool) {
+impl<'a> Trial<'a> {
+    fn new(remote: &'a Remote, clients: &'a Clients) -> Self {
+        let name = UploadId::generate();
+        Self {
+            remote,
+            clients,
+            path: remote.probe_path(name.as_str()),
+            body: Bytes::from(format!("written by a probe of tidegate, and to be deleted by it: {name}\n")),
+            probe: Probe::of(remote.store.clone()),
+        }
+    }
+
+    async fn run(&mut self) {
         if !self.write().await {
             return;
         }
         self.read().await;
         self.create().await;
-        if completes_conditionally.load(Ordering::Relaxed) {
+        if self.remote.seen.complete.load(Ordering::Relaxed) {
             self.probe.pass(COMPLETE, "seen before to refuse a key that is taken");
         } else if self.complete().await {
-            completes_conditionally.store(true, Ordering::Relaxed);
+            self.remote.seen.complete.store(true, Ordering::Relaxed);
         }
         self.delete().await;
     }
@@ -86,9 +107,15 @@ impl Trial<'_> {
 
     async fn create(&mut self) {
         match self.put(PutMode::Create).await {
-            Err(error) if is_refusal(&error) => self.probe.pass(CREATE, "refused where something stands"),
+            Err(error) if is_refusal(&error) => {
+                self.remote.seen.create.store(true, Ordering::Relaxed);
+                self.probe.pass(CREATE, "refused where something stands");
+            }
             Err(error) => self.fail(CREATE, &error),
-            Ok(()) => self.probe.fail(CREATE, ignores("a PUT")),
+            Ok(()) => {
+                self.remote.seen.create.store(false, Ordering::Relaxed);
+                self.probe.fail(CREATE, ignores("a PUT"));
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
@@ -53,8 +54,20 @@ pub(super) struct Remote {
     pub(super) parts_in_flight: usize,
     /// The keys that multipart uploads of this process are bound to, under [`OnConflict::Version`](crate::upload::OnConflict).
     pub(super) larger: Claims<Key>,
-    /// Who compares the versions of a name, and then completes.
+    /// Who compares the versions of a name, and then commits.
     pub(super) turns: Turns,
+    /// What the store was seen to refuse, as it must.
+    pub(super) seen: Seen,
+}
+
+/// Conditions that the store was seen to keep. Nothing is committed under one before it was: a store that ignores it would
+/// answer as if all were well, and overwrite.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// A PUT where something stands.
+    pub(super) create: AtomicBool,
+    /// The end of a multipart upload where something stands.
+    pub(super) complete: AtomicBool,
 }
 
 impl Remote {
