@@ -1,5 +1,7 @@
 //! Committing what fits in one request, and what both ways of committing share.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{Error as StoreError, PutMode};
@@ -15,6 +17,9 @@ use crate::upload::{Digest, Durability, Key, OnConflict, Receipt, UploadSpec};
 
 /// How often one key may be taken when it is written, and free, or free to be replaced, when it is looked at.
 const MAX_ROUNDS: u32 = 4;
+
+/// What is waited before the first further request; it grows with each.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Commits `body`, whose digest is given, by one request.
 pub(super) async fn small(
@@ -62,6 +67,12 @@ pub(super) async fn small(
             Settled::Vanished => rounds += 1,
             Settled::Failed if is_certain(&error) => {
                 return Err(remote.failed(format_args!("storing {:?}", place.key().as_str()), &error));
+            }
+            // A connection that broke, say. To send it again is safe: should the first request still come to something, the
+            // second one finds the work of this very attempt.
+            Settled::Failed if rounds < MAX_ROUNDS => {
+                rounds += 1;
+                tokio::time::sleep(PAUSE * rounds).await;
             }
             // It does not stand, but the store may still be about to put it there.
             Settled::Failed => {

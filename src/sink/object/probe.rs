@@ -9,13 +9,16 @@ use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
 
 use super::remote::{Clients, Remote};
-use super::words::is_refusal;
+use super::words::{is_broken, is_refusal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Probe;
 use crate::upload::UploadId;
 
 /// How long a probe may take in all.
 const DEADLINE: Duration = Duration::from_secs(15);
+
+/// How often a delete is tried whose connection broke, before the try that counts.
+const DELETE_ATTEMPTS: u32 = 2;
 
 const WRITE: &str = "write";
 const READ: &str = "read back";
@@ -157,10 +160,19 @@ impl<'a> Trial<'a> {
     }
 
     async fn delete(&mut self) {
-        match self.clients.plain.delete(&self.path).await {
-            Ok(()) => self.probe.pass(DELETE, "nothing stays behind"),
-            Err(error) => self.fail(DELETE, &error),
+        // A connection that was kept open may have been closed by the store meanwhile, and a delete is not tried again by
+        // itself.
+        for _ in 0..DELETE_ATTEMPTS {
+            match self.clients.plain.delete(&self.path).await {
+                Ok(()) | Err(StoreError::NotFound { .. }) => return self.probe.pass(DELETE, "nothing stays behind"),
+                Err(error) if is_broken(&error) => {}
+                Err(error) => return self.fail(DELETE, &error),
+            }
         }
+        if let Err(error) = self.clients.plain.delete(&self.path).await {
+            return self.fail(DELETE, &error);
+        }
+        self.probe.pass(DELETE, "nothing stays behind");
     }
 
     async fn put(&self, mode: PutMode) -> object_store::Result<()> {

@@ -117,7 +117,7 @@ async fn what_did_not_happen_is_a_failure_of_the_store() {
     for (op, bytes) in [(Op::Put, SMALL), (Op::Complete, LARGE), (Op::Create, LARGE)] {
         for fault in [Fault::TimedOut, Fault::NotFound, Fault::Refused] {
             let bench = Bench::new();
-            bench.store.after(0, op, fault);
+            bench.store.always(op, fault);
             let error = bench.send(&spec(OnConflict::Reject), bytes).await.unwrap_err();
             // A single request can't be fenced off: what did not happen yet may still happen.
             let late = matches!((op, fault), (Op::Put, Fault::TimedOut | Fault::NotFound));
@@ -125,6 +125,17 @@ async fn what_did_not_happen_is_a_failure_of_the_store() {
             assert_eq!(error.kind(), expected, "{op:?} {fault:?}: {error}");
             bench.assert_nothing_stays();
         }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_broke_is_sent_again() {
+    for on_conflict in [OnConflict::Reject, OnConflict::Version, OnConflict::Overwrite] {
+        let bench = Bench::new();
+        bench.store.after(0, Op::Put, Fault::TimedOut);
+        let receipt = bench.send(&spec(on_conflict), SMALL).await.unwrap();
+        assert!(!receipt.duplicate);
+        assert_eq!(bench.store.paths(), ["in/a.bin"]);
     }
 }
 

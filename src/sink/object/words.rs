@@ -33,6 +33,11 @@ pub(super) fn is_certain(error: &StoreError) -> bool {
     }
 }
 
+/// Whether it was the connection that failed, and not the store.
+pub(super) fn is_broken(error: &StoreError) -> bool {
+    transport(error).is_some()
+}
+
 /// What to call a store's error, and why it may have come.
 fn reason(store: &str, error: &StoreError) -> (ErrorKind, String) {
     let text = error.to_string();
