@@ -19,7 +19,10 @@ refuse() {
 
 for file in "$@"; do
     name=$(basename "$file")
-    [ -f "$file" ] && [ -r "$file" ] || { refuse "$file" "not a file that can be read"; continue; }
+    if ! [ -f "$file" ] || ! [ -r "$file" ]; then
+        refuse "$file" "not a file that can be read"
+        continue
+    fi
     case $name in
         *[[:space:]]*) refuse "$file" "the plain protocol takes no name with a space"; continue ;;
     esac

@@ -4,6 +4,8 @@
 //! writes, [`Landed::commit`] commits. Every upload ends here, and is counted and logged here, exactly once. The pump knows
 //! no protocol and no store.
 
+mod outcome;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use crate::error::{Error, ErrorKind, Fault, Result};
+use self::outcome::{log_refusal, refuse, refused, report};
+use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{InFlight, Metrics};
 use crate::sink::{Sink, Staged};
 use crate::upload::{Digest, Receipt, UploadSpec};
@@ -126,8 +129,7 @@ impl Ingest {
         };
         Ok(found.filter(announced).map(|receipt| {
             let receipt = Receipt { duplicate: true, ..receipt };
-            self.metrics.committed(&receipt);
-            log_receipt(&receipt);
+            outcome::commit(&self.metrics, spec, &receipt);
             receipt
         }))
     }
@@ -290,16 +292,6 @@ impl Landed {
     }
 }
 
-fn report(metrics: &Metrics, spec: &UploadSpec, outcome: &Result<Receipt>) {
-    match outcome {
-        Ok(receipt) => {
-            metrics.committed(receipt);
-            log_receipt(receipt);
-        }
-        Err(error) => refuse(metrics, spec, error),
-    }
-}
-
 fn check_size(spec: &UploadSpec, bytes: u64) -> Result<()> {
     match spec.size {
         Some(size) if size != bytes => {
@@ -312,31 +304,4 @@ fn check_size(spec: &UploadSpec, bytes: u64) -> Result<()> {
 
 fn too_large(spec: &UploadSpec, what: &str, max_bytes: u64) -> Error {
     Error::new(ErrorKind::TooLarge, format!("{:?} has {what}, {max_bytes} bytes at most", spec.key.as_str()))
-}
-
-fn refused(metrics: &Metrics, spec: &UploadSpec, error: Error) -> Error {
-    refuse(metrics, spec, &error);
-    error
-}
-
-fn refuse(metrics: &Metrics, spec: &UploadSpec, error: &Error) {
-    metrics.refused(error);
-    log_refusal(spec.key.as_str(), Some(spec.id.as_str()), error);
-}
-
-fn log_receipt(receipt: &Receipt) {
-    let Receipt { id, key, size, digest, duplicate, verdict, .. } = receipt;
-    let id = id.as_ref().map(tracing::field::display);
-    let records = verdict.map(|verdict| verdict.records);
-    tracing::info!(%key, size, %digest, id, duplicate, records, "committed");
-}
-
-fn log_refusal(name: &str, id: Option<&str>, error: &Error) {
-    // What can't be a key may be of any length.
-    let name: String = name.chars().take(200).collect();
-    let reason = error.kind().code();
-    match error.kind().fault() {
-        Fault::Upload => tracing::warn!(name, id, reason, %error, "rejected"),
-        Fault::Passing => tracing::warn!(name, id, reason, %error, "failed"),
-    }
 }

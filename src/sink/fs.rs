@@ -11,11 +11,12 @@
 //!
 //! Symbolic links below the root are never followed: a sender can't be led out of it.
 
+mod probe;
 mod record;
 mod staged;
+mod staging;
 mod tree;
 
-use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -23,10 +24,9 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bytesize::ByteSize;
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::RenameFlags;
 use rustix::io::Errno;
 use tokio::sync::Semaphore;
-use uuid::Uuid;
 
 use self::record::Record;
 use self::staged::StagedFile;
@@ -74,7 +74,7 @@ impl Fs {
         let root = root.canonicalize().map_err(failed)?;
         let tree = Tree::open(&root).map_err(failed)?;
         let staging = tree::open_dir(tree.root(), &format!("{RESERVED}/{STAGING}")).map_err(|errno| failed(errno.into()))?;
-        let swept = sweep(&staging).map_err(failed)?;
+        let swept = staging::sweep(&staging).map_err(failed)?;
         if swept > 0 {
             tracing::info!(files = swept, root = %root.display(), "removed what interrupted uploads had left");
         }
@@ -182,144 +182,6 @@ impl Shared {
                 let _ = self.broken.set(why);
                 Err(Error::new(ErrorKind::Store, format!("flushing {what}")).because(errno))
             }
-        }
-    }
-
-    fn probe(&self) -> Probe {
-        let mut probe = Probe::of(format!("files below {:?}", self.root.display().to_string()));
-        if let Some(why) = self.broken.get() {
-            probe.fail("write", format!("the store is read-only since {why}; check the disk, then restart"));
-            return probe;
-        }
-        if !self.tree.stands_at(&self.root) {
-            probe.fail("folder", "it was moved, removed or replaced since the start: put it back, or restart");
-            return probe;
-        }
-        match self.free_bytes() {
-            Ok(free) if free >= self.min_free_bytes => probe.pass("room", format!("{} free", ByteSize(free))),
-            Ok(free) => {
-                let (free, kept) = (ByteSize(free), ByteSize(self.min_free_bytes));
-                probe.fail("room", format!("disk full ({free} free, {kept} kept): make room, or lower sink.fs.min_free"));
-            }
-            Err(errno) => probe.fail("room", errno),
-        }
-        self.probe_commit(&mut probe);
-        probe
-    }
-
-    /// What a commit does, with two files of its own. Locked like uploads, lest another process that opens the store sweeps
-    /// them up.
-    fn probe_commit(&self, probe: &mut Probe) {
-        let name = format!("probe-{}", Uuid::now_v7());
-        let other = format!("{name}-other");
-        let written = lock_new(&self.staging, &name).and_then(|file| {
-            rustix::io::write(&file, b"tidegate")?;
-            rustix::fs::fsync(&file)?;
-            Ok(file)
-        });
-        let _held = match written {
-            Ok(file) => file,
-            Err(errno) => return probe.fail("write and flush", format!("{errno}: may this user write there?")),
-        };
-        probe.pass("write and flush", "works");
-        let clobbered = lock_new(&self.staging, &other).and_then(|file| {
-            tree::rename_new(&self.staging, &name, &self.staging, &other)?;
-            Ok(file)
-        });
-        match clobbered {
-            Err(Errno::EXIST) => probe.pass("create without clobbering", "works"),
-            Ok(_) => {
-                probe.fail("create without clobbering", "the file system replaced a file that it should have kept");
-            }
-            Err(errno) => probe.fail("create without clobbering", errno),
-        }
-        let removed = [&name, &other].map(|name| match rustix::fs::unlinkat(&self.staging, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(errno),
-        });
-        match removed.into_iter().collect::<Result<(), _>>() {
-            Ok(()) => probe.pass("delete", "works"),
-            Err(errno) => probe.fail("delete", errno),
-        }
-    }
-}
-
-/// Creates a file in the staging folder that nobody else has.
-fn create(staging: &OwnedFd, name: &str) -> Result<File, Errno> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(staging, name, flags, Mode::from_raw_mode(0o666)).map(File::from)
-}
-
-/// Removes the staged files whose writers have died, and counts them.
-fn sweep(staging: &OwnedFd) -> std::io::Result<usize> {
-    let mut swept = 0;
-    for entry in rustix::fs::Dir::read_from(staging)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if matches!(name.to_bytes(), b"." | b"..") {
-            continue;
-        }
-        match remove_dead(staging, name) {
-            Ok(Writer::Dead) => swept += 1,
-            Ok(Writer::Alive) => {}
-            // Nothing that tidegate has put there; it is in nobody's way.
-            Err(error) => tracing::warn!(name = ?name, %error, "something in the staging folder can't be removed"),
-        }
-    }
-    Ok(swept)
-}
-
-/// Whether somebody still writes a staged file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Writer {
-    Alive,
-    Dead,
-}
-
-/// Removes a staged file if its writer has died: if nobody holds its lock.
-fn remove_dead(staging: &OwnedFd, name: &CStr) -> Result<Writer, Errno> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = match rustix::fs::openat(staging, name, flags, Mode::empty()) {
-        Ok(file) => file,
-        // Its writer has just ended it.
-        Err(Errno::NOENT) => return Ok(Writer::Dead),
-        Err(errno) => return Err(errno),
-    };
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => return Ok(Writer::Alive),
-        Err(errno) => return Err(errno),
-    }
-    // By now the name may be gone, or be another upload's. While it is this file's, only the lock's holder may remove it.
-    let ours = rustix::fs::fstat(&file)?.st_ino;
-    match rustix::fs::statat(staging, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) if stat.st_ino == ours => rustix::fs::unlinkat(staging, name, AtFlags::empty())?,
-        Ok(_) | Err(Errno::NOENT) => {}
-        Err(errno) => return Err(errno),
-    }
-    Ok(Writer::Dead)
-}
-
-/// Creates and locks a staged file; [`Errno::WOULDBLOCK`] while somebody else has it.
-fn lock_new(staging: &OwnedFd, name: &str) -> Result<File, Errno> {
-    let c_name = CString::new(name).map_err(|_| Errno::INVAL)?;
-    loop {
-        let file = match create(staging, name) {
-            Ok(file) => file,
-            Err(Errno::EXIST) => match remove_dead(staging, &c_name)? {
-                Writer::Dead => continue,
-                Writer::Alive => return Err(Errno::WOULDBLOCK),
-            },
-            Err(errno) => return Err(errno),
-        };
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            // A sweeper holds it for the moment that it takes to remove it.
-            Err(Errno::WOULDBLOCK) => continue,
-            Err(errno) => return Err(errno),
-        }
-        if rustix::fs::fstat(&file)?.st_nlink > 0 {
-            return Ok(file);
         }
     }
 }

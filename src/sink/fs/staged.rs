@@ -12,8 +12,9 @@ use rustix::io::Errno;
 use tokio::task::JoinHandle;
 
 use super::record::{self, Record};
+use super::staging::lock_new;
 use super::tree::{Found, NoFolder};
-use super::{Shared, blocking, is_full, lock_new, tree};
+use super::{Shared, blocking, is_full, tree};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Staged;
 use crate::sink::place::{Place, Standing, Step};
