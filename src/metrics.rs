@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
-use crate::error::{Error, Fault};
+use crate::error::{Error, ErrorKind, Fault};
 use crate::report::{Format, Rejection};
 use crate::upload::Receipt;
 
@@ -95,9 +95,12 @@ impl Metrics {
             validation_seconds,
             registry: registry.clone(),
         };
-        // So that a dashboard sees the two outcomes that matter before the first upload.
+        // A rate sees the first event only where there was a zero before.
         metrics.uploads.with_label_values(&["committed", "ok"]);
         metrics.uploads.with_label_values(&["duplicate", "ok"]);
+        for kind in ErrorKind::ALL {
+            metrics.uploads.with_label_values(&[outcome(kind), kind.code()]);
+        }
         Ok(metrics)
     }
 
@@ -120,11 +123,7 @@ impl Metrics {
 
     /// An upload ended without one.
     pub fn refused(&self, error: &Error) {
-        let outcome = match error.kind().fault() {
-            Fault::Upload => "rejected",
-            Fault::Passing => "failed",
-        };
-        self.uploads.with_label_values(&[outcome, error.kind().code()]).inc();
+        self.uploads.with_label_values(&[outcome(error.kind()), error.kind().code()]).inc();
         if let Some(rejection) = error.find::<Rejection>() {
             self.rejections.with_label_values(&[rejection.format.name(), &rejection.code]).inc();
         }
@@ -163,6 +162,14 @@ impl Metrics {
     /// Uploads between their header and their answer.
     pub fn uploads_in_flight(&self) -> u64 {
         self.in_flight.get().try_into().unwrap_or(0)
+    }
+}
+
+/// The outcome of an upload that ended in an error of this kind.
+fn outcome(kind: ErrorKind) -> &'static str {
+    match kind.fault() {
+        Fault::Upload => "rejected",
+        Fault::Passing => "failed",
     }
 }
 

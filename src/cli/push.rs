@@ -129,7 +129,7 @@ fn usage(flaw: &str) -> ExitCode {
 /// `host:port`; what the host is, only the name service can say.
 fn address(text: &str) -> Result<String, String> {
     match text.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>())) {
-        Some((host, Ok(1..))) if !host.is_empty() => Ok(text.to_owned()),
+        Some((host, Ok(1..))) if !host.is_empty() && !host.contains('/') => Ok(text.to_owned()),
         Some(_) | None => Err(format!("{text:?} is not HOST:PORT, such as {DEFAULT_TO}")),
     }
 }

@@ -8,7 +8,7 @@ use tidegate::report::Format;
 use tidegate::upload::OnConflict;
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Gated, config, soon, start, start_with};
+use crate::harness::{Gated, config, soon, start, start_with, start_with_held_commits};
 
 /// More than sockets and buffers can hold.
 const FILE_BYTES: usize = 64 * 1024 * 1024;
@@ -69,18 +69,11 @@ async fn an_upload_as_a_whole_has_a_deadline() {
 async fn a_commit_that_hangs_is_answered_and_goes_on() {
     let mut config = config();
     config.limits.commit_timeout = SHORT;
-    let mut gate = None;
-    let server = start_with(config, |store| {
-        let gated = Gated::new(store);
-        Gated::open(&gated.writes);
-        gate = Some(Arc::clone(&gated.commits));
-        Arc::new(gated)
-    })
-    .await;
+    let (server, gate) = start_with_held_commits(config).await;
     let answer = server.exchange(b"a.bin 4\nbody").await;
     assert!(answer.starts_with("ERR unknown "), "{answer}");
     assert_eq!(server.keys(), [""; 0]);
-    Gated::open(&gate.unwrap());
+    Gated::open(&gate);
     server.until("the commit", |server| server.keys() == ["a.bin"]).await;
     // Counted as what it was told, and as what came of it.
     server

@@ -1,13 +1,12 @@
 //! How the server stops, and what it says of itself meanwhile.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate::server::Drained;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Gated, config, start, start_with};
+use crate::harness::{Gated, config, start, start_with_held_commits};
 
 #[tokio::test]
 async fn running_uploads_finish_and_nobody_else_comes_in() {
@@ -57,20 +56,13 @@ async fn uploads_that_take_too_long_are_cut_off_and_told() {
 
 #[tokio::test]
 async fn a_commit_under_way_is_waited_for() {
-    let mut gate = None;
-    let mut server = start_with(config(), |store| {
-        let gated = Gated::new(store);
-        Gated::open(&gated.writes);
-        gate = Some(Arc::clone(&gated.commits));
-        Arc::new(gated)
-    })
-    .await;
+    let (mut server, gate) = start_with_held_commits(config()).await;
     let mut sender = server.connect().await;
     sender.send("{\"op\":\"put\",\"id\":\"u\",\"name\":\"b.bin\",\"size\":5}\nfirst").await;
     server.until("the body", |server| server.metric("tidegate_received_bytes_total") == 5).await;
     server.stop();
     tokio::task::yield_now().await;
-    Gated::open(&gate.unwrap());
+    Gated::open(&gate);
     assert_eq!(sender.event().await["event"], "committed");
     let Drained { finished, cut_off, .. } = server.drained().await;
     assert_eq!((finished, cut_off), (1, 0));

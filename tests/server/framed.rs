@@ -1,11 +1,9 @@
 //! The framed protocol.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 use tidegate::upload::Digest;
 
-use crate::harness::{Gated, Running, Sender, config, start, start_with};
+use crate::harness::{Gated, Running, Sender, config, start, start_with_held_commits};
 
 fn put(id: &str, name: &str, body: &str) -> String {
     format!("{}\n{body}", json!({"op": "put", "id": id, "name": name, "size": body.len()}))
@@ -244,14 +242,7 @@ async fn a_thousand_puts_are_answered_in_their_order() {
 
 #[tokio::test]
 async fn a_commit_goes_on_while_the_next_body_arrives() {
-    let mut gate = None;
-    let server = start_with(config(), |store| {
-        let gated = Gated::new(store);
-        Gated::open(&gated.writes);
-        gate = Some(Arc::clone(&gated.commits));
-        Arc::new(gated)
-    })
-    .await;
+    let (server, gate) = start_with_held_commits(config()).await;
     let mut sender = server.connect().await;
     sender.send(put("u1", "a.bin", "first")).await;
     server.until("the first body", |server| server.metric("tidegate_received_bytes_total") == 5).await;
@@ -260,7 +251,7 @@ async fn a_commit_goes_on_while_the_next_body_arrives() {
     sender.send(put("u3", "..", "third")).await;
     server.until("the second body", |server| server.metric("tidegate_received_bytes_total") == 11).await;
     assert_eq!(server.keys(), [""; 0]);
-    Gated::open(&gate.unwrap());
+    Gated::open(&gate);
     assert_eq!(next(&mut sender).await, expect("committed", "u1", "a.bin"));
     assert_eq!(next(&mut sender).await, expect("committed", "u2", "b.bin"));
     assert_eq!(next(&mut sender).await, expect("rejected", "u3", "bad_name"));
@@ -270,14 +261,7 @@ async fn a_commit_goes_on_while_the_next_body_arrives() {
 async fn pending_commits_are_bounded() {
     let mut config = config();
     config.framed.max_pending_commits = 2;
-    let mut gate = None;
-    let server = start_with(config, |store| {
-        let gated = Gated::new(store);
-        Gated::open(&gated.writes);
-        gate = Some(Arc::clone(&gated.commits));
-        Arc::new(gated)
-    })
-    .await;
+    let (server, gate) = start_with_held_commits(config).await;
     let mut sender = server.connect().await;
     for number in 0..8 {
         sender.send(put(&format!("u{number}"), &format!("{number}.bin"), "x")).await;
@@ -286,7 +270,7 @@ async fn pending_commits_are_bounded() {
     server.until("three bodies", |server| server.metric("tidegate_received_bytes_total") == 3).await;
     tokio::task::yield_now().await;
     assert!(server.metrics.uploads_in_flight() <= 3);
-    Gated::open(&gate.unwrap());
+    Gated::open(&gate);
     for number in 0..8 {
         assert_eq!(next(&mut sender).await, expect("committed", &format!("u{number}"), &format!("{number}.bin")));
     }

@@ -71,6 +71,19 @@ pub(crate) async fn start_with(config: Config, wrap: impl FnOnce(Memory) -> Arc<
     Running { address, admin, store, metrics, stop: Some(stop), task }
 }
 
+/// A server whose commits wait until the test lets them through.
+pub(crate) async fn start_with_held_commits(config: Config) -> (Running, Arc<Semaphore>) {
+    let mut commits = None;
+    let server = start_with(config, |store| {
+        let gated = Gated::new(store);
+        Gated::open(&gated.writes);
+        commits = Some(Arc::clone(&gated.commits));
+        Arc::new(gated)
+    })
+    .await;
+    (server, commits.expect("the sink was made"))
+}
+
 impl Running {
     pub(crate) async fn connect(&self) -> Sender {
         let socket = soon("connecting", TcpStream::connect(self.address)).await.unwrap();

@@ -347,3 +347,20 @@ fn blocks_inside_of_a_large_chunk_change_nothing() {
 fn a_format_that_is_not_parsed_has_no_validator() {
     assert!(tidegate::validate::for_format(Format::None, &Limits::default()).is_none());
 }
+
+#[test]
+fn a_header_has_a_bound_of_its_own_and_a_row_has_not() {
+    let limits = Limits::default();
+    let mebibyte = 1 << 20;
+    let names: String = (0..).map(|number| format!("n{number},")).take(90_000).collect();
+    let fits = format!("{}\n", &names[..names.len() - 1]);
+    assert!(fits.len() < mebibyte, "{}", fits.len());
+    assert_eq!(judge(Format::Csv, &limits, fits.as_bytes().chunks(4099)).unwrap().records, 0);
+    let long = format!("{},a\n", "x".repeat(mebibyte));
+    for chunk in [long.len(), 4099] {
+        let rejection = judge(Format::Csv, &limits, long.as_bytes().chunks(chunk)).unwrap_err();
+        assert_eq!((rejection.code.as_str(), rejection.offset), ("record_too_long", 1 << 20));
+    }
+    let row = format!("a,b\n{},1\n", "x".repeat(2 * mebibyte));
+    assert_eq!(judge(Format::Csv, &limits, [row.as_bytes()]).unwrap().records, 1);
+}
