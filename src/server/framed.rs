@@ -147,15 +147,20 @@ impl Session {
 
     async fn put(&mut self, mut put: Put) -> Next {
         let id = put.id.get_or_insert_with(|| UploadId::generate().into()).clone();
-        let ended = if put.resume { self.put_after_asking(&id, &put).await } else { self.put_at_once(&id, &put).await };
-        match ended {
+        if !put.resume {
+            return self.put_at_once(&id, &put).await;
+        }
+        match self.put_after_asking(&id, &put).await {
             Ok(next) => next,
-            Err(error) => self.answer(Answer::Now(Event::from_error(id, &error))).await,
+            Err(error) => {
+                self.shared.ingest.refuse(&put.name, &error);
+                self.answer(Answer::Now(Event::from_error(id, &error))).await
+            }
         }
     }
 
     /// A put whose body is on its way already.
-    async fn put_at_once(&mut self, id: &str, put: &Put) -> Result<Next> {
+    async fn put_at_once(&mut self, id: &str, put: &Put) -> Next {
         let mut body = FramedBody::new(&mut self.reader, put.size);
         let received = match put.spec(self.shared.framed.on_conflict) {
             Ok(spec) => self.shared.ingest.receive(spec, &mut body).await,
@@ -164,45 +169,39 @@ impl Session {
                 Err(error)
             }
         };
-        match received {
-            Ok(landed) => Ok(self.commit(id, landed).await),
-            Err(error) => {
-                let rest = body.rest();
-                if self.answer(Answer::Now(Event::from_error(id.to_owned(), &error))).await == Next::Close {
-                    return Ok(Next::Close);
-                }
-                if rest == Rest::Lost {
-                    // The answer has said what is wrong with it.
-                    return Ok(Next::Close);
-                }
-                match rest.discard(&mut self.reader, &self.shared).await {
-                    Ok(next) => Ok(next),
-                    Err(error) => Ok(self.give_up(&error).await),
-                }
-            }
+        let error = match received {
+            Ok(landed) => return self.commit(id, landed).await,
+            Err(error) => error,
+        };
+        let rest = body.rest();
+        let answered = self.answer(Answer::Now(Event::from_error(id.to_owned(), &error))).await;
+        // Where the rest is lost, the answer has said why.
+        if answered == Next::Close || rest == Rest::Lost {
+            return Next::Close;
+        }
+        match rest.discard(&mut self.reader, &self.shared).await {
+            Ok(next) => next,
+            Err(error) => self.give_up(&error).await,
         }
     }
 
     /// A put whose sender first wants to know what the server has of it. No body comes before `ready`; sinks that keep
     /// nothing of an interrupted upload have it begin at 0.
+    ///
+    /// # Errors
+    /// Whatever ends the upload before it was begun; no body follows then.
     async fn put_after_asking(&mut self, id: &str, put: &Put) -> Result<Next> {
-        let spec =
-            put.spec(self.shared.framed.on_conflict).inspect_err(|error| self.shared.ingest.refuse(&put.name, error))?;
+        let spec = put.spec(self.shared.framed.on_conflict)?;
         // An earlier put of the same upload may be committing on this very connection.
-        self.settle_commits().await.inspect_err(|error| self.shared.ingest.refuse(&put.name, error))?;
-        let before = self
-            .shared
-            .ingest
-            .committed_before(&spec)
-            .await
-            .inspect_err(|error| self.shared.ingest.refuse(&put.name, error))?;
-        if let Some(receipt) = before {
-            return Ok(self.answer(Answer::Now(Event::Committed { id: id.to_owned(), receipt })).await);
+        self.settle_commits().await?;
+        let answer = match self.shared.ingest.committed_before(&spec).await? {
+            Some(receipt) => return Ok(self.answer(Answer::Now(Event::Committed { id: id.to_owned(), receipt })).await),
+            None => Event::Ready { id: id.to_owned(), offset: 0 },
+        };
+        match self.answer(Answer::Now(answer)).await {
+            Next::Request => Ok(self.put_at_once(id, put).await),
+            Next::Close => Ok(Next::Close),
         }
-        if self.answer(Answer::Now(Event::Ready { id: id.to_owned(), offset: 0 })).await == Next::Close {
-            return Ok(Next::Close);
-        }
-        self.put_at_once(id, put).await
     }
 
     /// Commits in the background, and queues the answer.
