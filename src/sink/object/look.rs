@@ -74,7 +74,7 @@ impl Remote {
     /// What lies under `key`, if anything.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] where the store does not say.
+    /// [`ErrorKind::Store`](crate::error::ErrorKind::Store) where the store does not say.
     pub(super) async fn look(&self, key: &Key) -> Result<Option<Found>> {
         let path = self.path(key)?;
         // Not `head`, which leaves out the metadata.
