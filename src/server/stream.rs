@@ -16,7 +16,7 @@ use crate::config::Limits;
 /// What is read at once of a header; an idle connection holds no more.
 const SMALL_BYTES: usize = 4 * 1024;
 /// What is read at once of a body.
-const LARGE_BYTES: usize = 128 * 1024;
+const LARGE_BYTES: usize = 64 * 1024;
 
 /// How long a sender that was answered may pause before the connection is closed on it.
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
