@@ -95,6 +95,12 @@ impl Serve {
 
 impl Drop for Serve {
     fn drop(&mut self) {
+        // What runs it (strace) would leave it running.
+        let pid = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        for child in children.split_whitespace() {
+            let _ = Command::new("kill").args(["-KILL", child]).status();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
