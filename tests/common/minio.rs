@@ -31,9 +31,7 @@ impl Minio {
         let start = || match program() {
             Some(program) => Some(Self::start(&program)),
             None => {
-                // Not `eprintln!`, whose output the test harness would keep to itself.
-                let _ =
-                    writeln!(std::io::stderr(), "left out: MinIO (no `minio` on the PATH, and TIDEGATE_MINIO is not set)");
+                super::left_out("MinIO (no `minio` on the PATH, and TIDEGATE_MINIO is not set)");
                 None
             }
         };

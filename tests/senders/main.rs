@@ -236,7 +236,7 @@ fn corpora(folder: &str) -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    eprintln!("left out: {} is not here (TIDEGATE_CORPORA names the corpora)", folder.display());
+    common::left_out(&format!("{} is not here (TIDEGATE_CORPORA names the corpora)", folder.display()));
     None
 }
 
