@@ -180,7 +180,7 @@ impl Ingest {
         loop {
             let chunk = match self.next_piece(body, deadline, bytes).await? {
                 Piece::Bytes(chunk) => chunk,
-                Piece::End(claim) => return check_size(staged.spec(), bytes).map(|()| claim),
+                Piece::End(claim) => return staged.spec().check_size(bytes).map(|()| claim),
             };
             bytes += chunk.len() as u64;
             self.metrics.received(chunk.len() as u64);
@@ -289,16 +289,6 @@ impl Landed {
         let spec = self.staged.spec().clone();
         self.pump.abort(self.staged).await;
         refused(&self.pump.metrics, &spec, error)
-    }
-}
-
-fn check_size(spec: &UploadSpec, bytes: u64) -> Result<()> {
-    match spec.size {
-        Some(size) if size != bytes => {
-            let message = format!("{:?} has {bytes} bytes, {size} were announced", spec.key.as_str());
-            Err(Error::new(ErrorKind::SizeMismatch, message))
-        }
-        Some(_) | None => Ok(()),
     }
 }
 

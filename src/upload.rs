@@ -49,6 +49,20 @@ impl UploadSpec {
             on_conflict: OnConflict::Reject,
         }
     }
+
+    /// Holds the number of bytes that came against the one that was announced.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SizeMismatch`].
+    pub fn check_size(&self, bytes: u64) -> Result<()> {
+        match self.size {
+            Some(size) if size != bytes => {
+                let message = format!("{:?} has {bytes} bytes, {size} were announced", self.key.as_str());
+                Err(Error::new(ErrorKind::SizeMismatch, message))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 /// The name of an upload, chosen by the sender or made by the server: 1 to 128 of `A-Z a-z 0-9 . _ -`, not beginning with

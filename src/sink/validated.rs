@@ -72,11 +72,9 @@ struct Judged {
     metrics: Arc<Metrics>,
 }
 
-impl Judged {
-    fn refusal(&self, rejection: Rejection) -> Error {
-        let message = format!("{:?} is not valid {}", self.staged.spec().key.as_str(), self.format);
-        Error::new(ErrorKind::Invalid, message).because(rejection)
-    }
+fn refusal(key: &Key, rejection: Rejection) -> Error {
+    let message = format!("{:?} is not valid {}", key.as_str(), rejection.format);
+    Error::new(ErrorKind::Invalid, message).because(rejection)
 }
 
 #[async_trait]
@@ -93,7 +91,7 @@ impl Staged for Judged {
         let start = Instant::now();
         let fed = self.validator.feed(&chunk);
         self.busy += start.elapsed();
-        fed.map_err(|rejection| self.refusal(rejection))?;
+        fed.map_err(|rejection| refusal(&self.staged.spec().key, rejection))?;
         self.staged.write(chunk).await
     }
 
@@ -105,11 +103,11 @@ impl Staged for Judged {
         match finished {
             Ok(verdict) => Ok(Receipt { verdict: Some(verdict), ..staged.commit(claim).await? }),
             Err(rejection) => {
-                let message = format!("{:?} is not valid {format}", staged.spec().key.as_str());
+                let refusal = refusal(&staged.spec().key, rejection);
                 if let Err(error) = staged.abort().await {
                     tracing::warn!(%error, "an upload that was refused left something behind");
                 }
-                Err(Error::new(ErrorKind::Invalid, message).because(rejection))
+                Err(refusal)
             }
         }
     }

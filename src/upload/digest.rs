@@ -98,10 +98,7 @@ impl Tally {
     /// # Errors
     /// [`ErrorKind::SizeMismatch`] or [`ErrorKind::DigestMismatch`].
     pub fn seal(&self, spec: &UploadSpec, claim: Option<Digest>) -> Result<Digest> {
-        if let Some(size) = spec.size.filter(|size| *size != self.size) {
-            let message = format!("{:?} has {} bytes, {size} were announced", spec.key.as_str(), self.size);
-            return Err(Error::new(ErrorKind::SizeMismatch, message));
-        }
+        spec.check_size(self.size)?;
         let digest = self.digest();
         match [spec.digest, claim].into_iter().flatten().find(|claimed| *claimed != digest) {
             None => Ok(digest),

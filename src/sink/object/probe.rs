@@ -17,8 +17,8 @@ use crate::upload::UploadId;
 /// How long a probe may take in all.
 const DEADLINE: Duration = Duration::from_secs(15);
 
-/// How often a delete is tried whose connection broke, before the try that counts.
-const DELETE_ATTEMPTS: u32 = 2;
+/// How often a delete is tried whose connection breaks.
+const DELETE_ATTEMPTS: u32 = 3;
 
 const WRITE: &str = "write";
 const READ: &str = "read back";
@@ -162,17 +162,14 @@ impl<'a> Trial<'a> {
     async fn delete(&mut self) {
         // A connection that was kept open may have been closed by the store meanwhile, and a delete is not tried again by
         // itself.
-        for _ in 0..DELETE_ATTEMPTS {
+        let mut attempt = 1;
+        loop {
             match self.clients.plain.delete(&self.path).await {
                 Ok(()) | Err(StoreError::NotFound { .. }) => return self.probe.pass(DELETE, "nothing stays behind"),
-                Err(error) if is_broken(&error) => {}
+                Err(error) if attempt < DELETE_ATTEMPTS && is_broken(&error) => attempt += 1,
                 Err(error) => return self.fail(DELETE, &error),
             }
         }
-        if let Err(error) = self.clients.plain.delete(&self.path).await {
-            return self.fail(DELETE, &error);
-        }
-        self.probe.pass(DELETE, "nothing stays behind");
     }
 
     async fn put(&self, mode: PutMode) -> object_store::Result<()> {
