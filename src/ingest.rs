@@ -23,7 +23,7 @@ use self::outcome::{log_refusal, refuse, refused, report};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{InFlight, Metrics};
 use crate::sink::{Sink, Staged};
-use crate::upload::{Digest, Receipt, UploadSpec};
+use crate::upload::{Digest, Ending, Receipt, UploadSpec};
 use crate::validate::rules::Rules;
 
 /// An upload's bytes, as a front end reads them off the wire.
@@ -263,7 +263,7 @@ impl Landed {
             let (metrics, spec) = (Arc::clone(&metrics), spec.clone());
             async move {
                 let began = Instant::now();
-                let outcome = staged.commit(claim).await;
+                let outcome = staged.commit(Ending { claim, verdict: None }).await;
                 metrics.commit_took(began.elapsed());
                 report(&metrics, &spec, &outcome);
                 drop((in_flight, held));

@@ -10,12 +10,15 @@ mod place;
 pub mod validated;
 
 use std::fmt::{self, Debug};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::upload::{Digest, Key, Receipt, UploadId, UploadSpec};
+#[cfg(doc)]
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::upload::{Ending, Key, Note, Receipt, UploadId, UploadSpec};
 
 /// A store that takes uploads whole or not at all.
 ///
@@ -26,19 +29,19 @@ use crate::upload::{Digest, Key, Receipt, UploadId, UploadSpec};
 ///   [`Receipt::duplicate`] set.
 #[async_trait]
 pub trait Sink: Debug + Send + Sync {
-    /// Opens a place for an upload's bytes, invisible until committed.
+    /// Opens a place for an upload's bytes, invisible until committed. What an upload of this id has left before is dropped.
     ///
     /// # Errors
     /// [`ErrorKind::Busy`] while somebody else writes an upload of this id, [`ErrorKind::NoSpace`], [`ErrorKind::Store`].
     async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>>;
 
-    /// Reopens what an interrupted upload left, at the offset that is durable.
+    /// Reopens what an upload of this id left when it was cut off, at the offset that is durable ([`Staged::offset`]), with the
+    /// [`Note`] that was saved there. `None` where nothing is left, or where it is of another upload: whose name, size or digest
+    /// are others ([`UploadSpec::continues`]). [`Sink::stage`] then begins anew, and drops what there may be.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] where the sink keeps nothing of an interrupted upload.
-    async fn resume(&self, id: &UploadId) -> Result<Box<dyn Staged>> {
-        Err(Error::new(ErrorKind::Unsupported, format!("upload {id} can't be resumed: this sink keeps nothing of it")))
-    }
+    /// [`ErrorKind::Busy`] while somebody else writes an upload of this id, [`ErrorKind::Store`].
+    async fn resume(&self, spec: UploadSpec) -> Result<Option<Box<dyn Staged>>>;
 
     /// What stands under this key, if anything: how a retry learns that it had succeeded.
     ///
@@ -55,6 +58,13 @@ pub trait Sink: Debug + Send + Sync {
     /// [`ErrorKind::Store`] where the store can't be read.
     async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>>;
 
+    /// Removes what uploads have left that were cut off and that nobody has gone on with for `ttl`, and what no upload can need
+    /// any more; says how many. Whatever may still be in use stays, by this process or by another one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] where the store can't be read or something can't be removed.
+    async fn sweep(&self, ttl: Duration) -> Result<u64>;
+
     /// Tries out, on the store itself, everything that the contract needs, and says what it found. Leaves nothing behind.
     ///
     /// # Errors
@@ -62,8 +72,8 @@ pub trait Sink: Debug + Send + Sync {
     async fn probe(&self) -> Result<Probe>;
 }
 
-/// An upload under way. Whoever holds it ends it by `commit` or `abort`; dropping it only leaves the staged bytes to be
-/// swept up later.
+/// An upload under way. Whoever holds it ends it by `commit`, `suspend` or `abort`; dropping it leaves what was saved of it, to
+/// be resumed or, later, swept up.
 #[async_trait]
 pub trait Staged: Debug + Send {
     /// What was announced.
@@ -72,6 +82,21 @@ pub trait Staged: Debug + Send {
     /// Bytes taken so far: where the sender must continue.
     fn offset(&self) -> u64;
 
+    /// What was saved at the offset where the upload was resumed; empty where it was not.
+    fn note(&self) -> &Note;
+
+    /// Bytes from here to where the sink wants a [`checkpoint`](Self::checkpoint), at least one; `u64::MAX` where it wants none.
+    /// Nobody has to follow: what was not saved is sent again.
+    fn until_checkpoint(&self) -> u64;
+
+    /// Saves the upload as it is now, so that it can be resumed from here after a crash: with what the sink itself needs, and
+    /// with `note`. Durable some time after this returns, and before the next checkpoint is. Asked for elsewhere than
+    /// [`until_checkpoint`](Self::until_checkpoint) says, it does nothing.
+    ///
+    /// # Errors
+    /// As [`Staged::write`].
+    async fn checkpoint(&mut self, note: Note) -> Result<()>;
+
     /// Takes the next bytes. Waits while the store is slower than the sender; at no time does it hold more than a bounded
     /// number of bytes in memory. After an error the upload can only be aborted.
     ///
@@ -79,15 +104,21 @@ pub trait Staged: Debug + Send {
     /// [`ErrorKind::NoSpace`], [`ErrorKind::Store`]; [`ErrorKind::Invalid`] from a validator.
     async fn write(&mut self, chunk: Bytes) -> Result<()>;
 
-    /// Makes the upload durable *and* visible under its key, or neither; nothing staged stays behind either way.
+    /// Keeps the upload for a [`Sink::resume`], and says from which offset on: that of the last byte taken where that is
+    /// possible, that of the last checkpoint where it is not, as after a write that failed. Nothing is kept of an upload
+    /// whose [`UploadSpec::when_cut`] says so; that gives 0.
     ///
-    /// `claim` is the digest that the sender gave at the end of its bytes, where it gave one.
+    /// # Errors
+    /// [`ErrorKind::Store`]; what a checkpoint has saved is kept even so.
+    async fn suspend(self: Box<Self>, note: Note) -> Result<u64>;
+
+    /// Makes the upload durable *and* visible under its key, or neither; nothing staged stays behind either way.
     ///
     /// # Errors
     /// [`ErrorKind::SizeMismatch`] and [`ErrorKind::DigestMismatch`] where the bytes are not what was announced,
     /// [`ErrorKind::Conflict`] where the key is taken, [`ErrorKind::NoSpace`], [`ErrorKind::Store`]: nothing was committed.
     /// [`ErrorKind::Unknown`]: the store did not say; [`Sink::stat`] tells.
-    async fn commit(self: Box<Self>, claim: Option<Digest>) -> Result<Receipt>;
+    async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt>;
 
     /// Gives the upload up and removes what was staged.
     ///

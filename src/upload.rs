@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::report::Verdict;
 
 /// What a sink has to know before the first byte.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadSpec {
     /// Who this upload is: a retry carries the same id.
     pub id: UploadId,
@@ -34,6 +34,18 @@ pub struct UploadSpec {
     pub meta: Meta,
     /// What to do where the key is taken by other content.
     pub on_conflict: OnConflict,
+    /// What becomes of the bytes that have come where their sender is cut off.
+    pub when_cut: WhenCut,
+}
+
+/// What becomes of an upload whose sender, or server, is gone before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenCut {
+    /// It is given up: nobody could ask for it again.
+    Drop,
+    /// It is kept for a while: its id is the sender's own, who may come back and go on.
+    Keep,
 }
 
 impl UploadSpec {
@@ -47,7 +59,16 @@ impl UploadSpec {
             content_type: None,
             meta: Meta::default(),
             on_conflict: OnConflict::Reject,
+            when_cut: WhenCut::Drop,
         }
+    }
+
+    /// Whether `self`, which comes to go on, announces the same upload as `begun` did, as far as both say: then the bytes that
+    /// were kept are the beginning of its own.
+    pub fn continues(&self, begun: &Self) -> bool {
+        let agree = |ours: Option<u64>, theirs: Option<u64>| ours.is_none() || theirs.is_none() || ours == theirs;
+        let same_digest = self.digest.is_none() || begun.digest.is_none() || self.digest == begun.digest;
+        (&self.id, &self.key) == (&begun.id, &begun.key) && agree(self.size, begun.size) && same_digest
     }
 
     /// Holds the number of bytes that came against the one that was announced.
@@ -219,12 +240,29 @@ pub enum OnConflict {
     Overwrite,
 }
 
+/// What is known once the last byte of an upload has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// What the sender says that the whole hashes to, where it says so at its end; a commit with another digest fails.
+    pub claim: Option<Digest>,
+    /// What the validator found; kept with the receipt.
+    pub verdict: Option<Verdict>,
+}
+
+/// What whoever stands in front of a sink must know to go on where an upload was cut: kept beside the bytes, and given back
+/// with them. Nothing, where nobody does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Note(pub Option<serde_json::Value>);
+
 /// What a receipt promises that the bytes survive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Durability {
     /// Nothing: the bytes are in the server's memory.
     Memory,
+    /// `kill -9`, but not power loss: the bytes are in the operating system's cache.
+    Cache,
     /// `kill -9` and power loss: file, name and folders were flushed to the disk.
     Disk,
     /// What the object store promises for an acknowledged write.

@@ -15,6 +15,8 @@ mod utf8;
 
 use std::fmt::Debug;
 
+use serde_json::Value;
+
 use self::csv::Csv;
 use self::json::Json;
 use self::ndjson::Ndjson;
@@ -28,6 +30,10 @@ pub trait Validator: Debug + Send {
     /// Reads the next bytes; fails at the first byte that proves the file broken. After a failure the validator is spent:
     /// what it answers to further calls is unspecified.
     fn feed(&mut self, chunk: &[u8]) -> Result<(), Rejection>;
+
+    /// All that the validator must know to go on from here, in another process too: [`resume`] makes one of it. `None` where that
+    /// can't be written down; then the file must be read from its first byte again.
+    fn save(&self) -> Option<Value>;
 
     /// Says that the file has ended; fails where it ended early.
     fn finish(self: Box<Self>) -> Result<Verdict, Rejection>;
@@ -58,4 +64,10 @@ pub fn for_format(format: Format, limits: &Limits) -> Option<Box<dyn Validator>>
         Format::Tsv => Some(Box::new(Stream::new(format, Csv::new(b'\t', limits)))),
         Format::None => None,
     }
+}
+
+/// A validator that goes on where the one that was [saved](Validator::save) stood; `None` where what was saved is not of this
+/// format, or of another version of tidegate.
+pub fn resume(_format: Format, _limits: &Limits, _saved: &Value) -> Option<Box<dyn Validator>> {
+    None
 }

@@ -12,7 +12,7 @@ use tidegate::config::{S3, Secret};
 use tidegate::error::{ErrorKind, Result};
 use tidegate::sink::Sink;
 use tidegate::sink::object::Object;
-use tidegate::upload::{Digest, OnConflict, Receipt, UploadId, UploadSpec};
+use tidegate::upload::{Digest, Ending, OnConflict, Receipt, UploadId, UploadSpec};
 
 use self::common::bucket::Bucket;
 use self::common::minio::Minio;
@@ -25,7 +25,7 @@ fn spec(on_conflict: OnConflict) -> UploadSpec {
 async fn send(sink: &dyn Sink, spec: UploadSpec, bytes: &[u8]) -> Result<Receipt> {
     let mut staged = sink.stage(spec).await?;
     staged.write(bytes.to_vec().into()).await?;
-    staged.commit(None).await
+    staged.commit(Ending::default()).await
 }
 
 /// What the probe and a commit say where the configuration was spoilt; both must name what to look at.

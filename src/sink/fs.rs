@@ -21,6 +21,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytesize::ByteSize;
@@ -120,6 +121,10 @@ impl Sink for Fs {
         Ok(Box::new(staged))
     }
 
+    async fn resume(&self, _spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
+        Ok(None)
+    }
+
     async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
         self.read(key, |_| true).await
     }
@@ -129,6 +134,10 @@ impl Sink for Fs {
         let found = self.read(key, move |file| Record::read(file).is_some_and(|record| record.id == id)).await?;
         // Without an id the bytes are not those that its record was made for.
         Ok(found.filter(|receipt| receipt.id.is_some()))
+    }
+
+    async fn sweep(&self, _ttl: Duration) -> Result<u64> {
+        Ok(0)
     }
 
     async fn probe(&self) -> Result<Probe> {

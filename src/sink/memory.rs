@@ -2,27 +2,38 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::claims::{Claim, Claims};
-use super::place::{Place, Standing, Step};
+use super::place::{Content, Place, Standing, Step};
 use super::{Probe, Sink, Staged};
 use crate::error::{Error, ErrorKind, Result};
-use crate::upload::{Digest, Durability, Key, Receipt, Tally, UploadId, UploadSpec};
+use crate::upload::{Durability, Ending, Key, Note, Receipt, Tally, UploadId, UploadSpec, WhenCut};
 
 /// A store that forgets everything when it is dropped. Clones share what they hold.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     objects: Arc<Mutex<BTreeMap<Key, Object>>>,
     writers: Arc<Claims<UploadId>>,
+    suspended: Arc<Mutex<BTreeMap<UploadId, Suspended>>>,
 }
 
 #[derive(Debug, Clone)]
 struct Object {
     receipt: Receipt,
     chunks: Vec<Bytes>,
+}
+
+#[derive(Debug)]
+struct Suspended {
+    spec: UploadSpec,
+    tally: Tally,
+    chunks: Vec<Bytes>,
+    note: Note,
+    since: Instant,
 }
 
 impl Memory {
@@ -44,15 +55,34 @@ impl Memory {
     fn objects(&self) -> MutexGuard<'_, BTreeMap<Key, Object>> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn suspended(&self) -> MutexGuard<'_, BTreeMap<UploadId, Suspended>> {
+        self.suspended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn claim(&self, id: &UploadId) -> Result<Claim<UploadId>> {
+        let busy = || Error::new(ErrorKind::Busy, format!("upload {id} is being written by somebody else"));
+        self.writers.claim(id).ok_or_else(busy)
+    }
 }
 
 #[async_trait]
 impl Sink for Memory {
     async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
-        let Some(claim) = self.writers.claim(&spec.id) else {
-            return Err(Error::new(ErrorKind::Busy, format!("upload {} is being written by somebody else", spec.id)));
-        };
-        Ok(Box::new(InMemory { store: self.clone(), spec, tally: Tally::new(), chunks: Vec::new(), _claim: claim }))
+        let claim = self.claim(&spec.id)?;
+        self.suspended().remove(&spec.id);
+        let (tally, chunks, note) = Default::default();
+        Ok(Box::new(InMemory { store: self.clone(), spec, tally, chunks, note, _claim: claim }))
+    }
+
+    async fn resume(&self, spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
+        let claim = self.claim(&spec.id)?;
+        let mut suspended = self.suspended();
+        if !suspended.get(&spec.id).is_some_and(|kept| spec.continues(&kept.spec)) {
+            return Ok(None);
+        }
+        let Some(Suspended { tally, chunks, note, .. }) = suspended.remove(&spec.id) else { return Ok(None) };
+        Ok(Some(Box::new(InMemory { store: self.clone(), spec, tally, chunks, note, _claim: claim })))
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
@@ -61,6 +91,13 @@ impl Sink for Memory {
 
     async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>> {
         Ok(self.stat(key).await?.filter(|receipt| receipt.id.as_ref() == Some(id)))
+    }
+
+    async fn sweep(&self, ttl: Duration) -> Result<u64> {
+        let mut suspended = self.suspended();
+        let before = suspended.len();
+        suspended.retain(|_, kept| kept.since.elapsed() < ttl);
+        Ok((before - suspended.len()) as u64)
     }
 
     async fn probe(&self) -> Result<Probe> {
@@ -76,6 +113,8 @@ struct InMemory {
     spec: UploadSpec,
     tally: Tally,
     chunks: Vec<Bytes>,
+    /// What was saved where it was suspended.
+    note: Note,
     _claim: Claim<UploadId>,
 }
 
@@ -89,15 +128,37 @@ impl Staged for InMemory {
         self.tally.size()
     }
 
+    fn note(&self) -> &Note {
+        &self.note
+    }
+
+    /// There is no crash that memory survives.
+    fn until_checkpoint(&self) -> u64 {
+        u64::MAX
+    }
+
+    async fn checkpoint(&mut self, _note: Note) -> Result<()> {
+        Ok(())
+    }
+
+    async fn suspend(self: Box<Self>, note: Note) -> Result<u64> {
+        let Self { store, spec, tally, chunks, .. } = *self;
+        if spec.when_cut == WhenCut::Drop {
+            return Ok(0);
+        }
+        let offset = tally.size();
+        store.suspended().insert(spec.id.clone(), Suspended { spec, tally, chunks, note, since: Instant::now() });
+        Ok(offset)
+    }
+
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
         self.tally.add(&chunk);
         self.chunks.push(chunk);
         Ok(())
     }
 
-    async fn commit(self: Box<Self>, claim: Option<Digest>) -> Result<Receipt> {
-        let digest = self.tally.seal(&self.spec, claim)?;
-        let mut place = Place::new(&self.spec, self.tally.size(), digest);
+    async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt> {
+        let mut place = Place::new(&self.spec, Content::seal(&self.tally, &self.spec, ending)?);
         let mut objects = self.store.objects();
         while let Some(standing) = objects.get(place.key()) {
             match place.taken(Standing::File(standing.receipt.clone()))? {

@@ -24,6 +24,7 @@ mod words;
 mod writing;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -90,6 +91,10 @@ impl Sink for Object {
         Ok(Box::new(Writing::new(Arc::clone(&self.remote), spec, claim)))
     }
 
+    async fn resume(&self, _spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
+        Ok(None)
+    }
+
     /// What lies under `key`. The digest is the one that tidegate noted when it wrote the object; of an object that came by
     /// another way, the bytes are read and hashed.
     async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
@@ -104,6 +109,10 @@ impl Sink for Object {
             Some(found) if found.is_by(id) => self.remote.receipt(found).await,
             Some(_) | None => Ok(None),
         }
+    }
+
+    async fn sweep(&self, _ttl: Duration) -> Result<u64> {
+        Ok(0)
     }
 
     async fn probe(&self) -> Result<Probe> {

@@ -1,7 +1,8 @@
 //! Where a commit goes when its key is taken: the one conflict policy that all sinks share.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::upload::{Digest, Durability, Key, OnConflict, Receipt, UploadSpec, rfc3339};
+use crate::report::Verdict;
+use crate::upload::{Digest, Durability, Ending, Key, OnConflict, Receipt, Tally, UploadSpec, rfc3339};
 
 /// Versions of one name that are tried before an upload is refused.
 pub(crate) const MAX_VERSIONS: u32 = 9_999;
@@ -13,10 +14,28 @@ pub(crate) const MAX_VERSIONS: u32 = 9_999;
 #[derive(Debug, Clone)]
 pub(crate) struct Place<'a> {
     spec: &'a UploadSpec,
-    size: u64,
-    digest: Digest,
+    content: Content,
     key: Key,
     number: u32,
+}
+
+/// What looks for a place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Content {
+    /// Bytes.
+    pub(crate) size: u64,
+    pub(crate) digest: Digest,
+    pub(crate) verdict: Option<Verdict>,
+}
+
+impl Content {
+    /// What has passed, if it is what was announced and what the sender claims.
+    ///
+    /// # Errors
+    /// As [`Tally::seal`].
+    pub(crate) fn seal(tally: &Tally, spec: &UploadSpec, Ending { claim, verdict }: Ending) -> Result<Self> {
+        Ok(Self { size: tally.size(), digest: tally.seal(spec, claim)?, verdict })
+    }
 }
 
 /// What to do where the key is taken.
@@ -42,9 +61,9 @@ pub(crate) enum Standing {
 }
 
 impl<'a> Place<'a> {
-    /// The place that the sender asked for, for content of this size and digest.
-    pub(crate) fn new(spec: &'a UploadSpec, size: u64, digest: Digest) -> Self {
-        Self { spec, size, digest, key: spec.key.clone(), number: 1 }
+    /// The place that the sender asked for.
+    pub(crate) fn new(spec: &'a UploadSpec, content: Content) -> Self {
+        Self { spec, content, key: spec.key.clone(), number: 1 }
     }
 
     /// The key to try.
@@ -54,7 +73,7 @@ impl<'a> Place<'a> {
 
     /// Bytes of the content that looks for a place.
     pub(crate) fn size(&self) -> u64 {
-        self.size
+        self.content.size
     }
 
     /// Decides what follows from what stands under the key.
@@ -63,7 +82,7 @@ impl<'a> Place<'a> {
     /// [`ErrorKind::Conflict`] where the policy, or what stands there, leaves no place.
     pub(crate) fn taken(&mut self, standing: Standing) -> Result<Step> {
         if let Standing::File(receipt) = &standing
-            && (receipt.size, receipt.digest) == (self.size, self.digest)
+            && (receipt.size, receipt.digest) == (self.content.size, self.content.digest)
         {
             let name = self.spec.key.clone();
             return Ok(Step::Done(Receipt { name, duplicate: true, ..receipt.clone() }));
@@ -81,15 +100,16 @@ impl<'a> Place<'a> {
 
     /// The receipt for having been committed here, now.
     pub(crate) fn receipt(&self, durability: Durability) -> Receipt {
+        let Content { size, digest, verdict } = self.content;
         Receipt {
             id: Some(self.spec.id.clone()),
             name: self.spec.key.clone(),
             key: self.key.clone(),
-            size: self.size,
-            digest: self.digest,
+            size,
+            digest,
             committed_at: rfc3339::now(),
             durability,
-            verdict: None,
+            verdict,
             duplicate: false,
         }
     }

@@ -15,7 +15,7 @@ use super::{Probe, Sink, Staged};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 use crate::report::{Format, Rejection};
-use crate::upload::{Digest, Key, Receipt, UploadId, UploadSpec};
+use crate::upload::{Ending, Key, Note, Receipt, UploadId, UploadSpec};
 use crate::validate::rules::Rules;
 use crate::validate::{self, Limits, Validator};
 
@@ -33,6 +33,10 @@ impl Validated {
     pub fn new(inner: Arc<dyn Sink>, rules: Arc<Rules>, limits: Limits, metrics: Arc<Metrics>) -> Self {
         Self { inner, rules, limits, metrics }
     }
+
+    fn judged(&self, staged: Box<dyn Staged>, format: Format, validator: Box<dyn Validator>) -> Box<dyn Staged> {
+        Box::new(Judged { staged, validator, format, busy: Duration::ZERO, metrics: Arc::clone(&self.metrics) })
+    }
 }
 
 #[async_trait]
@@ -40,13 +44,25 @@ impl Sink for Validated {
     async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
         let format = self.rules.find(&spec.key).format;
         let staged = self.inner.stage(spec).await?;
-        let Some(validator) = validate::for_format(format, &self.limits) else { return Ok(staged) };
-        Ok(Box::new(Judged { staged, validator, format, busy: Duration::ZERO, metrics: Arc::clone(&self.metrics) }))
+        match validate::for_format(format, &self.limits) {
+            Some(validator) => Ok(self.judged(staged, format, validator)),
+            None => Ok(staged),
+        }
     }
 
-    /// A validator can't begin in the middle of a file, and what it had read before is gone.
-    async fn resume(&self, id: &UploadId) -> Result<Box<dyn Staged>> {
-        Err(Error::new(ErrorKind::Unsupported, format!("upload {id} can't be resumed: its validator has to see every byte")))
+    /// An upload whose validator can't go on where it was, because none had read along or because another one would now,
+    /// counts as not there.
+    async fn resume(&self, spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
+        let format = self.rules.find(&spec.key).format;
+        let Some(staged) = self.inner.resume(spec).await? else { return Ok(None) };
+        match (format, &staged.note().0) {
+            (Format::None, _) => Ok(Some(staged)),
+            (format, Some(saved)) => {
+                let validator = validate::resume(format, &self.limits, saved);
+                Ok(validator.map(|validator| self.judged(staged, format, validator)))
+            }
+            (_, None) => Ok(None),
+        }
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
@@ -55,6 +71,10 @@ impl Sink for Validated {
 
     async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>> {
         self.inner.committed(id, key).await
+    }
+
+    async fn sweep(&self, ttl: Duration) -> Result<u64> {
+        self.inner.sweep(ttl).await
     }
 
     async fn probe(&self) -> Result<Probe> {
@@ -95,13 +115,35 @@ impl Staged for Judged {
         self.staged.write(chunk).await
     }
 
-    async fn commit(self: Box<Self>, claim: Option<Digest>) -> Result<Receipt> {
+    fn note(&self) -> &Note {
+        self.staged.note()
+    }
+
+    fn until_checkpoint(&self) -> u64 {
+        self.staged.until_checkpoint()
+    }
+
+    /// With what the validator needs to go on from here; where it can't, nothing is saved.
+    async fn checkpoint(&mut self, _note: Note) -> Result<()> {
+        match self.validator.save() {
+            Some(saved) => self.staged.checkpoint(Note(Some(saved))).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn suspend(self: Box<Self>, _note: Note) -> Result<u64> {
+        self.metrics.validation_took(self.format, self.busy);
+        let saved = self.validator.save();
+        self.staged.suspend(Note(saved)).await
+    }
+
+    async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt> {
         let Self { staged, validator, format, busy, metrics } = *self;
         let start = Instant::now();
         let finished = validator.finish();
         metrics.validation_took(format, busy + start.elapsed());
         match finished {
-            Ok(verdict) => Ok(Receipt { verdict: Some(verdict), ..staged.commit(claim).await? }),
+            Ok(verdict) => staged.commit(Ending { verdict: Some(verdict), ..ending }).await,
             Err(rejection) => {
                 let refusal = refusal(&staged.spec().key, rejection);
                 if let Err(error) = staged.abort().await {

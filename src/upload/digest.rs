@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::digest::common::hazmat::{SerializableState, SerializedState};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -65,7 +66,11 @@ impl fmt::Debug for Digest {
 }
 
 /// Counts and hashes bytes as they pass, and checks at the end that they are what was announced.
-#[derive(Debug, Clone, Default)]
+///
+/// It can be written down in the middle, and go on from there in another process: as `<bytes>:<state>`, where the state is that
+/// of the hash in hexadecimal digits.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Tally {
     size: u64,
     hash: Sha256,
@@ -110,10 +115,56 @@ impl Tally {
     }
 }
 
+impl From<Tally> for String {
+    fn from(tally: Tally) -> Self {
+        format!("{}:{}", tally.size, hex::encode(tally.hash.serialize()))
+    }
+}
+
+impl TryFrom<String> for Tally {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        let read = || {
+            let (size, state) = text.split_once(':')?;
+            let mut bytes = SerializedState::<Sha256>::default();
+            hex::decode_to_slice(state, &mut bytes).ok()?;
+            Some(Self { size: size.parse().ok()?, hash: Sha256::deserialize(&bytes).ok()? })
+        };
+        read().ok_or_else(|| Error::new(ErrorKind::Store, "what was noted of a digest can't be read"))
+    }
+}
+
+/// Equal where the same bytes have passed.
+impl PartialEq for Tally {
+    fn eq(&self, other: &Self) -> bool {
+        (self.size, self.hash.serialize()) == (other.size, other.hash.serialize())
+    }
+}
+
+impl Eq for Tally {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::upload::UploadId;
+
+    #[test]
+    fn a_tally_goes_on_where_it_was_written_down() {
+        let bytes: Vec<u8> = (0..200).collect();
+        for cut in 0..=bytes.len() {
+            let mut tally = Tally::new();
+            tally.add(&bytes[..cut]);
+            let json = serde_json::to_string(&tally).unwrap();
+            let mut again: Tally = serde_json::from_str(&json).unwrap();
+            assert_eq!(again, tally);
+            again.add(&bytes[cut..]);
+            assert_eq!((again.size(), again.digest()), (200, Digest::of(&bytes)));
+        }
+        for bad in ["", "3", "3:", "3:00", "x:00"] {
+            assert!(serde_json::from_value::<Tally>(bad.into()).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn a_digest_reads_what_it_writes_and_nothing_else() {

@@ -51,6 +51,10 @@ impl<S: Scanner> Validator for Stream<S> {
         chunk.chunks(BLOCK_BYTES).try_for_each(|block| self.pass(block)).map_err(|flaw| self.rejection(flaw))
     }
 
+    fn save(&self) -> Option<serde_json::Value> {
+        None
+    }
+
     fn finish(mut self: Box<Self>) -> Result<Verdict, Rejection> {
         let ended = if self.gate.holds() {
             Err(Flaw::new("not_utf8", self.here, "the file ends inside of a UTF-8 character"))

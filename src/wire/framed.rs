@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::report::Rejection;
-use crate::upload::{Digest, OnConflict, Receipt, UploadId, UploadSpec};
+use crate::upload::{Digest, OnConflict, Receipt, UploadId, UploadSpec, WhenCut};
 
 /// The version of the protocol that is spoken here.
 pub const VERSION: u32 = 1;
@@ -47,7 +47,7 @@ const fn version() -> u32 {
 /// and its body skipped.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Put {
-    /// Who this upload is; made by the server where it is left out.
+    /// Who this upload is; made by the server where it is left out. Only an upload with an id of the sender's own can be resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Where the bytes shall lie.
@@ -75,7 +75,10 @@ impl Put {
     /// # Errors
     /// [`ErrorKind::BadName`], or [`ErrorKind::BadHeader`] for the other keys.
     pub fn spec(&self, on_conflict: OnConflict) -> Result<UploadSpec> {
-        let id = self.id.as_deref().map_or_else(|| Ok(UploadId::generate()), str::parse)?;
+        let (id, when_cut) = match &self.id {
+            Some(id) => (id.parse()?, WhenCut::Keep),
+            None => (UploadId::generate(), WhenCut::Drop),
+        };
         Ok(UploadSpec {
             id,
             key: self.name.parse()?,
@@ -84,6 +87,7 @@ impl Put {
             content_type: self.content_type.clone().map(TryInto::try_into).transpose()?,
             meta: self.meta.clone().try_into()?,
             on_conflict,
+            when_cut,
         })
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tidegate::error::Result;
 use tidegate::sink::Sink;
-use tidegate::upload::{Key, OnConflict, Receipt, UploadId, UploadSpec};
+use tidegate::upload::{Ending, Key, OnConflict, Receipt, UploadId, UploadSpec};
 
 /// Bytes a chunk, where a case does not care.
 const CHUNK: usize = 64 * 1024;
@@ -24,7 +24,7 @@ pub(crate) async fn send(sink: &dyn Sink, spec: UploadSpec, bytes: &[u8]) -> Res
     for chunk in bytes.chunks(CHUNK) {
         staged.write(Bytes::copy_from_slice(chunk)).await?;
     }
-    staged.commit(None).await
+    staged.commit(Ending::default()).await
 }
 
 /// Bytes that look like none that another seed makes (Marsaglia, "Xorshift RNGs").

@@ -26,6 +26,10 @@ macro_rules! contract {
                     one_writer_an_upload, free_again_after_abort;
                 conflicts: reject_keeps_what_stands, overwrite_replaces, version_stands_beside, the_same_content_is_kept_once,
                     the_same_upload_again, large_files_conflict_too;
+                resumes: goes_on_where_it_was_suspended, goes_on_from_its_last_checkpoint, goes_on_at_another_node,
+                    nothing_is_resumed_of_another_upload, staged_anew_begins_at_zero, kept_is_invisible_until_committed,
+                    swept_when_nobody_comes_back, a_sweep_leaves_alone_what_is_in_use, nothing_is_kept_of_who_can_not_come_back,
+                    a_broken_beginning_is_not_committed, one_at_a_time_goes_on, the_verdict_is_kept;
                 races: one_of_many_wins, every_version_is_kept, the_same_content_at_once, large_files_at_once,
                     the_same_large_file_at_once;
             );

@@ -8,7 +8,7 @@ use std::path::Path;
 use tidegate::error::ErrorKind;
 use tidegate::sink::Sink;
 use tidegate::sink::fs::Fs;
-use tidegate::upload::{Digest, OnConflict, UploadId, UploadSpec};
+use tidegate::upload::{Digest, Ending, OnConflict, UploadId, UploadSpec};
 
 use crate::common::serve::{Serve, until};
 
@@ -21,7 +21,7 @@ async fn put(
     let spec = UploadSpec { on_conflict, ..UploadSpec::new(UploadId::generate(), key.parse().unwrap()) };
     let mut staged = sink.stage(spec).await?;
     staged.write(body.into()).await?;
-    staged.commit(None).await
+    staged.commit(Ending::default()).await
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn two_stores_on_one_root_do_not_disturb_each_other() {
     staged.write("body".into()).await.unwrap();
     let second = Fs::open(folder.path(), 0).unwrap();
     assert_eq!(second.stage(spec.clone()).await.unwrap_err().kind(), ErrorKind::Busy);
-    staged.commit(None).await.unwrap();
+    staged.commit(Ending::default()).await.unwrap();
     assert_eq!(fs::read_to_string(folder.path().join("a.bin")).unwrap(), "body");
     second.stage(spec).await.unwrap().abort().await.unwrap();
 }

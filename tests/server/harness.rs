@@ -15,7 +15,7 @@ use tidegate::server::{Drained, Server};
 use tidegate::sink::memory::Memory;
 use tidegate::sink::validated::Validated;
 use tidegate::sink::{Probe, Sink, Staged};
-use tidegate::upload::{Digest, Key, Receipt, UploadId, UploadSpec};
+use tidegate::upload::{Ending, Key, Note, Receipt, UploadId, UploadSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
@@ -232,12 +232,21 @@ impl Sink for Gated {
         Ok(Box::new(GatedUpload { staged, writes: Arc::clone(&self.writes), commits: Arc::clone(&self.commits) }))
     }
 
+    async fn resume(&self, spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
+        let Some(staged) = self.inner.resume(spec).await? else { return Ok(None) };
+        Ok(Some(Box::new(GatedUpload { staged, writes: Arc::clone(&self.writes), commits: Arc::clone(&self.commits) })))
+    }
+
     async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
         self.inner.stat(key).await
     }
 
     async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>> {
         self.inner.committed(id, key).await
+    }
+
+    async fn sweep(&self, ttl: Duration) -> Result<u64> {
+        self.inner.sweep(ttl).await
     }
 
     async fn probe(&self) -> Result<Probe> {
@@ -262,14 +271,30 @@ impl Staged for GatedUpload {
         self.staged.offset()
     }
 
+    fn note(&self) -> &Note {
+        self.staged.note()
+    }
+
+    fn until_checkpoint(&self) -> u64 {
+        self.staged.until_checkpoint()
+    }
+
+    async fn checkpoint(&mut self, note: Note) -> Result<()> {
+        self.staged.checkpoint(note).await
+    }
+
+    async fn suspend(self: Box<Self>, note: Note) -> Result<u64> {
+        self.staged.suspend(note).await
+    }
+
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
         self.writes.acquire().await.unwrap().forget();
         self.staged.write(chunk).await
     }
 
-    async fn commit(self: Box<Self>, claim: Option<Digest>) -> Result<Receipt> {
+    async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt> {
         self.commits.acquire().await.unwrap().forget();
-        self.staged.commit(claim).await
+        self.staged.commit(ending).await
     }
 
     async fn abort(self: Box<Self>) -> Result<()> {

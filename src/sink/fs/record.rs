@@ -11,6 +11,8 @@ use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::report::Verdict;
+use crate::sink::place::Content;
 use crate::upload::{ContentType, Digest, Durability, Key, Meta, Receipt, Tally, UploadId, UploadSpec, rfc3339};
 
 const ATTRIBUTE: &str = "user.tidegate";
@@ -27,6 +29,8 @@ pub(super) struct Record {
     #[serde(with = "rfc3339")]
     pub(super) committed_at: SystemTime,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    verdict: Option<Verdict>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     content_type: Option<ContentType>,
     #[serde(default, skip_serializing_if = "Meta::is_empty")]
     meta: Meta,
@@ -34,12 +38,13 @@ pub(super) struct Record {
 
 impl Record {
     /// The record of an upload that is committed now.
-    pub(super) fn new(spec: &UploadSpec, digest: Digest) -> Self {
+    pub(super) fn new(spec: &UploadSpec, content: &Content) -> Self {
         Self {
             id: spec.id.clone(),
             name: spec.key.clone(),
-            digest,
+            digest: content.digest,
             committed_at: rfc3339::now(),
+            verdict: content.verdict,
             content_type: spec.content_type.clone(),
             meta: spec.meta.clone(),
         }
@@ -79,9 +84,9 @@ pub(super) fn receipt(file: &mut File, key: &Key) -> io::Result<Receipt> {
     let (size, digest) = (tally.size(), tally.digest());
     // A record of other bytes than these is of a file that was changed since.
     let record = Record::read(file).filter(|record| record.digest == digest);
-    let (id, name, committed_at) = match record {
-        Some(record) => (Some(record.id), record.name, record.committed_at),
-        None => (None, key.clone(), file.metadata()?.modified()?),
+    let (id, name, committed_at, verdict) = match record {
+        Some(record) => (Some(record.id), record.name, record.committed_at, record.verdict),
+        None => (None, key.clone(), file.metadata()?.modified()?, None),
     };
     Ok(Receipt {
         id,
@@ -91,7 +96,7 @@ pub(super) fn receipt(file: &mut File, key: &Key) -> io::Result<Receipt> {
         digest,
         committed_at,
         durability: Durability::Disk,
-        verdict: None,
+        verdict,
         duplicate: false,
     })
 }

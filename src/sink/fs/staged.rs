@@ -17,8 +17,8 @@ use super::tree::{Found, NoFolder};
 use super::{Shared, blocking, is_full, tree};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Staged;
-use crate::sink::place::{Place, Standing, Step};
-use crate::upload::{Digest, Durability, Receipt, Tally, UploadSpec};
+use crate::sink::place::{Content, Place, Standing, Step};
+use crate::upload::{Durability, Ending, Note, Receipt, Tally, UploadSpec};
 
 /// A locked file in the staging folder.
 ///
@@ -30,6 +30,7 @@ pub(super) struct StagedFile {
     /// Open, and so locked, for as long as this upload lives.
     file: Arc<File>,
     offset: u64,
+    note: Note,
     state: State,
 }
 
@@ -55,7 +56,7 @@ impl StagedFile {
             errno => failed("staging", &spec, errno),
         })?;
         let state = State::Idle(Tally::new());
-        Ok(Self { shared, spec: Arc::new(spec), file: Arc::new(file), offset: 0, state })
+        Ok(Self { shared, spec: Arc::new(spec), file: Arc::new(file), offset: 0, note: Note::default(), state })
     }
 
     /// Waits for the write under way, and takes the tally.
@@ -92,6 +93,22 @@ impl Staged for StagedFile {
         self.offset
     }
 
+    fn note(&self) -> &Note {
+        &self.note
+    }
+
+    fn until_checkpoint(&self) -> u64 {
+        u64::MAX
+    }
+
+    async fn checkpoint(&mut self, _note: Note) -> Result<()> {
+        Ok(())
+    }
+
+    async fn suspend(self: Box<Self>, _note: Note) -> Result<u64> {
+        self.abort().await.map(|()| 0)
+    }
+
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
         let mut tally = self.settle().await?;
         self.offset += chunk.len() as u64;
@@ -108,11 +125,11 @@ impl Staged for StagedFile {
         Ok(())
     }
 
-    async fn commit(mut self: Box<Self>, claim: Option<Digest>) -> Result<Receipt> {
+    async fn commit(mut self: Box<Self>, ending: Ending) -> Result<Receipt> {
         let settled = self.settle().await;
         blocking(move || {
             let mut name = Name::Staged;
-            let committed = settled.and_then(|tally| self.shared.commit(&self.spec, &self.file, &tally, claim, &mut name));
+            let committed = settled.and_then(|tally| self.shared.commit(&self.spec, &self.file, &tally, ending, &mut name));
             if name == Name::Staged
                 && let Err(litter) = self.remove()
             {
@@ -140,24 +157,17 @@ enum Name {
 impl Shared {
     /// Flush the file, rename it, flush its folder; in this order. Says in `name` whether the staged name has become the final
     /// one, also where the commit fails afterwards.
-    fn commit(
-        &self,
-        spec: &UploadSpec,
-        file: &File,
-        tally: &Tally,
-        claim: Option<Digest>,
-        name: &mut Name,
-    ) -> Result<Receipt> {
-        let digest = tally.seal(spec, claim)?;
+    fn commit(&self, spec: &UploadSpec, file: &File, tally: &Tally, ending: Ending, name: &mut Name) -> Result<Receipt> {
+        let content = Content::seal(tally, spec, ending)?;
         self.check_writable("committing", &spec.key)?;
-        let record = Record::new(spec, digest);
+        let record = Record::new(spec, &content);
         record.write(file).map_err(|error| {
             Error::new(ErrorKind::Store, format!("committing {:?}: noting who sent it", spec.key.as_str())).because(error)
         })?;
         self.flush(file, &format!("{:?}", spec.key.as_str()))?;
         // Versions differ in their last component only, so one folder serves for all.
         let folder = self.folder(spec)?;
-        let mut place = Place::new(spec, tally.size(), digest);
+        let mut place = Place::new(spec, content);
         loop {
             match tree::rename_new(&self.staging, spec.id.as_str(), &folder, place.key().file_name()) {
                 Ok(()) => {

@@ -12,8 +12,8 @@ use super::probe;
 use super::remote::Remote;
 use super::words::{brief, is_certain, is_refusal};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sink::place::{Place, Standing, Step};
-use crate::upload::{Digest, Durability, Key, OnConflict, Receipt, UploadSpec};
+use crate::sink::place::{Content, Place, Standing, Step};
+use crate::upload::{Durability, Key, OnConflict, Receipt, UploadSpec};
 
 /// How often one key may be taken when it is written, and free, or free to be replaced, when it is looked at.
 const MAX_ROUNDS: u32 = 4;
@@ -21,15 +21,15 @@ const MAX_ROUNDS: u32 = 4;
 /// What is waited before the first further request; it grows with each.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Commits `body`, whose digest is given, by one request.
+/// Commits `body`, which is `content`, by one request.
 pub(super) async fn small(
     remote: &Remote,
     spec: &UploadSpec,
     attempt: &Attempt,
     body: Bytes,
-    digest: Digest,
+    content: Content,
 ) -> Result<Receipt> {
-    let size = body.len() as u64;
+    let size = content.size;
     let mut rounds = 0;
     let _turn = match spec.on_conflict {
         OnConflict::Version => Some(remote.turns.take(&spec.key).await),
@@ -39,7 +39,7 @@ pub(super) async fn small(
         probe::assure(remote, &remote.seen.create).await?;
     }
     loop {
-        let mut place = Place::new(spec, size, digest);
+        let mut place = Place::new(spec, content);
         let before = match before(remote, &mut place, spec, size).await? {
             Before::Done(receipt) => return Ok(receipt),
             Before::Go(replaced) => replaced,

@@ -12,21 +12,20 @@ use super::probe;
 use super::remote::Remote;
 use super::words::{brief, is_certain};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sink::place::{Place, Standing, Step};
-use crate::upload::{Digest, Durability, Key, OnConflict, Receipt, UploadSpec};
+use crate::sink::place::{Content, Place, Standing, Step};
+use crate::upload::{Durability, Key, OnConflict, Receipt, UploadSpec};
 
-/// Commits the bytes in `parts`, whose number and digest are given. Whatever comes of it but [`ErrorKind::Unknown`], the
+/// Commits the bytes in `parts`, which are `content`. Whatever comes of it but [`ErrorKind::Unknown`], the
 /// multipart upload has ended.
 pub(super) async fn commit(
     remote: &Remote,
     spec: &UploadSpec,
     attempt: &Attempt,
     parts: Parts,
-    size: u64,
-    digest: Digest,
+    content: Content,
 ) -> Result<Receipt> {
     let record = remote.record_path(&spec.id, attempt);
-    let mut large = Large { remote, spec, attempt, parts, record, size, digest };
+    let mut large = Large { remote, spec, attempt, parts, record, content };
     let outcome = large.run().await;
     let committed = outcome.as_ref().is_ok_and(|receipt| !receipt.duplicate);
     let unknown = outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unknown);
@@ -46,14 +45,13 @@ struct Large<'a> {
     attempt: &'a Attempt,
     parts: Parts,
     record: Path,
-    size: u64,
-    digest: Digest,
+    content: Content,
 }
 
 impl Large<'_> {
     async fn run(&mut self) -> Result<Receipt> {
         self.parts.all_arrived().await?;
-        let mut place = Place::new(self.spec, self.size, self.digest);
+        let mut place = Place::new(self.spec, self.content);
         let _turn = match self.spec.on_conflict {
             OnConflict::Version => {
                 let turn = self.remote.turns.take(&self.spec.key).await;
@@ -68,7 +66,7 @@ impl Large<'_> {
             OnConflict::Reject | OnConflict::Overwrite => None,
         };
         let replaced = match self.spec.on_conflict {
-            OnConflict::Overwrite => match before(self.remote, &mut place, self.spec, self.size).await? {
+            OnConflict::Overwrite => match before(self.remote, &mut place, self.spec, self.content.size).await? {
                 Before::Done(receipt) => return Ok(receipt),
                 Before::Go(replaced) => replaced,
             },
@@ -108,7 +106,7 @@ impl Large<'_> {
         }
         match settled {
             Settled::Ours => Ok(receipt),
-            Settled::Taken(found) => match self.remote.standing(*found, self.size).await? {
+            Settled::Taken(found) => match self.remote.standing(*found, self.content.size).await? {
                 Some(standing) => match place.taken(standing)? {
                     Step::Done(receipt) => Ok(receipt),
                     Step::Next | Step::Replace => Err(self.overtaken()),
@@ -125,7 +123,7 @@ impl Large<'_> {
     /// Every version is compared, also beyond the own one and beyond those that other uploads of this process are bound to,
     /// for they may be committed in any order.
     async fn same_beside(&self) -> Result<Option<Receipt>> {
-        let mut place = Place::new(self.spec, self.size, self.digest);
+        let mut place = Place::new(self.spec, self.content);
         let mut passed = false;
         loop {
             let mut standing = Standing::Other;
@@ -147,7 +145,7 @@ impl Large<'_> {
 
     async fn look_beside(&self, key: &Key) -> Result<Option<Standing>> {
         match self.remote.look(key).await? {
-            Some(found) => self.remote.standing(found, self.size).await,
+            Some(found) => self.remote.standing(found, self.content.size).await,
             None => Ok(None),
         }
     }

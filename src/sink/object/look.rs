@@ -50,6 +50,7 @@ impl Found {
             id: Some(marks.id.clone()),
             name: marks.name.clone(),
             committed_at: marks.committed_at.unwrap_or(self.modified),
+            verdict: marks.verdict,
             ..self.foreign(self.size, marks.digest?)
         })
     }

@@ -5,12 +5,14 @@ use std::time::SystemTime;
 
 use object_store::{Attribute, Attributes};
 
+use crate::report::Verdict;
 use crate::upload::{Digest, Key, Receipt, UploadId, UploadSpec};
 
 const UPLOAD_ID: &str = "tidegate-upload-id";
 const ATTEMPT: &str = "tidegate-attempt";
 const DIGEST: &str = "tidegate-digest";
 const COMMITTED_AT: &str = "tidegate-committed-at";
+const VERDICT: &str = "tidegate-verdict";
 const VERSION: &str = "tidegate-version";
 
 /// One try of one upload. An object that carries it was written by that try and no other: so a commit whose answer was lost
@@ -38,6 +40,7 @@ pub(super) struct Marks {
     pub(super) attempt: Option<Attempt>,
     pub(super) digest: Option<Digest>,
     pub(super) committed_at: Option<SystemTime>,
+    pub(super) verdict: Option<Verdict>,
     /// The name that the sender asked for.
     pub(super) name: Key,
 }
@@ -52,6 +55,7 @@ impl Marks {
             attempt: text(ATTEMPT).map(|attempt| Attempt(attempt.to_owned())),
             digest: text(DIGEST).and_then(|digest| digest.parse().ok()),
             committed_at: text(COMMITTED_AT).and_then(|time| humantime::parse_rfc3339(time).ok()),
+            verdict: text(VERDICT).and_then(verdict),
             name: version.and_then(|number| original(key, number)).unwrap_or_else(|| key.clone()),
         })
     }
@@ -62,6 +66,9 @@ pub(super) fn of_receipt(spec: &UploadSpec, attempt: &Attempt, receipt: &Receipt
     let mut attributes = of_spec(spec, attempt, &receipt.key);
     set(&mut attributes, DIGEST, receipt.digest.to_string());
     set(&mut attributes, COMMITTED_AT, humantime::format_rfc3339_millis(receipt.committed_at).to_string());
+    if let Some(Verdict { format, records }) = receipt.verdict {
+        set(&mut attributes, VERDICT, format!("{format} {records}"));
+    }
     attributes
 }
 
@@ -83,6 +90,12 @@ pub(super) fn of_spec(spec: &UploadSpec, attempt: &Attempt, key: &Key) -> Attrib
         set(&mut attributes, VERSION, number.to_string());
     }
     attributes
+}
+
+/// `csv 1000`: the format, and how many records it held.
+fn verdict(text: &str) -> Option<Verdict> {
+    let (format, records) = text.split_once(' ')?;
+    Some(Verdict { format: format.parse().ok()?, records: records.parse().ok()? })
 }
 
 fn set(attributes: &mut Attributes, name: &str, value: String) {
@@ -127,7 +140,8 @@ fn stem(key: &Key) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::place::Place;
+    use crate::report::Format;
+    use crate::sink::place::{Content, Place};
     use crate::upload::Durability;
 
     #[test]
@@ -147,7 +161,8 @@ mod tests {
     fn what_is_noted_on_an_object_fits_beside_the_senders_notes() {
         let mut spec = UploadSpec::new("x".repeat(128).parse().unwrap(), "a~9999.csv".parse().unwrap());
         spec.digest = Some(Digest::of(b"abc"));
-        let place = Place::new(&spec, 3, Digest::of(b"abc"));
+        let verdict = Some(Verdict { format: Format::Ndjson, records: u64::MAX });
+        let place = Place::new(&spec, Content { size: 3, digest: Digest::of(b"abc"), verdict });
         let mut receipt = place.receipt(Durability::ObjectStore);
         receipt.key = spec.key.version(9_999).unwrap();
         let attributes = of_receipt(&spec, &Attempt::new(), &receipt);
@@ -162,6 +177,7 @@ mod tests {
         let marks = Marks::read(&attributes, &receipt.key).unwrap();
         assert_eq!((marks.id, marks.digest), (spec.id.clone(), spec.digest));
         assert_eq!((marks.committed_at, marks.name), (Some(receipt.committed_at), spec.key.clone()));
+        assert_eq!(marks.verdict, verdict);
     }
 
     #[test]

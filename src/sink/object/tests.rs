@@ -14,7 +14,7 @@ use super::remote::{Clients, Remote, Seen, Turns};
 use super::{Object, Sink};
 use crate::error::{ErrorKind, Result};
 use crate::sink::claims::Claims;
-use crate::upload::{Digest, OnConflict, Receipt, UploadId, UploadSpec};
+use crate::upload::{Digest, Ending, OnConflict, Receipt, UploadId, UploadSpec};
 
 const PART: usize = 10;
 const SMALL: &[u8] = b"abc";
@@ -60,7 +60,7 @@ impl Bench {
                 return Err(error);
             }
         }
-        staged.commit(None).await
+        staged.commit(Ending::default()).await
     }
 
     async fn read(&self, key: &str) -> Option<Vec<u8>> {
@@ -201,7 +201,7 @@ async fn a_version_taken_by_another_process_meanwhile_can_be_retried() {
     let mut staged = bench.sink.stage(spec.clone()).await.unwrap();
     staged.write(LARGE.into()).await.unwrap();
     bench.store.inner().put(&Path::parse("in/a.bin").unwrap(), "theirs".into()).await.unwrap();
-    let error = staged.commit(None).await.unwrap_err();
+    let error = staged.commit(Ending::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Store, "{error}");
     assert_eq!(bench.store.paths(), ["in/a.bin"]);
     assert_eq!(bench.send(&spec, LARGE).await.unwrap().key.as_str(), "a~2.bin");
@@ -214,7 +214,7 @@ async fn a_small_file_keeps_off_the_version_of_a_larger_one_on_its_way() {
     let mut staged = bench.sink.stage(spec(OnConflict::Version)).await.unwrap();
     staged.write(LARGE.into()).await.unwrap();
     assert_eq!(bench.send(&spec(OnConflict::Version), SMALL).await.unwrap().key.as_str(), "a~2.bin");
-    assert_eq!(staged.commit(None).await.unwrap().key.as_str(), "a.bin");
+    assert_eq!(staged.commit(Ending::default()).await.unwrap().key.as_str(), "a.bin");
 }
 
 #[tokio::test]
@@ -250,7 +250,7 @@ async fn more_parts_than_the_store_takes_are_refused() {
     let full = vec![7; PART * 10_000];
     staged.write(full.into()).await.unwrap();
     staged.write(vec![7; 1].into()).await.unwrap();
-    let error = staged.commit(None).await.unwrap_err();
+    let error = staged.commit(Ending::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
     bench.assert_nothing_stays();
 }
@@ -334,7 +334,7 @@ async fn a_commit_that_nobody_waits_for_ends_all_the_same() {
         let mut staged = bench.sink.stage(spec.clone()).await.unwrap();
         staged.write(bytes.into()).await.unwrap();
         {
-            let mut commit = staged.commit(None);
+            let mut commit = staged.commit(Ending::default());
             while bench.store.stuck() == 0 {
                 assert!((&mut commit).now_or_never().is_none());
                 tokio::task::yield_now().await;

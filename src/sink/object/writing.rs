@@ -13,7 +13,8 @@ use super::{commit, large};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Staged;
 use crate::sink::claims::Claim;
-use crate::upload::{Digest, Receipt, Tally, UploadId, UploadSpec};
+use crate::sink::place::Content;
+use crate::upload::{Ending, Note, Receipt, Tally, UploadId, UploadSpec};
 
 /// What the buffer begins with, in bytes.
 const FIRST_BUFFER: usize = 16 * 1024;
@@ -25,6 +26,7 @@ pub(super) struct Writing {
     spec: UploadSpec,
     attempt: Attempt,
     tally: Tally,
+    note: Note,
     /// The part that is filling up: never more than a part's bytes, nor capacity.
     buffer: Vec<u8>,
     state: State,
@@ -52,6 +54,7 @@ impl Writing {
             spec,
             attempt: Attempt::new(),
             tally: Tally::new(),
+            note: Note::default(),
             buffer: Vec::new(),
             state: State::Small,
             broken: false,
@@ -104,23 +107,21 @@ impl Writing {
         Ok(())
     }
 
-    async fn finish(mut self, claim: Option<Digest>) -> Result<Receipt> {
-        let digest = match self.tally.seal(&self.spec, claim) {
-            Ok(digest) => digest,
+    async fn finish(mut self, ending: Ending) -> Result<Receipt> {
+        let content = match Content::seal(&self.tally, &self.spec, ending) {
+            Ok(content) => content,
             Err(error) => return Err(self.give_up(error).await),
         };
         if matches!(self.state, State::Small) && !self.broken {
             let body = Bytes::from(self.buffer);
-            return commit::small(&self.remote, &self.spec, &self.attempt, body, digest).await;
+            return commit::small(&self.remote, &self.spec, &self.attempt, body, content).await;
         }
         // The buffer is the last part, and never empty here: a part is sent only when more bytes have come.
         if let Err(error) = self.flush().await {
             return Err(self.give_up(error).await);
         }
         match self.state {
-            State::Open(parts) => {
-                large::commit(&self.remote, &self.spec, &self.attempt, parts, self.tally.size(), digest).await
-            }
+            State::Open(parts) => large::commit(&self.remote, &self.spec, &self.attempt, parts, content).await,
             State::Small | State::Opening(_) => unreachable!("a flush that works leaves the upload open"),
         }
     }
@@ -158,6 +159,22 @@ impl Staged for Writing {
         self.tally.size()
     }
 
+    fn note(&self) -> &Note {
+        &self.note
+    }
+
+    fn until_checkpoint(&self) -> u64 {
+        u64::MAX
+    }
+
+    async fn checkpoint(&mut self, _note: Note) -> Result<()> {
+        Ok(())
+    }
+
+    async fn suspend(self: Box<Self>, _note: Note) -> Result<u64> {
+        self.abort().await.map(|()| 0)
+    }
+
     async fn write(&mut self, mut chunk: Bytes) -> Result<()> {
         self.tally.add(&chunk);
         while !chunk.is_empty() {
@@ -173,8 +190,8 @@ impl Staged for Writing {
 
     /// Once begun, a commit runs to its end even if nobody waits for it any more: the store would go on too, and an upload
     /// sent again meanwhile must be told that it is [`ErrorKind::Busy`].
-    async fn commit(self: Box<Self>, claim: Option<Digest>) -> Result<Receipt> {
-        let committing = tokio::spawn(self.finish(claim));
+    async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt> {
+        let committing = tokio::spawn(self.finish(ending));
         committing.await.unwrap_or_else(|error| Err(stopped("the commit", error)))
     }
 

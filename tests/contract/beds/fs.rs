@@ -29,6 +29,10 @@ impl Bed for FsBed {
         &self.sink
     }
 
+    async fn another(&self) -> Arc<dyn Sink> {
+        Arc::new(Fs::open(self.folder.path(), 0).unwrap())
+    }
+
     async fn read(&self, key: &Key) -> Option<Vec<u8>> {
         std::fs::read(self.folder.path().join(key.as_str())).ok()
     }

@@ -26,6 +26,10 @@ impl Bed for MemoryBed {
         &self.sink
     }
 
+    async fn another(&self) -> Arc<dyn Sink> {
+        Arc::clone(&self.sink)
+    }
+
     async fn read(&self, key: &Key) -> Option<Vec<u8>> {
         self.store.read(key)
     }

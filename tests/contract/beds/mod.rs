@@ -31,6 +31,9 @@ pub(crate) trait Bed: Send + Sync {
         self.shared().as_ref()
     }
 
+    /// Another node over the same store, that shares nothing else with the first.
+    async fn another(&self) -> Arc<dyn Sink>;
+
     /// The bytes that any reader of the store sees under `key`.
     async fn read(&self, key: &Key) -> Option<Vec<u8>>;
 

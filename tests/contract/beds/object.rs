@@ -36,6 +36,10 @@ impl Bed for InProcessBed {
         &self.sink
     }
 
+    async fn another(&self) -> Arc<dyn Sink> {
+        Arc::new(Object::connect(&self.server.bucket.config(PREFIX)).unwrap())
+    }
+
     async fn read(&self, key: &Key) -> Option<Vec<u8>> {
         self.server.bucket.read(&path(key)).await
     }
@@ -83,6 +87,10 @@ impl Bed for MinioBed {
 
     fn shared(&self) -> &Arc<dyn Sink> {
         &self.sink
+    }
+
+    async fn another(&self) -> Arc<dyn Sink> {
+        Arc::new(Object::connect(&self.bucket.config(PREFIX)).unwrap())
     }
 
     async fn read(&self, key: &Key) -> Option<Vec<u8>> {

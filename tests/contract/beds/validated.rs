@@ -22,13 +22,16 @@ pub(crate) struct ValidatedBed<B> {
 impl<B: Bed> Bed for ValidatedBed<B> {
     async fn open() -> Option<Self> {
         let inner = B::open().await?;
-        let (rules, metrics) = (Arc::new(Rules::default()), Arc::new(Metrics::new()));
-        let sink = Arc::new(Validated::new(Arc::clone(inner.shared()), rules, Limits::default(), metrics));
+        let sink = validated(Arc::clone(inner.shared()));
         Some(Self { inner, sink })
     }
 
     fn shared(&self) -> &Arc<dyn Sink> {
         &self.sink
+    }
+
+    async fn another(&self) -> Arc<dyn Sink> {
+        validated(self.inner.another().await)
     }
 
     async fn read(&self, key: &Key) -> Option<Vec<u8>> {
@@ -58,4 +61,9 @@ impl<B: Bed> Bed for ValidatedBed<B> {
     fn is_atomic(&self) -> bool {
         self.inner.is_atomic()
     }
+}
+
+fn validated(inner: Arc<dyn Sink>) -> Arc<dyn Sink> {
+    let (rules, metrics) = (Arc::new(Rules::default()), Arc::new(Metrics::new()));
+    Arc::new(Validated::new(inner, rules, Limits::default(), metrics))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use tidegate::upload::{Digest, Meta, OnConflict, Receipt};
+use tidegate::upload::{Digest, Ending, Meta, OnConflict, Receipt};
 
 use super::{assert_clean, assert_untouched};
 use crate::beds::Bed;
@@ -28,7 +28,7 @@ pub(crate) async fn nothing_is_visible_before_commit(bed: &dyn Bed) {
     assert_eq!(staged.offset(), bytes.len() as u64);
     assert_eq!(bed.names().await, Vec::<String>::new());
     assert_eq!(bed.sink().stat(&key("a.bin")).await.unwrap(), None);
-    staged.commit(Some(Digest::of(&bytes))).await.unwrap();
+    staged.commit(Ending { claim: Some(Digest::of(&bytes)), verdict: None }).await.unwrap();
     assert_eq!(bed.read(&key("a.bin")).await.unwrap(), bytes);
 }
 
@@ -75,7 +75,7 @@ pub(crate) async fn many_tiny_chunks(bed: &dyn Bed) {
     for chunk in bytes.chunks(3) {
         staged.write(Bytes::copy_from_slice(chunk)).await.unwrap();
     }
-    let receipt = staged.commit(None).await.unwrap();
+    let receipt = staged.commit(Ending::default()).await.unwrap();
     assert_eq!(receipt.digest, Digest::of(&bytes));
     assert_eq!(bed.read(&key("a.bin")).await.unwrap(), bytes);
 }

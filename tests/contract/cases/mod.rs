@@ -4,6 +4,7 @@ pub(crate) mod basics;
 pub(crate) mod conflicts;
 pub(crate) mod races;
 pub(crate) mod refusals;
+pub(crate) mod resumes;
 
 use crate::beds::Bed;
 

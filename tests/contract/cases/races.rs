@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use tidegate::error::{ErrorKind, Result};
-use tidegate::upload::{OnConflict, Receipt};
+use tidegate::upload::{Ending, OnConflict, Receipt};
 
 use super::assert_clean;
 use crate::beds::Bed;
@@ -20,7 +20,7 @@ async fn at_once(bed: &dyn Bed, name: &str, on_conflict: OnConflict, contents: &
         upload.write(content.clone().into()).await.unwrap();
         staged.push(upload);
     }
-    join_all(staged.into_iter().map(|upload| upload.commit(None))).await
+    join_all(staged.into_iter().map(|upload| upload.commit(Ending::default()))).await
 }
 
 pub(crate) async fn one_of_many_wins(bed: &dyn Bed) {

@@ -1,7 +1,7 @@
 //! What is not what was announced is refused, and leaves nothing.
 
 use tidegate::error::ErrorKind;
-use tidegate::upload::{Digest, OnConflict};
+use tidegate::upload::{Digest, Ending, OnConflict};
 
 use super::assert_untouched;
 use crate::beds::Bed;
@@ -28,7 +28,7 @@ pub(crate) async fn a_wrong_digest_announced(bed: &dyn Bed) {
 pub(crate) async fn a_wrong_digest_claimed(bed: &dyn Bed) {
     let mut staged = bed.sink().stage(spec("a.bin", OnConflict::Reject)).await.unwrap();
     staged.write((&b"abc"[..]).into()).await.unwrap();
-    let error = staged.commit(Some(Digest::of(b"abd"))).await.unwrap_err();
+    let error = staged.commit(Ending { claim: Some(Digest::of(b"abd")), verdict: None }).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DigestMismatch, "{error}");
     assert_untouched(bed).await;
 }
@@ -36,7 +36,7 @@ pub(crate) async fn a_wrong_digest_claimed(bed: &dyn Bed) {
 pub(crate) async fn a_large_file_with_a_wrong_digest(bed: &dyn Bed) {
     let mut staged = bed.sink().stage(spec("a.bin", OnConflict::Reject)).await.unwrap();
     staged.write(noise(bed.part_bytes() + 10, 1).into()).await.unwrap();
-    let error = staged.commit(Some(Digest::of(b"abd"))).await.unwrap_err();
+    let error = staged.commit(Ending { claim: Some(Digest::of(b"abd")), verdict: None }).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DigestMismatch, "{error}");
     assert_untouched(bed).await;
 }
@@ -47,7 +47,7 @@ pub(crate) async fn one_writer_an_upload(bed: &dyn Bed) {
     let error = bed.sink().stage(spec.clone()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
     staged.write((&b"abc"[..]).into()).await.unwrap();
-    staged.commit(None).await.unwrap();
+    staged.commit(Ending::default()).await.unwrap();
     bed.sink().stage(spec).await.unwrap().abort().await.unwrap();
 }
 
