@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "only tests use this, each a part of it")]
 
 pub mod bucket;
+pub mod faulty_store;
 pub mod minio;
 pub mod s3_server;
 pub mod serve;
