@@ -9,9 +9,9 @@ use tracing::Instrument;
 
 use super::Open;
 use super::outcome::{refused, report};
+use crate::error::{Error, ErrorKind, Result};
 #[cfg(doc)]
 use crate::sink::Staged;
-use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Digest, Ending, Receipt, UploadSpec};
 
 /// An upload whose bytes are all staged.
@@ -58,7 +58,9 @@ impl Landed {
         let timeout = pump.bounds.commit_timeout;
         match tokio::time::timeout(timeout, told).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(_panicked)) => Err(refused(&pump.metrics, &spec, Error::new(ErrorKind::Unknown, "the commit ended early"))),
+            Ok(Err(_panicked)) => {
+                Err(refused(&pump.metrics, &spec, Error::new(ErrorKind::Unknown, "the commit ended early")))
+            }
             Err(Elapsed { .. }) => {
                 let message = format!("the store did not confirm within {timeout:?}; send it again to learn how it ended");
                 Err(refused(&pump.metrics, &spec, Error::new(ErrorKind::Unknown, message)))
