@@ -1,9 +1,11 @@
-//! What several test binaries need: S3 stores to test against, and the built server.
+//! What several test binaries need: S3 stores to test against, the built server, and a line that breaks.
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "only tests use this, each a part of it")]
 
 pub mod bucket;
+pub mod chance;
 pub mod minio;
+pub mod proxy;
 pub mod s3_server;
 pub mod serve;
 
