@@ -1,29 +1,34 @@
 //! A client of the framed protocol: one connection that sends files one after another and brings back what became of them.
 //!
-//! [`Client`] is one connection and one try; [`Sender`] tries again what may be tried again. The bytes are hashed while they
-//! are sent, so that a file is read once, and an answer that comes before the end of a file stops the sending. This module
-//! does not know folders, terminals or command lines.
+//! [`Client`] is one connection and one try; [`Sender`] tries again what may be tried again, and goes on where the server has
+//! kept what came before. The bytes are hashed while they are sent, so that a file is read once, and an answer that comes before
+//! the end of a file stops the sending. This module does not know folders, terminals or command lines.
 
 mod connection;
 mod outcome;
 mod sender;
 mod source;
+mod trail;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncReadExt;
 
 use self::connection::Connection;
 pub use self::outcome::Outcome;
 use self::outcome::{checked, outcome, unreadable};
-pub use self::sender::{Retry, Sender, Step};
-pub use self::source::{Body, Source};
+pub use self::sender::{Delivery, Retry, Sender, Step};
+pub use self::source::{Body, Look, Source};
+pub use self::trail::Trail;
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{ContentType, Key, Meta, Receipt, Tally, UploadId};
 use crate::wire::framed::{self, Chunk, Event, Put, Request};
 
 /// The most bytes of a chunk.
 const CHUNK_BYTES: usize = 256 * 1024;
+
+/// How often the server hears something within its patience while this side only hashes.
+const SIGNS_OF_LIFE: u32 = 4;
 
 /// How long the client waits, and what it calls itself.
 #[derive(Debug, Clone)]
@@ -93,6 +98,8 @@ enum Sent {
     Answered(Event),
     /// This side's file could not be read on, and the upload was given up.
     Unreadable(std::io::Error),
+    /// This side's file ends before what the server has of it, and the upload was given up.
+    Short(Tally),
 }
 
 impl Client {
@@ -112,8 +119,8 @@ impl Client {
         self.connection.is_usable()
     }
 
-    /// Sends one file and waits for what becomes of it. `progress` is told how many bytes of the file are behind, each time
-    /// that number has grown.
+    /// Sends one file, or what the server does not have of it, and waits for what becomes of it. `trail` is what the tries
+    /// before have left of the same file. `progress` is told how many bytes of the file are behind, each time that number has grown.
     ///
     /// After an [`Outcome`] the connection is ready for the next file if [`Client::is_usable`] says so; that the server has
     /// closed it meanwhile, only the next call finds out. Cancelling the call leaves the connection in the middle of a file: drop it then.
@@ -122,102 +129,129 @@ impl Client {
     /// The connection is of no further use: [`ErrorKind::Io`] or [`ErrorKind::Incomplete`] where it was lost,
     /// [`ErrorKind::Timeout`], [`ErrorKind::BadHeader`] where the server broke the protocol; or the error with which it
     /// closed. Whether the file was committed is then unknown, and [`Attempt::Again`] with the same id settles it.
-    pub async fn put<S>(
+    pub async fn put(
         &mut self,
         upload: &Upload,
         attempt: Attempt,
-        source: &mut S,
+        source: &mut Body<'_>,
+        trail: &mut Trail,
         mut progress: impl FnMut(u64),
-    ) -> Result<Outcome>
-    where
-        S: AsyncRead + Unpin + ?Sized,
-    {
+    ) -> Result<Outcome> {
         self.connection.queue(&framed::encode_request(&Request::Put(put_line(upload, attempt))));
-        let mut tally = Tally::new();
+        trail.server_had = 0;
         if attempt == Attempt::Again {
             self.flush().await?;
             match self.answer(upload).await? {
                 Event::Ready { offset, id: _ } => {
-                    if let Some(outcome) = self.skip(upload, source, offset, &mut tally).await? {
-                        return Ok(outcome);
-                    }
-                    progress(tally.size());
+                    trail.server_had = offset;
+                    trail.resumed_at = trail.resumed_at.max(offset);
+                    progress(offset);
                 }
-                Event::Committed { receipt, id: _ } => return Ok(compare(upload, receipt, source, tally).await),
+                Event::Committed { receipt, id: _ } => {
+                    trail.server_had = receipt.size;
+                    return Ok(compare(upload, receipt, source, trail).await);
+                }
                 event => return outcome(event, None),
             }
         }
-        match self.body(source, tally, progress).await? {
+        let offset = trail.server_had;
+        match self.body(source, trail, progress).await? {
             Sent::Whole(tally) => outcome(self.answer(upload).await?, Some(&tally)),
             Sent::Answered(event) => outcome(owned_by(upload, event)?, None),
             Sent::Unreadable(cause) => {
                 self.drain(upload).await;
                 Ok(unreadable(upload, cause))
             }
+            Sent::Short(tally) => {
+                self.drain(upload).await;
+                let name = upload.key.as_str();
+                let message = format!("the server has {offset} bytes of {name:?}, here it has only {}", tally.size());
+                Ok(Outcome::failed(&Error::new(ErrorKind::SizeMismatch, message)))
+            }
         }
     }
 
-    /// Reads past what the server already has, so that the digest covers it; an outcome where that can't be.
-    async fn skip<S>(&mut self, upload: &Upload, source: &mut S, offset: u64, tally: &mut Tally) -> Result<Option<Outcome>>
-    where
-        S: AsyncRead + Unpin + ?Sized,
-    {
-        let outcome = match hash(&mut source.take(offset), tally).await {
-            Ok(()) if tally.size() == offset => return Ok(None),
-            Ok(()) => {
-                let name = upload.key.as_str();
-                let message = format!("the server has {offset} bytes of {name:?}, here it has only {}", tally.size());
-                Outcome::failed(&Error::new(ErrorKind::SizeMismatch, message))
-            }
-            Err(cause) => unreadable(upload, cause),
-        };
-        self.connection.queue(&framed::encode_chunk(Chunk::Abort));
-        self.flush().await?;
-        self.drain(upload).await;
-        Ok(Some(outcome))
-    }
-
-    /// Sends the body in chunks for as long as the server does not answer.
-    async fn body<S>(&mut self, source: &mut S, mut tally: Tally, mut progress: impl FnMut(u64)) -> Result<Sent>
-    where
-        S: AsyncRead + Unpin + ?Sized,
-    {
+    /// Sends what the server does not have, in chunks, for as long as it does not answer. What lies before is only hashed,
+    /// from the last mark on: the digest is that of the whole.
+    async fn body(&mut self, source: &mut Body<'_>, trail: &mut Trail, mut progress: impl FnMut(u64)) -> Result<Sent> {
         let mut buffer = vec![0; CHUNK_BYTES];
+        let mut tally = trail.before(trail.server_had);
+        if let Err(cause) = source.go_to(tally.size()).await {
+            self.abort().await?;
+            return Ok(Sent::Unreadable(cause));
+        }
+        let mut spoken = Instant::now();
         loop {
+            let to_hash = trail.server_had.saturating_sub(tally.size());
+            let room = match usize::try_from(to_hash) {
+                Ok(some @ 1..CHUNK_BYTES) => some,
+                Ok(_) | Err(_) => CHUNK_BYTES,
+            };
             let read = tokio::select! {
                 biased;
                 event = self.connection.answers.next() => return self.give_up(event?).await,
-                read = source.read(&mut buffer) => read,
+                read = source.read(&mut buffer[..room]) => read,
             };
             let chunk = match read {
                 Ok(read) => &buffer[..read],
                 Err(cause) => {
-                    self.connection.queue(&framed::encode_chunk(Chunk::Abort));
-                    self.flush().await?;
+                    self.abort().await?;
                     return Ok(Sent::Unreadable(cause));
                 }
             };
+            if chunk.is_empty() && to_hash > 0 {
+                self.abort().await?;
+                return Ok(Sent::Short(tally));
+            }
             if chunk.is_empty() {
-                self.connection.queue(&framed::encode_chunk(Chunk::End(Some(tally.digest()))));
-                return Ok(match self.connection.write_listening(&[], self.options.write_timeout).await? {
-                    Some(event) => Sent::Answered(event),
-                    None => Sent::Whole(tally),
-                });
+                return self.end(tally).await;
             }
             tally.add(chunk);
-            self.connection.queue(&framed::encode_chunk(Chunk::Bytes(chunk.len() as u64)));
-            if let Some(event) = self.connection.write_listening(chunk, self.options.write_timeout).await? {
+            trail.mark(&tally);
+            let answered = if to_hash > 0 {
+                self.show_life(&mut spoken).await?
+            } else {
+                trail.sent_bytes += chunk.len() as u64;
+                self.connection.queue(&framed::encode_chunk(Chunk::Bytes(chunk.len() as u64)));
+                let event = self.connection.write_listening(chunk, self.options.write_timeout).await?;
+                progress(tally.size());
+                event
+            };
+            if let Some(event) = answered {
                 return self.give_up(event).await;
             }
-            progress(tally.size());
         }
+    }
+
+    /// Ends a body that has all gone out.
+    async fn end(&mut self, tally: Tally) -> Result<Sent> {
+        self.connection.queue(&framed::encode_chunk(Chunk::End(Some(tally.digest()))));
+        Ok(match self.connection.write_listening(&[], self.options.write_timeout).await? {
+            Some(event) => Sent::Answered(event),
+            None => Sent::Whole(tally),
+        })
+    }
+
+    /// Sends an empty chunk now and then, for a server that waits while a long beginning is hashed; its answer, if one came.
+    async fn show_life(&mut self, spoken: &mut Instant) -> Result<Option<Event>> {
+        if spoken.elapsed() < self.connection.idle_timeout / SIGNS_OF_LIFE {
+            return Ok(None);
+        }
+        *spoken = Instant::now();
+        self.connection.queue(&framed::encode_chunk(Chunk::Bytes(0)));
+        self.connection.write_listening(&[], self.options.write_timeout).await
+    }
+
+    /// Gives the upload up; the answer is still to come.
+    async fn abort(&mut self) -> Result<()> {
+        self.connection.queue(&framed::encode_chunk(Chunk::Abort));
+        self.flush().await
     }
 
     /// Ends a body that the server has answered early. An answer that has come counts, even where the connection is lost
     /// behind it; the next call will find that out.
     async fn give_up(&mut self, event: Event) -> Result<Sent> {
-        self.connection.queue(&framed::encode_chunk(Chunk::Abort));
-        if self.flush().await.is_err() {
+        if self.abort().await.is_err() {
             tracing::debug!("the server closed the connection behind an early answer");
         }
         Ok(Sent::Answered(event))
@@ -271,18 +305,17 @@ fn owned_by(upload: &Upload, event: Event) -> Result<Event> {
     }
 }
 
-/// Checks the receipt of an earlier try against the file, which this try has not read yet.
-async fn compare<S>(upload: &Upload, receipt: Receipt, source: &mut S, mut tally: Tally) -> Outcome
-where
-    S: AsyncRead + Unpin + ?Sized,
-{
+/// Checks the receipt of an earlier try against the file, from the last mark on.
+async fn compare(upload: &Upload, receipt: Receipt, source: &mut Body<'_>, trail: &Trail) -> Outcome {
+    let mut tally = trail.before(receipt.size);
     match hash(source, &mut tally).await {
         Ok(()) => checked(receipt, &tally),
         Err(cause) => unreadable(upload, cause),
     }
 }
 
-async fn hash<S: AsyncRead + Unpin + ?Sized>(source: &mut S, tally: &mut Tally) -> std::io::Result<()> {
+async fn hash(source: &mut Body<'_>, tally: &mut Tally) -> std::io::Result<()> {
+    source.go_to(tally.size()).await?;
     let mut buffer = vec![0; CHUNK_BYTES];
     loop {
         match source.read(&mut buffer).await? {

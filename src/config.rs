@@ -137,6 +137,8 @@ pub struct Limits {
     pub commit_timeout: Duration,
     /// How long running uploads may go on when the server is told to stop.
     pub drain_timeout: Duration,
+    /// How long an upload that was cut off is kept for its sender to go on with.
+    pub resume_ttl: Duration,
     /// The largest file, in bytes.
     pub max_file_bytes: u64,
     /// Connections at once; further ones wait in the listener's queue.

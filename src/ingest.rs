@@ -1,29 +1,36 @@
 //! The pump: takes an upload's bytes from a front end and drives them into a sink, within limits and deadlines.
 //!
-//! Two steps, so that the commit of one upload can go on while the bytes of the next arrive: [`Ingest::receive`] stages and
-//! writes, [`Landed::commit`] commits. Every upload ends here, and is counted and logged here, exactly once. The pump knows
-//! no protocol and no store.
+//! In steps, so that a sender can be asked for the rest of what it has sent before, and so that the commit of one upload can go
+//! on while the bytes of the next arrive: [`Ingest::receive`] begins an upload and takes its bytes; [`Ingest::resume`] goes on
+//! with one that was cut off, and [`Begun::receive`] takes the rest of it; [`Landed::commit`] commits. Every upload ends here,
+//! and is counted and logged here, exactly once. The pump knows no protocol and no store.
 
+mod active;
+mod begun;
+mod landed;
+mod open;
 mod outcome;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 use tokio::time::Instant as TokioInstant;
 use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
-use self::outcome::{log_refusal, refuse, refused, report};
+use self::active::{Active, Turn};
+pub use self::begun::Begun;
+pub use self::landed::Landed;
+use self::open::Open;
+use self::outcome::{log_refusal, refused};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{InFlight, Metrics};
 use crate::sink::{Sink, Staged};
-use crate::upload::{Digest, Ending, Receipt, UploadSpec};
+use crate::upload::{Digest, Receipt, UploadSpec};
 use crate::validate::rules::Rules;
 
 /// An upload's bytes, as a front end reads them off the wire.
@@ -41,8 +48,20 @@ pub trait Body: Send {
 pub enum Piece {
     /// Bytes; never none.
     Bytes(Bytes),
+    /// No bytes yet, but the sender is there.
+    Alive,
     /// The end, and what the sender says that the whole hashes to.
     End(Option<Digest>),
+}
+
+/// How it stands with an upload whose sender asks before it sends.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one lives at a time, and not for long")]
+pub enum Asked {
+    /// It has been committed before; the receipt says that this is a duplicate.
+    Committed(Receipt),
+    /// Its bytes may come, from [`Begun::offset`] on.
+    Begun(Begun),
 }
 
 /// What bounds an upload.
@@ -54,6 +73,8 @@ pub struct Bounds {
     pub upload_timeout: Duration,
     /// From the last byte to the receipt.
     pub commit_timeout: Duration,
+    /// How long an upload that was cut off is kept.
+    pub resume_ttl: Duration,
     /// The largest file, in bytes; a rule may lower it.
     pub max_file_bytes: u64,
 }
@@ -65,6 +86,7 @@ pub struct Ingest {
     rules: Arc<Rules>,
     bounds: Bounds,
     metrics: Arc<Metrics>,
+    active: Active,
     /// Cancelled to end every upload that is not yet committing.
     stop: CancellationToken,
     stopped: Arc<AtomicU64>,
@@ -75,7 +97,8 @@ pub struct Ingest {
 impl Ingest {
     /// A pump into `sink`, whose commits run among `tasks`.
     pub fn new(sink: Arc<dyn Sink>, rules: Arc<Rules>, bounds: Bounds, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
-        Self { sink, rules, bounds, metrics, stop: CancellationToken::new(), stopped: Arc::default(), tasks }
+        let (active, stop, stopped) = (Active::default(), CancellationToken::new(), Arc::default());
+        Self { sink, rules, bounds, metrics, active, stop, stopped, tasks }
     }
 
     /// Ends every upload that is not yet committing.
@@ -88,28 +111,29 @@ impl Ingest {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// Stages an upload and writes its body. What fails is aborted, counted and logged before this returns.
+    /// Stages an upload and writes its body. What fails is kept or given up, counted and logged before this returns.
     ///
     /// # Errors
     /// Whatever ends the upload before it can be committed.
-    pub async fn receive(&self, mut spec: UploadSpec, body: &mut impl Body) -> Result<Landed> {
-        let in_flight = self.metrics.upload_in_flight();
-        let applied = self.rules.find(&spec.key);
-        if let Some(on_conflict) = applied.on_conflict {
-            spec.on_conflict = on_conflict;
-        }
-        let max_bytes = applied.max_bytes.map_or(self.bounds.max_file_bytes, |most| most.min(self.bounds.max_file_bytes));
+    pub async fn receive(&self, spec: UploadSpec, body: &mut impl Body) -> Result<Landed> {
         let upload = spec.clone();
-        match self.fill(spec, body, max_bytes).await {
-            Ok((staged, claim)) => Ok(Landed { staged, claim, pump: self.clone(), in_flight }),
-            Err(error) => {
-                if error.kind() == ErrorKind::ShuttingDown {
-                    self.stopped.fetch_add(1, Ordering::Relaxed);
-                }
-                refuse(&self.metrics, &upload, &error);
-                Err(error)
-            }
+        match self.begin(spec).await {
+            Ok(begun) => begun.receive(body).await,
+            Err(error) => Err(self.ended(&upload, error)),
         }
+    }
+
+    /// Goes on with an upload that was cut off: where its bytes end that were kept, or at 0 where there are none of it. If this
+    /// very upload has been committed before, its receipt is all there is to do: how a sender that lost the answer gets it.
+    /// If it is still under way on another connection, that one is ended first; if it is committing, that is awaited.
+    ///
+    /// What fails is counted and logged before this returns.
+    ///
+    /// # Errors
+    /// Whatever ends the upload before its first byte; [`ErrorKind::Busy`] where somebody else goes on with it just now.
+    pub async fn resume(&self, spec: UploadSpec) -> Result<Asked> {
+        let upload = spec.clone();
+        self.ask(spec).await.map_err(|error| self.ended(&upload, error))
     }
 
     /// Counts and logs an upload that could not even begin.
@@ -118,11 +142,51 @@ impl Ingest {
         log_refusal(name, None, error);
     }
 
-    /// The receipt of this very upload, where it has been committed before: how a sender that lost the answer gets it.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Store`] where the store can't be read.
-    pub async fn committed_before(&self, spec: &UploadSpec) -> Result<Option<Receipt>> {
+    async fn begin(&self, spec: UploadSpec) -> Result<Begun> {
+        let entry = self.enter(spec)?;
+        let turn = self.active.claim(&entry.spec.id)?;
+        let staged = self.stage(&entry).await?;
+        Ok(entry.begun(staged, turn))
+    }
+
+    async fn ask(&self, spec: UploadSpec) -> Result<Asked> {
+        let entry = self.enter(spec)?;
+        let turn = self.take_over(&entry.spec).await?;
+        if let Some(receipt) = self.committed_before(&entry.spec).await? {
+            return Ok(Asked::Committed(receipt));
+        }
+        let staged = match self.reopen(&entry).await? {
+            Some(staged) => staged,
+            None => self.stage(&entry).await?,
+        };
+        Ok(Asked::Begun(entry.begun(staged, turn)))
+    }
+
+    /// Lets an upload in: what the rules say of its name holds from here on.
+    fn enter(&self, mut spec: UploadSpec) -> Result<Entry> {
+        let in_flight = self.metrics.upload_in_flight();
+        let deadline = TokioInstant::now() + self.bounds.upload_timeout;
+        let applied = self.rules.find(&spec.key);
+        if let Some(on_conflict) = applied.on_conflict {
+            spec.on_conflict = on_conflict;
+        }
+        let max_bytes = applied.max_bytes.map_or(self.bounds.max_file_bytes, |most| most.min(self.bounds.max_file_bytes));
+        match spec.size {
+            Some(size) if size > max_bytes => Err(too_large(&spec, &format!("{size} bytes"), max_bytes)),
+            Some(_) | None => Ok(Entry { spec, max_bytes, deadline, in_flight, pump: self.clone() }),
+        }
+    }
+
+    /// Waits until an upload of this id that is under way in this process has ended, after asking it to.
+    async fn take_over(&self, spec: &UploadSpec) -> Result<Turn> {
+        tokio::select! {
+            turn = self.active.take_over(&spec.id, self.bounds.commit_timeout) => turn,
+            () = self.stop.cancelled() => Err(Error::new(ErrorKind::ShuttingDown, "the server stopped; send it again")),
+        }
+    }
+
+    /// The receipt of this very upload, where it has been committed before.
+    async fn committed_before(&self, spec: &UploadSpec) -> Result<Option<Receipt>> {
         let found = self.step("looking for an earlier commit", None, self.sink.committed(&spec.id, &spec.key)).await?;
         let announced = |receipt: &Receipt| {
             spec.size.is_none_or(|size| size == receipt.size) && spec.digest.is_none_or(|digest| digest == receipt.digest)
@@ -134,61 +198,23 @@ impl Ingest {
         }))
     }
 
-    async fn fill(
-        &self,
-        spec: UploadSpec,
-        body: &mut impl Body,
-        max_bytes: u64,
-    ) -> Result<(Box<dyn Staged>, Option<Digest>)> {
-        let deadline = TokioInstant::now() + self.bounds.upload_timeout;
-        if let Some(size) = spec.size.filter(|size| *size > max_bytes) {
-            return Err(too_large(&spec, &format!("{size} bytes"), max_bytes));
-        }
-        let mut staged = self.step("opening a place for it", Some(deadline), self.sink.stage(spec)).await?;
-        match self.pump(staged.as_mut(), body, max_bytes, deadline).await {
-            Ok(claim) => Ok((staged, claim)),
-            Err(error) => {
-                self.abort(staged).await;
-                Err(error)
-            }
-        }
+    async fn stage(&self, Entry { spec, deadline, .. }: &Entry) -> Result<Box<dyn Staged>> {
+        self.step("opening a place for it", Some(*deadline), self.sink.stage(spec.clone())).await
     }
 
-    /// Gives a staged upload up. That goes on to its end even where the store is too slow for anybody to wait for it.
-    async fn abort(&self, staged: Box<dyn Staged>) {
-        let key = staged.spec().key.clone();
-        let abort = self.tasks.spawn(async move {
-            if let Err(litter) = staged.abort().await {
-                tracing::warn!(%key, error = %litter, "an upload that was given up left something behind");
-            }
-        });
-        match tokio::time::timeout(self.bounds.commit_timeout, abort).await {
-            Ok(Ok(())) => {}
-            Ok(Err(panic)) => tracing::error!(error = %panic, "giving an upload up failed"),
-            Err(Elapsed { .. }) => tracing::warn!("giving an upload up takes long"),
+    /// What was kept of this upload, unless it is more than the whole of it may be.
+    async fn reopen(&self, Entry { spec, deadline, max_bytes, .. }: &Entry) -> Result<Option<Box<dyn Staged>>> {
+        let found = self.step("looking for what was kept of it", Some(*deadline), self.sink.resume(spec.clone())).await?;
+        let Some(staged) = found else { return Ok(None) };
+        let offset = staged.offset();
+        if offset > spec.size.unwrap_or(*max_bytes) {
+            return Ok(None);
         }
-    }
-
-    async fn pump(
-        &self,
-        staged: &mut dyn Staged,
-        body: &mut impl Body,
-        max_bytes: u64,
-        deadline: TokioInstant,
-    ) -> Result<Option<Digest>> {
-        let mut bytes = 0;
-        loop {
-            let chunk = match self.next_piece(body, deadline, bytes).await? {
-                Piece::Bytes(chunk) => chunk,
-                Piece::End(claim) => return staged.spec().check_size(bytes).map(|()| claim),
-            };
-            bytes += chunk.len() as u64;
-            self.metrics.received(chunk.len() as u64);
-            if bytes > max_bytes {
-                return Err(too_large(staged.spec(), "more", max_bytes));
-            }
-            self.step("writing it", Some(deadline), staged.write(chunk)).await?;
+        if offset > 0 {
+            self.metrics.resumed(offset);
+            tracing::info!(key = spec.key.as_str(), id = spec.id.as_str(), offset, "resumed");
         }
+        Ok(Some(staged))
     }
 
     /// Waits for the store, but neither for ever nor longer than the server runs.
@@ -212,83 +238,30 @@ impl Ingest {
         }
     }
 
-    async fn next_piece(&self, body: &mut impl Body, deadline: TokioInstant, bytes: u64) -> Result<Piece> {
-        let idle = TokioInstant::now() + self.bounds.idle_timeout;
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => {
-                Err(Error::new(ErrorKind::ShuttingDown, format!("the server stopped after {bytes} bytes; send it again")))
-            }
-            piece = tokio::time::timeout_at(idle.min(deadline), body.next()) => match piece {
-                Ok(piece) => piece,
-                Err(Elapsed { .. }) if deadline < idle => {
-                    let message = format!("not complete within {:?} ({bytes} bytes came)", self.bounds.upload_timeout);
-                    Err(Error::new(ErrorKind::Timeout, message))
-                }
-                Err(Elapsed { .. }) => {
-                    let message = format!("nothing came for {:?} after {bytes} bytes", self.bounds.idle_timeout);
-                    Err(Error::new(ErrorKind::Timeout, message))
-                }
-            },
+    /// Counts and logs an upload that has ended without a receipt; gives the error back.
+    fn ended(&self, spec: &UploadSpec, error: Error) -> Error {
+        if error.kind() == ErrorKind::ShuttingDown {
+            self.stopped.fetch_add(1, Ordering::Relaxed);
         }
+        refused(&self.metrics, spec, error)
     }
 }
 
-/// An upload whose bytes are all staged.
+/// An upload that was let in.
 #[derive(Debug)]
-#[must_use = "a landed upload is neither committed nor aborted yet"]
-pub struct Landed {
-    staged: Box<dyn Staged>,
-    claim: Option<Digest>,
-    pump: Ingest,
+struct Entry {
+    spec: UploadSpec,
+    max_bytes: u64,
+    deadline: TokioInstant,
     in_flight: InFlight,
+    pump: Ingest,
 }
 
-impl Landed {
-    /// What was announced.
-    pub fn spec(&self) -> &UploadSpec {
-        self.staged.spec()
-    }
-
-    /// Commits, counts and logs. `held` is dropped when the commit has ended, also where nobody waits for it any more.
-    ///
-    /// # Errors
-    /// As [`Staged::commit`]; [`ErrorKind::Unknown`] where the commit takes longer than `commit_timeout`. It then goes on by
-    /// itself: given up halfway, it could leave something behind. How it ends is counted and logged once more.
-    pub async fn commit<T: Send + 'static>(self, held: T) -> Result<Receipt> {
-        let Self { staged, claim, pump: Ingest { bounds, metrics, tasks, .. }, in_flight } = self;
-        let spec = staged.spec().clone();
-        let (tell, told) = oneshot::channel();
-        let commit = {
-            let (metrics, spec) = (Arc::clone(&metrics), spec.clone());
-            async move {
-                let began = Instant::now();
-                let outcome = staged.commit(Ending { claim, verdict: None }).await;
-                metrics.commit_took(began.elapsed());
-                report(&metrics, &spec, &outcome);
-                drop((in_flight, held));
-                if let Err(outcome) = tell.send(outcome) {
-                    tracing::warn!(key = %spec.key, committed = outcome.is_ok(), "a commit that nobody waited for has ended");
-                }
-            }
-        };
-        tasks.spawn(commit.in_current_span());
-        match tokio::time::timeout(bounds.commit_timeout, told).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_panicked)) => Err(refused(&metrics, &spec, Error::new(ErrorKind::Unknown, "the commit ended early"))),
-            Err(Elapsed { .. }) => {
-                let timeout = bounds.commit_timeout;
-                let message = format!("the store did not confirm within {timeout:?}; send it again to learn how it ended");
-                Err(refused(&metrics, &spec, Error::new(ErrorKind::Unknown, message)))
-            }
-        }
-    }
-
-    /// Gives the upload up because of `error`, which is counted, logged and returned.
-    pub async fn abandon(self, error: Error) -> Error {
-        let spec = self.staged.spec().clone();
-        self.pump.abort(self.staged).await;
-        refused(&self.pump.metrics, &spec, error)
+impl Entry {
+    fn begun(self, staged: Box<dyn Staged>, turn: Turn) -> Begun {
+        let Self { max_bytes, deadline, in_flight, pump, spec: _ } = self;
+        turn.opened();
+        Begun::new(Open { staged, turn, in_flight, pump }, max_bytes, deadline)
     }
 }
 

@@ -18,6 +18,10 @@ pub struct Metrics {
     rejections: IntCounterVec,
     received_bytes: IntCounter,
     committed_bytes: IntCounter,
+    resumed: IntCounter,
+    resumed_bytes: IntCounter,
+    swept: IntCounter,
+    sweeps_failed: IntCounter,
     in_flight: IntGauge,
     connections: IntGauge,
     connections_refused: IntCounterVec,
@@ -84,6 +88,10 @@ impl Metrics {
             )?,
             received_bytes: counter("tidegate_received_bytes_total", "Bytes of files received, committed or not.")?,
             committed_bytes: counter("tidegate_committed_bytes_total", "Bytes of files committed, duplicates excluded.")?,
+            resumed: counter("tidegate_resumed_total", "Uploads that went on where they had been cut off.")?,
+            resumed_bytes: counter("tidegate_resumed_bytes_total", "Bytes of files that did not have to be sent twice.")?,
+            swept: counter("tidegate_swept_total", "Leftovers of uploads that nobody went on with, removed.")?,
+            sweeps_failed: counter("tidegate_sweeps_failed_total", "Sweeps that did not come to their end.")?,
             in_flight: gauge("tidegate_uploads_in_flight", "Uploads between their header and their answer.")?,
             connections: gauge("tidegate_connections", "Open connections of senders.")?,
             connections_refused: counters(
@@ -132,6 +140,22 @@ impl Metrics {
     /// Bytes of a file came.
     pub fn received(&self, bytes: u64) {
         self.received_bytes.inc_by(bytes);
+    }
+
+    /// An upload goes on behind so many bytes that need not be sent again.
+    pub fn resumed(&self, bytes: u64) {
+        self.resumed.inc();
+        self.resumed_bytes.inc_by(bytes);
+    }
+
+    /// So many leftovers were removed.
+    pub fn swept(&self, leftovers: u64) {
+        self.swept.inc_by(leftovers);
+    }
+
+    /// A sweep did not come to its end.
+    pub fn sweep_failed(&self) {
+        self.sweeps_failed.inc();
     }
 
     /// A commit took this long.

@@ -11,6 +11,7 @@ mod framed;
 mod permits;
 mod plain;
 mod stream;
+mod sweeper;
 mod tcp;
 
 use std::net::SocketAddr;
@@ -82,6 +83,7 @@ impl Server {
             idle_timeout: limits.idle_timeout,
             upload_timeout: limits.upload_timeout,
             commit_timeout: limits.commit_timeout,
+            resume_ttl: limits.resume_ttl,
             max_file_bytes: limits.max_file_bytes,
         };
         let tasks = TaskTracker::new();
@@ -122,6 +124,7 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
         let Self { senders, admin, sink, metrics, shared } = self;
         let closed = CancellationToken::new();
+        shared.tasks.spawn(sweeper::run(Arc::clone(&sink), Arc::clone(&shared)));
         let mut admin = tokio::spawn(admin::serve(admin, sink, Arc::clone(&metrics), shared.drain.clone(), closed.clone()));
         tokio::select! {
             () = tcp::accept(&senders, &shared) => {}
@@ -150,7 +153,7 @@ async fn drain(shared: &Shared) -> Drained {
         shared.ingest.stop();
         if tokio::time::timeout(CLEANUP_TIMEOUT, shared.tasks.wait()).await.is_err() {
             let uploads = shared.metrics.uploads_in_flight();
-            tracing::warn!(uploads, "the store still holds uploads up; what they leave behind is removed at the next start");
+            tracing::warn!(uploads, "the store still holds uploads up; what they leave behind is swept up later");
         }
     }
     let cut_off = shared.ingest.stopped() + shared.metrics.uploads_in_flight();

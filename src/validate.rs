@@ -31,8 +31,14 @@ pub trait Validator: Debug + Send {
     /// what it answers to further calls is unspecified.
     fn feed(&mut self, chunk: &[u8]) -> Result<(), Rejection>;
 
+    /// Bytes read so far, in this process and before.
+    fn offset(&self) -> u64;
+
     /// All that the validator must know to go on from here, in another process too: [`resume`] makes one of it. `None` where that
-    /// can't be written down; then the file must be read from its first byte again.
+    /// can't be written down, as after a failure; then the file must be read from its first byte again.
+    ///
+    /// This is JSON of some hundred bytes, however long the file is, and of one byte more for each level of nesting that is
+    /// open. While a CSV's header is being read, its names come on top.
     fn save(&self) -> Option<Value>;
 
     /// Says that the file has ended; fails where it ended early.
@@ -66,8 +72,16 @@ pub fn for_format(format: Format, limits: &Limits) -> Option<Box<dyn Validator>>
     }
 }
 
-/// A validator that goes on where the one that was [saved](Validator::save) stood; `None` where what was saved is not of this
-/// format, or of another version of tidegate.
-pub fn resume(_format: Format, _limits: &Limits, _saved: &Value) -> Option<Box<dyn Validator>> {
-    None
+/// A validator that goes on where the one that was [saved](Validator::save) stood, within `limits`, whatever held before.
+///
+/// `None` where what was saved is of another format or another version of tidegate, is beyond the limits already, or is
+/// nothing that a validator could have saved: then the file must be read from its first byte again.
+pub fn resume(format: Format, limits: &Limits, saved: &Value) -> Option<Box<dyn Validator>> {
+    match format {
+        Format::Json => Some(Box::new(Stream::new(format, Json::new(limits)).resume(saved)?)),
+        Format::Ndjson => Some(Box::new(Stream::new(format, Ndjson::new(limits)).resume(saved)?)),
+        Format::Csv => Some(Box::new(Stream::new(format, Csv::new(b',', limits)).resume(saved)?)),
+        Format::Tsv => Some(Box::new(Stream::new(format, Csv::new(b'\t', limits)).resume(saved)?)),
+        Format::None => None,
+    }
 }

@@ -1,6 +1,7 @@
 //! `tidegate push`: sends files, folders or standard input, and says of each what became of it.
 
 mod console;
+mod identity;
 mod pipe;
 
 use std::collections::VecDeque;
@@ -16,12 +17,16 @@ use tokio::task::JoinSet;
 use self::console::Console;
 use crate::cli::plan::{self, Input, Item, Plan};
 use crate::cli::print::{self, Form};
-use crate::client::{Options, Outcome, Retry, Sender, Source, Step, Upload};
+use crate::client::{Attempt, Delivery, Look, Options, Outcome, Retry, Sender, Source, Step, Upload};
 use crate::error::{Error, ErrorKind, Fault};
 use crate::upload::Key;
 
 /// Where a server listens unless it is told otherwise.
 const DEFAULT_TO: &str = "127.0.0.1:5010";
+
+/// Files of this size are worth asking first how much of them an earlier push has left at the server; what is smaller is sent
+/// in about the time of asking.
+const ASK_FIRST_BYTES: u64 = 1 << 20;
 
 /// The environment variable that names the server.
 const TO_VARIABLE: &str = "TIDEGATE_TO";
@@ -30,6 +35,10 @@ const AFTER_HELP: &str = "\
 Names:
   A file goes by its file name, the files of a folder by FOLDER/RELATIVE/PATH. Files and folders
   whose names begin with a dot are left out, links to folders are not followed.
+
+Cut off:
+  A file goes on where the server has kept what came before: after a lost connection, and when
+  the same push is started again, as long as the file has not been written to meanwhile.
 
 Examples:
   tidegate push readings.csv
@@ -65,10 +74,10 @@ pub(super) struct Args {
     /// Files on their way at once, each over its own connection
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..))]
     jobs: u8,
-    /// Print one JSON object a file: path, name, outcome, and receipt or code, message and report
+    /// Print one JSON object a file: path, name, outcome, sent_bytes, and receipt or code, message and report
     #[arg(long)]
     json: bool,
-    /// How often a file is tried again after a failure that may pass
+    /// How often a file is tried again after a failure that may pass; a try that went further begins the count anew
     #[arg(long, value_name = "N", default_value_t = 4)]
     retries: u32,
     /// How long the server may take over a commit, as 90s or 10m
@@ -135,12 +144,12 @@ fn address(text: &str) -> Result<String, String> {
 }
 
 /// What becomes of a file that is not even sent.
-fn refused(error: &Error) -> Outcome {
+fn refused(error: &Error) -> Delivery {
     let (code, message) = (error.kind().code().to_owned(), error.to_string());
-    match error.kind().fault() {
+    Delivery::of_nothing(match error.kind().fault() {
         Fault::Upload => Outcome::Rejected { code, message, report: None },
         Fault::Passing => Outcome::Failed { code, message, retry: false },
-    }
+    })
 }
 
 /// One worker and one connection a job; each takes the next file from the queue when it is done with one.
@@ -163,22 +172,22 @@ fn workers(args: &Args, to: &str, items: Vec<Item>, console: &Arc<Console>) -> J
             let queue = || queue.lock().unwrap_or_else(PoisonError::into_inner);
             loop {
                 let Some(item) = queue().pop_front() else { break };
-                let outcome = send(&mut sender, &item, &console).await;
+                let delivery = send(&mut sender, &item, &console).await;
                 // A server that takes fewer connections than there are jobs is served by those that have one.
-                let busy = matches!(&outcome, Outcome::Failed { code, .. } if code == ErrorKind::Busy.code());
+                let busy = matches!(&delivery.outcome, Outcome::Failed { code, .. } if code == ErrorKind::Busy.code());
                 if busy && working.fetch_sub(1, Ordering::Relaxed) > 1 {
                     console.note(&format!("the server has no place for {jobs} connections at once; going on with fewer"));
                     queue().push_front(item);
                     break;
                 }
-                console.report(&item.path, &item.name, &outcome);
+                console.report(&item.path, &item.name, &delivery);
             }
         });
     }
     workers
 }
 
-async fn send(sender: &mut Sender, item: &Item, console: &Console) -> Outcome {
+async fn send(sender: &mut Sender, item: &Item, console: &Console) -> Delivery {
     let key: Key = match item.name.parse() {
         Ok(key) => key,
         Err(error) => return refused(&error),
@@ -189,10 +198,15 @@ async fn send(sender: &mut Sender, item: &Item, console: &Console) -> Outcome {
         Input::Pipe => Source::stream(pipe::read(|| std::fs::File::open(path))),
         Input::Stdin => Source::stream(pipe::read(|| Ok(io::stdin()))),
     };
+    let first = match item.size() {
+        Some(ASK_FIRST_BYTES..) => Attempt::Again,
+        Some(_) | None => Attempt::First,
+    };
     let mut file = console.file(item.size());
-    let outcome = sender
-        .send(&Upload::new(key), &mut source, |step| match step {
+    let delivery = sender
+        .send(&upload(item, key), first, &mut source, |step| match step {
             Step::Sent(sent) => file.sent(sent),
+            Step::Anew { why } => console.note(&format!("anew       {}: {why}", item.path.display())),
             Step::Waiting { why, wait } => {
                 let wait =
                     humantime::format_duration(Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
@@ -201,5 +215,17 @@ async fn send(sender: &mut Sender, item: &Item, console: &Console) -> Outcome {
         })
         .await;
     file.done();
-    outcome
+    delivery
+}
+
+/// A file's upload is known by the file; one that can't be looked at fails when it is opened. What passes once has no other try.
+fn upload(item: &Item, key: Key) -> Upload {
+    let look = match item.input {
+        Input::File { .. } => std::fs::metadata(&item.path).ok().map(|metadata| Look::of(&metadata)),
+        Input::Pipe | Input::Stdin => None,
+    };
+    match look {
+        Some(look) => Upload { id: identity::upload_id(&look, &key), ..Upload::new(key) },
+        None => Upload::new(key),
+    }
 }

@@ -26,6 +26,8 @@ pub(super) struct Connection {
     writer: Writer,
     /// What the server says.
     pub(super) answers: Answers,
+    /// How long the server waits for the next byte of a body, as its greeting says.
+    pub(super) idle_timeout: Duration,
 }
 
 impl Connection {
@@ -57,7 +59,8 @@ impl Connection {
         stream.set_nodelay(true).map_err(lost)?;
         let (answers, writer) = stream.into_split();
         let writer = Writer { half: writer, queued: Vec::new(), torn: false };
-        Ok(Self { writer, answers: Answers { half: answers, buffer: BytesMut::new(), searched: 0 } })
+        let answers = Answers { half: answers, buffer: BytesMut::new(), searched: 0 };
+        Ok(Self { writer, answers, idle_timeout: Duration::MAX })
     }
 
     async fn greet(&mut self, write_timeout: Duration) -> Result<()> {
@@ -68,7 +71,10 @@ impl Connection {
             (_, _) => Err(Error::new(ErrorKind::BadHeader, "it does not speak the framed protocol")),
         })?;
         match self.answers.next().await? {
-            Event::Hello { version: framed::VERSION, .. } => Ok(()),
+            Event::Hello { version: framed::VERSION, limits } => {
+                self.idle_timeout = Duration::from_millis(limits.idle_timeout_ms);
+                Ok(())
+            }
             Event::Hello { version, .. } => {
                 let message = format!("it speaks version {version} of the protocol, this client speaks {}", framed::VERSION);
                 Err(Error::new(ErrorKind::Unsupported, message))
@@ -117,7 +123,7 @@ impl Connection {
     /// The bytes are written to their end even then, because they were announced. Where the server takes no more of them,
     /// what it said before it closed comes first, and the loss of the connection only if it said nothing.
     pub(super) async fn write_listening(&mut self, bytes: &[u8], write_timeout: Duration) -> Result<Option<Event>> {
-        let Self { writer, answers } = self;
+        let Self { writer, answers, .. } = self;
         let mut writing = std::pin::pin!(writer.write(bytes, write_timeout));
         let cause = tokio::select! {
             biased;

@@ -4,8 +4,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use crate::client::outcome::unreadable;
-use crate::client::{Attempt, Client, Options, Outcome, Source, Upload};
+use crate::client::{Attempt, Client, Look, Options, Outcome, Source, Trail, Upload};
 use crate::error::{ErrorKind, Result};
+use crate::upload::UploadId;
 
 /// How often a file is tried, and how long it waits in between.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +49,31 @@ pub enum Step<'a> {
         /// How long the wait is.
         wait: Duration,
     },
+    /// What the server has kept is of no use: the file is sent from its first byte.
+    Anew {
+        /// What went wrong.
+        why: &'a str,
+    },
+}
+
+/// How the sending of a file went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Bytes of it that went out, in all tries.
+    pub sent_bytes: u64,
+    /// Where sending went on at what the server had kept; 0 where it had kept nothing.
+    pub resumed_at: u64,
+    /// Whether the file was written to while it was sent: what came may be of no single moment.
+    pub changed: bool,
+}
+
+impl Delivery {
+    /// Of a file that was not even sent.
+    pub fn of_nothing(outcome: Outcome) -> Self {
+        Self { outcome, sent_bytes: 0, resumed_at: 0, changed: false }
+    }
 }
 
 /// Sends files to one server, one after another, and does not give a file up at the first failure.
@@ -61,23 +87,55 @@ pub struct Sender {
     unreachable: bool,
 }
 
+/// A file on its way.
+#[derive(Debug)]
+struct Journey<'a> {
+    upload: Upload,
+    /// How the next try begins.
+    attempt: Attempt,
+    source: &'a mut Source,
+    /// How the file looked when the last try began.
+    look: Option<Look>,
+    trail: Trail,
+    changed: bool,
+}
+
 impl Sender {
     /// A sender to `address`, as `host:port`, that connects when the first file is sent.
     pub fn new(address: impl Into<String>, options: Options, retry: Retry) -> Self {
         Self { address: address.into(), options, retry, client: None, unreachable: false }
     }
 
-    /// Sends a file until it is committed or rejected, or fails in a way that does not pass, or all tries are used up.
-    pub async fn send(&mut self, upload: &Upload, source: &mut Source, mut told: impl FnMut(Step<'_>)) -> Outcome {
+    /// Sends a file until it is committed or rejected, or fails in a way that does not pass, or all tries are used up; a try
+    /// that comes to find more of it at the server than any before counts as the first. `first` is how the first one begins.
+    pub async fn send(
+        &mut self,
+        upload: &Upload,
+        first: Attempt,
+        source: &mut Source,
+        mut told: impl FnMut(Step<'_>),
+    ) -> Delivery {
         let attempts = if self.unreachable { 1 } else { self.retry.attempts.max(1) };
-        let mut seen = Attempt::First;
+        self.unreachable = true;
+        let (look, trail, changed) = Default::default();
+        let mut journey = Journey { upload: upload.clone(), attempt: first, source, look, trail, changed };
         let mut attempt = 1;
+        let mut may_begin_anew = true;
         loop {
-            let outcome = self.attempt(upload, &mut seen, source, |sent| told(Step::Sent(sent))).await;
-            let Outcome::Failed { retry: true, message, .. } = &outcome else { return outcome };
-            if attempt >= attempts || !source.is_whole() {
-                self.unreachable = seen == Attempt::First;
-                return outcome;
+            let reached = journey.trail.resumed_at;
+            let outcome = self.attempt(&mut journey, &mut told).await;
+            if may_begin_anew && let Some(why) = journey.of_something_else(&outcome) {
+                may_begin_anew = false;
+                told(Step::Anew { why });
+                journey.begin_anew();
+                continue;
+            }
+            let Outcome::Failed { retry: true, message, .. } = &outcome else { return journey.end(outcome) };
+            if journey.trail.resumed_at > reached {
+                attempt = 1;
+            }
+            if attempt >= attempts || !journey.source.is_whole() {
+                return journey.end(outcome);
             }
             let wait = self.retry.wait(attempt);
             told(Step::Waiting { why: message, wait });
@@ -86,26 +144,18 @@ impl Sender {
         }
     }
 
-    /// One try. `seen` becomes [`Attempt::Again`] once the server may have seen the upload.
-    async fn attempt(
-        &mut self,
-        upload: &Upload,
-        seen: &mut Attempt,
-        source: &mut Source,
-        mut progress: impl FnMut(u64),
-    ) -> Outcome {
+    /// One try.
+    async fn attempt(&mut self, journey: &mut Journey<'_>, told: &mut impl FnMut(Step<'_>)) -> Outcome {
         // A server may close a connection between two files, which is no failure of the second.
         if let Some(kept) = self.client.take() {
-            match self.put(kept, upload, seen, source, &mut progress).await {
-                Err(error) if matches!(error.kind(), ErrorKind::Io | ErrorKind::Incomplete) && source.is_whole() => {}
+            match self.put(kept, journey, told).await {
+                Err(error) if matches!(error.kind(), ErrorKind::Io | ErrorKind::Incomplete) && journey.source.is_whole() => {
+                }
                 done => return done.unwrap_or_else(|error| Outcome::failed(&error)),
             }
         }
         match Client::connect(&self.address, &self.options).await {
-            Ok(client) => {
-                self.unreachable = false;
-                self.put(client, upload, seen, source, progress).await.unwrap_or_else(|error| Outcome::failed(&error))
-            }
+            Ok(client) => self.put(client, journey, told).await.unwrap_or_else(|error| Outcome::failed(&error)),
             Err(error) => Outcome::failed(&error),
         }
     }
@@ -115,22 +165,52 @@ impl Sender {
     async fn put(
         &mut self,
         mut client: Client,
-        upload: &Upload,
-        seen: &mut Attempt,
-        source: &mut Source,
-        progress: impl FnMut(u64),
+        journey: &mut Journey<'_>,
+        told: &mut impl FnMut(Step<'_>),
     ) -> Result<Outcome> {
-        let mut body = match source.open().await {
+        self.unreachable = false;
+        let mut body = match journey.source.open().await {
             Ok(body) => body,
             Err(cause) => {
                 self.client = Some(client);
-                return Ok(unreadable(upload, cause));
+                return Ok(unreadable(&journey.upload, cause));
             }
         };
-        let attempt = std::mem::replace(seen, Attempt::Again);
-        let outcome = client.put(upload, attempt, &mut body, progress).await?;
+        let look = body.look().await;
+        let Journey { upload, attempt, trail, .. } = journey;
+        if journey.look.is_some_and(|before| Some(before) != look) {
+            // What the server may have kept is of another content, and so is the id.
+            told(Step::Anew { why: "it has changed since the last try" });
+            (upload.id, *attempt) = (UploadId::generate(), Attempt::First);
+            trail.begin_anew();
+        }
+        journey.look = look;
+        let attempt = std::mem::replace(attempt, Attempt::Again);
+        let outcome = client.put(upload, attempt, &mut body, trail, |sent| told(Step::Sent(sent))).await;
+        journey.changed = body.look().await != look;
+        let outcome = outcome?;
         self.client = Some(client).filter(Client::is_usable);
         Ok(outcome)
+    }
+}
+
+impl Journey<'_> {
+    /// Why what the server has kept is not of this file, where that is what went wrong: it was changed and kept its looks.
+    fn of_something_else<'o>(&self, outcome: &'o Outcome) -> Option<&'o str> {
+        let (Outcome::Rejected { code, message, .. } | Outcome::Failed { code, message, .. }) = outcome else { return None };
+        let mismatch = [ErrorKind::DigestMismatch, ErrorKind::SizeMismatch].iter().any(|kind| kind.code() == code);
+        (mismatch && self.trail.server_had > 0 && self.source.is_whole()).then_some(message)
+    }
+
+    /// Drops what the server has kept.
+    fn begin_anew(&mut self) {
+        self.attempt = Attempt::First;
+        self.trail.begin_anew();
+    }
+
+    fn end(self, outcome: Outcome) -> Delivery {
+        let Trail { sent_bytes, resumed_at, .. } = self.trail;
+        Delivery { outcome, sent_bytes, resumed_at, changed: self.changed }
     }
 }
 

@@ -1,12 +1,14 @@
 //! Where a file's bytes come from: a file, which can be read again, or a stream that passes once.
 
 use std::fmt;
-use std::io;
+use std::fs::Metadata;
+use std::io::{self, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncSeekExt, ReadBuf};
 
 /// Where bytes come from.
 pub struct Source(Origin);
@@ -22,6 +24,31 @@ pub enum Body<'a> {
     File(tokio::fs::File),
     /// A stream, and how many bytes have been taken from it.
     Stream(Pin<&'a mut (dyn AsyncRead + Send)>, &'a mut u64),
+}
+
+/// What tells whether a file is still the one that it was: which it is, how long, and when it was last written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// The device that it lies on.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Seconds and nanoseconds since 1970.
+    pub modified: (i64, i64),
+}
+
+impl Look {
+    /// The look of the file that this was said of.
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
 }
 
 impl Source {
@@ -60,6 +87,28 @@ impl Source {
             }
             Origin::Stream { reader, consumed } if whole => Ok(Body::Stream(reader.as_mut(), consumed)),
             Origin::Stream { .. } => Err(io::ErrorKind::NotSeekable.into()),
+        }
+    }
+}
+
+impl Body<'_> {
+    /// How the file looks now; `None` for a stream, and where the system does not say.
+    pub async fn look(&mut self) -> Option<Look> {
+        match self {
+            Self::File(file) => file.metadata().await.ok().map(|metadata| Look::of(&metadata)),
+            Self::Stream(..) => None,
+        }
+    }
+
+    /// Goes to a place in the file.
+    ///
+    /// # Errors
+    /// What the file system says; [`io::ErrorKind::NotSeekable`] for a stream that is not there.
+    pub(super) async fn go_to(&mut self, offset: u64) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.seek(SeekFrom::Start(offset)).await.map(drop),
+            Self::Stream(_, consumed) if **consumed == offset => Ok(()),
+            Self::Stream(..) => Err(io::ErrorKind::NotSeekable.into()),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use super::keys::RULES;
 use super::problems::{DEFAULT, Problems, whence};
-use super::value::size_text;
+use super::value::{duration_text, size_text};
 use super::{Config, SinkKind};
 
 /// The most parts a multipart upload has: "Amazon S3 multipart upload limits", AWS.
@@ -73,6 +73,15 @@ impl Checker<'_> {
         if self.config.plain.header_pause >= self.config.limits.header_timeout {
             let what = "must be shorter than limits.header_timeout, or no pause ever ends a header";
             self.refuse(&["plain.header_pause", "limits.header_timeout"], what);
+        }
+        let limits = &self.config.limits;
+        if limits.resume_ttl < limits.upload_timeout {
+            let what = format!(
+                "{} is shorter than limits.upload_timeout, {}: an upload that still runs at another server could be swept up",
+                duration_text(limits.resume_ttl),
+                duration_text(limits.upload_timeout),
+            );
+            self.refuse(&["limits.resume_ttl", "limits.upload_timeout"], &what);
         }
     }
 

@@ -101,6 +101,7 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
         upload_timeout,
         commit_timeout,
         drain_timeout,
+        resume_ttl,
         max_file_bytes,
         max_connections,
         max_connections_per_address,
@@ -113,6 +114,7 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
     lines.add("limits.upload_timeout", &duration_text(*upload_timeout));
     lines.add("limits.commit_timeout", &duration_text(*commit_timeout));
     lines.add("limits.drain_timeout", &duration_text(*drain_timeout));
+    lines.add("limits.resume_ttl", &duration_text(*resume_ttl));
     lines.add("limits.max_file_bytes", &size_text(*max_file_bytes));
     lines.add("limits.max_connections", max_connections);
     lines.add("limits.max_connections_per_address", max_connections_per_address);

@@ -66,6 +66,7 @@ fn limits(reader: &mut Reader<'_>) -> Limits {
         upload_timeout: reader.read("limits.upload_timeout", value::duration),
         commit_timeout: reader.read("limits.commit_timeout", value::duration),
         drain_timeout: reader.read("limits.drain_timeout", value::duration),
+        resume_ttl: reader.read("limits.resume_ttl", value::duration),
         max_file_bytes: reader.read("limits.max_file_bytes", value::positive_size),
         max_connections: reader.read("limits.max_connections", value::count),
         max_connections_per_address: reader.read("limits.max_connections_per_address", value::count),

@@ -18,7 +18,7 @@ use self::writer::Answer;
 use super::Shared;
 use super::stream::{Filled, Reader, Stream};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ingest::Landed;
+use crate::ingest::{Asked, Landed};
 use crate::upload::{Key, UploadId};
 use crate::wire::framed::{self, Event, Hello, MAX_LINE_BYTES, Put, Request};
 
@@ -147,21 +147,12 @@ impl Session {
 
     async fn put(&mut self, mut put: Put) -> Next {
         let id = put.id.get_or_insert_with(|| UploadId::generate().into()).clone();
-        if !put.resume {
-            return self.put_at_once(&id, &put).await;
-        }
-        match self.put_after_asking(&id, &put).await {
-            Ok(next) => next,
-            Err(error) => {
-                self.shared.ingest.refuse(&put.name, &error);
-                self.answer(Answer::Now(Event::from_error(id, &error))).await
-            }
-        }
+        if put.resume { self.put_after_asking(&id, &put).await } else { self.put_at_once(&id, &put).await }
     }
 
     /// A put whose body is on its way already.
     async fn put_at_once(&mut self, id: &str, put: &Put) -> Next {
-        let mut body = FramedBody::new(&mut self.reader, put.size);
+        let mut body = FramedBody::new(&mut self.reader, put.size, 0);
         let received = match put.spec(self.shared.framed.on_conflict) {
             Ok(spec) => self.shared.ingest.receive(spec, &mut body).await,
             Err(error) => {
@@ -169,11 +160,54 @@ impl Session {
                 Err(error)
             }
         };
+        let rest = body.rest();
+        self.received(id, received, rest).await
+    }
+
+    /// A put whose sender first wants to know what the server has of it. No body comes before `ready`, and none at all where
+    /// something else is answered.
+    async fn put_after_asking(&mut self, id: &str, put: &Put) -> Next {
+        let asked = match self.ask(put).await {
+            Ok(asked) => asked,
+            Err(error) => return self.answer(Answer::Now(Event::from_error(id.to_owned(), &error))).await,
+        };
+        let begun = match asked {
+            Asked::Committed(receipt) => {
+                return self.answer(Answer::Now(Event::Committed { id: id.to_owned(), receipt })).await;
+            }
+            Asked::Begun(begun) => begun,
+        };
+        let offset = begun.offset();
+        if self.answer(Answer::Now(Event::Ready { id: id.to_owned(), offset })).await == Next::Close {
+            begun.abandon(Error::new(ErrorKind::Incomplete, "the sender takes no more answers")).await;
+            return Next::Close;
+        }
+        let mut body = FramedBody::new(&mut self.reader, put.size, offset);
+        let received = begun.receive(&mut body).await;
+        let rest = body.rest();
+        self.received(id, received, rest).await
+    }
+
+    /// What the server has of an upload. What fails is counted and logged.
+    async fn ask(&mut self, put: &Put) -> Result<Asked> {
+        let spec = put.spec(self.shared.framed.on_conflict);
+        // `ready` waits in the queue behind the commits of this connection, while the deadlines of its body already run.
+        let settled = self.settle_commits().await;
+        match settled.and(spec) {
+            Ok(spec) => self.shared.ingest.resume(spec).await,
+            Err(error) => {
+                self.shared.ingest.refuse(&put.name, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// What follows when a body has come, or what is left of it is of no use.
+    async fn received(&mut self, id: &str, received: Result<Landed>, rest: Rest) -> Next {
         let error = match received {
             Ok(landed) => return self.commit(id, landed).await,
             Err(error) => error,
         };
-        let rest = body.rest();
         let answered = self.answer(Answer::Now(Event::from_error(id.to_owned(), &error))).await;
         // Where the rest is lost, the answer has said why.
         if answered == Next::Close || rest == Rest::Lost {
@@ -182,25 +216,6 @@ impl Session {
         match rest.discard(&mut self.reader, &self.shared).await {
             Ok(next) => next,
             Err(error) => self.give_up(&error).await,
-        }
-    }
-
-    /// A put whose sender first wants to know what the server has of it. No body comes before `ready`; sinks that keep
-    /// nothing of an interrupted upload have it begin at 0.
-    ///
-    /// # Errors
-    /// Whatever ends the upload before it was begun; no body follows then.
-    async fn put_after_asking(&mut self, id: &str, put: &Put) -> Result<Next> {
-        let spec = put.spec(self.shared.framed.on_conflict)?;
-        // An earlier put of the same upload may be committing on this very connection.
-        self.settle_commits().await?;
-        let answer = match self.shared.ingest.committed_before(&spec).await? {
-            Some(receipt) => return Ok(self.answer(Answer::Now(Event::Committed { id: id.to_owned(), receipt })).await),
-            None => Event::Ready { id: id.to_owned(), offset: 0 },
-        };
-        match self.answer(Answer::Now(answer)).await {
-            Next::Request => Ok(self.put_at_once(id, put).await),
-            Next::Close => Ok(Next::Close),
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::{Probe, Sink, Staged};
 use crate::error::{Error, ErrorKind, Result};
@@ -50,8 +51,8 @@ impl Sink for Validated {
         }
     }
 
-    /// An upload whose validator can't go on where it was, because none had read along or because another one would now,
-    /// counts as not there.
+    /// An upload whose validator can't go on where the bytes end, because none had read along or because another one would
+    /// now, counts as not there.
     async fn resume(&self, spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
         let format = self.rules.find(&spec.key).format;
         let Some(staged) = self.inner.resume(spec).await? else { return Ok(None) };
@@ -59,6 +60,7 @@ impl Sink for Validated {
             (Format::None, _) => Ok(Some(staged)),
             (format, Some(saved)) => {
                 let validator = validate::resume(format, &self.limits, saved);
+                let validator = validator.filter(|validator| validator.offset() == staged.offset());
                 Ok(validator.map(|validator| self.judged(staged, format, validator)))
             }
             (_, None) => Ok(None),
@@ -90,6 +92,14 @@ struct Judged {
     format: Format,
     busy: Duration,
     metrics: Arc<Metrics>,
+}
+
+impl Judged {
+    /// What the validator knows, where it has read what was stored and no more: it is ahead of a write that has failed, or that
+    /// nobody has waited for.
+    fn saved(&self) -> Option<Value> {
+        if self.validator.offset() == self.staged.offset() { self.validator.save() } else { None }
+    }
 }
 
 fn refusal(key: &Key, rejection: Rejection) -> Error {
@@ -125,7 +135,7 @@ impl Staged for Judged {
 
     /// With what the validator needs to go on from here; where it can't, nothing is saved.
     async fn checkpoint(&mut self, _note: Note) -> Result<()> {
-        match self.validator.save() {
+        match self.saved() {
             Some(saved) => self.staged.checkpoint(Note(Some(saved))).await,
             None => Ok(()),
         }
@@ -133,7 +143,7 @@ impl Staged for Judged {
 
     async fn suspend(self: Box<Self>, _note: Note) -> Result<u64> {
         self.metrics.validation_took(self.format, self.busy);
-        let saved = self.validator.save();
+        let saved = self.saved();
         self.staged.suspend(Note(saved)).await
     }
 

@@ -8,14 +8,17 @@
 mod flaws;
 mod header;
 mod mark;
+mod saved;
 
 use std::ops::Range;
 
 use memchr::memchr2;
+use serde::{Deserialize, Serialize};
 
 use self::flaws::{bare_cr, nul, stray_quote, text_after_quote};
 use self::header::Header;
 use self::mark::Mark;
+use self::saved::SavedCsv;
 use super::Limits;
 use super::position::{Chunk, Place};
 use super::stream::{Flaw, Scanner};
@@ -44,7 +47,8 @@ pub(super) struct Csv {
     field: Mark,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum State {
     /// Where a field begins.
     Start,
@@ -226,13 +230,20 @@ impl Csv {
         if let Some(header) = &mut self.header {
             header.keep(&bytes[self.field.index()..]);
         }
-        if self.header.is_some() || matches!(self.state, State::Quoted | State::Quote) {
+        if self.keeps_field() {
             self.field = Mark::Earlier(self.field.place(chunk));
         }
+    }
+
+    /// Whether somebody may ask where the field begins.
+    fn keeps_field(&self) -> bool {
+        self.header.is_some() || matches!(self.state, State::Quoted | State::Quote)
     }
 }
 
 impl Scanner for Csv {
+    type Saved = SavedCsv;
+
     fn scan(&mut self, chunk: &Chunk<'_>) -> Result<(), Flaw> {
         let bytes = chunk.bytes();
         let mut at = 0;
@@ -283,5 +294,13 @@ impl Scanner for Csv {
     /// Data rows count from 1; the header is record 0.
     fn record(&self) -> u64 {
         if self.header.is_some() { 0 } else { self.rows + 1 }
+    }
+
+    fn save(&self) -> SavedCsv {
+        SavedCsv::of(self)
+    }
+
+    fn resume(self, saved: SavedCsv, here: Place) -> Option<Self> {
+        saved.into_csv(self, here)
     }
 }

@@ -10,7 +10,7 @@ mod machine;
 mod number;
 mod text;
 
-pub(super) use self::machine::Machine;
+pub(super) use self::machine::{Machine, SavedMachine};
 use super::Limits;
 use super::position::{Chunk, Place};
 use super::stream::{Flaw, Scanner};
@@ -28,6 +28,8 @@ impl Json {
 }
 
 impl Scanner for Json {
+    type Saved = SavedMachine;
+
     fn scan(&mut self, chunk: &Chunk<'_>) -> Result<(), Flaw> {
         refuse_bom(chunk)?;
         self.machine.scan(chunk, 0..chunk.bytes().len())
@@ -44,6 +46,14 @@ impl Scanner for Json {
     /// is record 1; what stands outside is in record 0.
     fn record(&self) -> u64 {
         self.machine.record()
+    }
+
+    fn save(&self) -> SavedMachine {
+        self.machine.save()
+    }
+
+    fn resume(self, saved: SavedMachine, here: Place) -> Option<Self> {
+        Some(Self { machine: self.machine.resume(saved, here)? })
     }
 }
 

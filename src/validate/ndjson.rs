@@ -4,9 +4,10 @@
 //! end; an empty file holds no record. A CR elsewhere is white space, as in all JSON.
 
 use memchr::memchr;
+use serde::{Deserialize, Serialize};
 
 use super::Limits;
-use super::json::{Machine, refuse_bom, truncated};
+use super::json::{Machine, SavedMachine, refuse_bom, truncated};
 use super::position::{Chunk, Place};
 use super::stream::{Flaw, Scanner};
 
@@ -19,6 +20,13 @@ pub(super) struct Ndjson {
     lines: u64,
     /// Bytes of the line that is being read.
     line_bytes: u64,
+}
+
+/// What has been read, written down. The lines that have ended are those before the place.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedNdjson {
+    line_bytes: u64,
+    machine: SavedMachine,
 }
 
 impl Ndjson {
@@ -57,6 +65,8 @@ impl Ndjson {
 }
 
 impl Scanner for Ndjson {
+    type Saved = SavedNdjson;
+
     fn scan(&mut self, chunk: &Chunk<'_>) -> Result<(), Flaw> {
         refuse_bom(chunk)?;
         let bytes = chunk.bytes();
@@ -82,5 +92,20 @@ impl Scanner for Ndjson {
     /// Every line is a record.
     fn record(&self) -> u64 {
         self.lines + 1
+    }
+
+    fn save(&self) -> SavedNdjson {
+        SavedNdjson { line_bytes: self.line_bytes, machine: self.machine.save() }
+    }
+
+    fn resume(self, saved: SavedNdjson, here: Place) -> Option<Self> {
+        let SavedNdjson { line_bytes, machine } = saved;
+        let machine = self.machine.resume(machine, here)?;
+        // A character has four bytes at most, and a line that has not begun has nothing in it.
+        let columns = here.column - 1;
+        let fits = line_bytes <= self.max_record_bytes.min(here.offset)
+            && (columns..=columns.saturating_mul(4)).contains(&line_bytes)
+            && (line_bytes > 0 || machine.is_blank());
+        fits.then_some(Self { machine, lines: here.line - 1, line_bytes, ..self })
     }
 }

@@ -4,9 +4,10 @@
 //! ends and characters once, when the next chunk comes or when a rejection is made.
 
 use memchr::{memchr_iter, memrchr};
+use serde::{Deserialize, Serialize};
 
 /// A place in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Place {
     /// Counted from 1; lines end with LF.
     pub(super) line: u64,
@@ -19,6 +20,19 @@ pub(super) struct Place {
 impl Place {
     /// The first byte of a file.
     pub(super) const START: Self = Self { line: 1, column: 1, offset: 0 };
+
+    /// Whether any file has such a place: every line end and every character takes a byte at least. No file is so long that
+    /// its places could not be counted on.
+    pub(super) fn is_possible(self) -> bool {
+        let Self { line, column, offset } = self;
+        let fits = |count: u64| (1..=offset + 1).contains(&count);
+        offset < 1 << 62 && fits(line) && fits(column) && line - 1 + column - 1 <= offset
+    }
+
+    /// Whether this one can lie before `other`, or be it.
+    pub(super) fn is_before(self, other: Self) -> bool {
+        self.is_possible() && (self.line, self.column) <= (other.line, other.column) && self.offset <= other.offset
+    }
 
     /// The place `bytes` before this one, where those bytes are known to be ASCII characters of the same line.
     pub(super) const fn back(self, bytes: u64) -> Self {

@@ -1,6 +1,10 @@
-//! What all formats share: cutting into blocks, UTF-8, and the place in the file.
+//! What all formats share: cutting into blocks, UTF-8, the place in the file, and being written down.
 
 use std::fmt::Debug;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Validator;
 use super::position::{Chunk, Place};
@@ -8,7 +12,10 @@ use super::utf8::{Gate, Mended, Tail};
 use crate::report::{Format, Rejection, Verdict};
 
 /// A format's own part: reads whole characters, and stops at the first flaw.
-pub(super) trait Scanner: Debug + Send {
+pub(super) trait Scanner: Debug + Send + Sized {
+    /// What it must know to go on in another process, besides the place and its limits.
+    type Saved: Serialize + DeserializeOwned;
+
     /// Reads the next piece of text.
     fn scan(&mut self, chunk: &Chunk<'_>) -> Result<(), Flaw>;
 
@@ -17,6 +24,13 @@ pub(super) trait Scanner: Debug + Send {
 
     /// The record that the scanner stands in, or in which it has just found a flaw.
     fn record(&self) -> u64;
+
+    /// What it knows between two pieces of text.
+    fn save(&self) -> Self::Saved;
+
+    /// Goes on from `here` with what was saved there; `self` has read nothing yet. `None` where what was saved is beyond the
+    /// limits, or is nothing that could have been saved here: whoever reads on may rely on every invariant.
+    fn resume(self, saved: Self::Saved, here: Place) -> Option<Self>;
 }
 
 /// What is wrong, and where; the stream adds the format and the record.
@@ -41,18 +55,45 @@ pub(super) struct Stream<S> {
     gate: Gate,
     /// Where the text that the scanner has not seen yet begins.
     here: Place,
+    /// Whether a flaw has been found: what the scanner knows is of no use then.
+    spent: bool,
 }
+
+/// A stream in the middle of a file, written down.
+#[derive(Debug, Serialize, Deserialize)]
+struct Saved<S> {
+    version: u32,
+    format: Format,
+    /// What the gate holds back, in hexadecimal digits.
+    held: String,
+    here: Place,
+    scanner: S,
+}
+
+/// Rises with every change to what a scanner saves, or to what that means.
+const VERSION: u32 = 1;
 
 /// UTF-8 check, scan and line count go over a block one after the other: it should still be in the cache.
 const BLOCK_BYTES: usize = 32 << 10;
 
 impl<S: Scanner> Validator for Stream<S> {
     fn feed(&mut self, chunk: &[u8]) -> Result<(), Rejection> {
-        chunk.chunks(BLOCK_BYTES).try_for_each(|block| self.pass(block)).map_err(|flaw| self.rejection(flaw))
+        chunk.chunks(BLOCK_BYTES).try_for_each(|block| self.pass(block)).map_err(|flaw| {
+            self.spent = true;
+            self.rejection(flaw)
+        })
     }
 
-    fn save(&self) -> Option<serde_json::Value> {
-        None
+    fn offset(&self) -> u64 {
+        self.here.offset + self.gate.held().len() as u64
+    }
+
+    fn save(&self) -> Option<Value> {
+        if self.spent {
+            return None;
+        }
+        let (held, scanner) = (hex::encode(self.gate.held()), self.scanner.save());
+        serde_json::to_value(Saved { version: VERSION, format: self.format, held, here: self.here, scanner }).ok()
     }
 
     fn finish(mut self: Box<Self>) -> Result<Verdict, Rejection> {
@@ -70,7 +111,17 @@ impl<S: Scanner> Validator for Stream<S> {
 
 impl<S: Scanner> Stream<S> {
     pub(super) fn new(format: Format, scanner: S) -> Self {
-        Self { format, scanner, gate: Gate::default(), here: Place::START }
+        Self { format, scanner, gate: Gate::default(), here: Place::START, spent: false }
+    }
+
+    /// Goes on where another stream was saved; `self` has read nothing yet. As [`super::resume`].
+    pub(super) fn resume(self, saved: &Value) -> Option<Self> {
+        let Saved { version, format, held, here, scanner } = Saved::deserialize(saved).ok()?;
+        if (version, format) != (VERSION, self.format) || !here.is_possible() {
+            return None;
+        }
+        let gate = Gate::holding(&hex::decode(held).ok()?)?;
+        Some(Self { scanner: self.scanner.resume(scanner, here)?, gate, here, ..self })
     }
 
     fn pass(&mut self, mut rest: &[u8]) -> Result<(), Flaw> {

@@ -34,6 +34,20 @@ pub(super) enum Tail {
 }
 
 impl Gate {
+    /// A gate that holds these bytes back; `None` where they are not the beginning of a character.
+    pub(super) fn holding(bytes: &[u8]) -> Option<Self> {
+        let mut gate = Self::default();
+        match gate.split(bytes) {
+            ("", Tail::None | Tail::Held) => Some(gate),
+            _ => None,
+        }
+    }
+
+    /// What is held back.
+    pub(super) fn held(&self) -> &[u8] {
+        &self.held[..self.len]
+    }
+
     /// Whether the beginning of a character is held back.
     pub(super) const fn holds(&self) -> bool {
         self.len > 0

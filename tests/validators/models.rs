@@ -7,7 +7,7 @@ use serde_json::Value;
 use tidegate::report::{Format, Rejection, Verdict};
 use tidegate::validate::{Limits, for_format};
 
-use super::{judge, judge_whole};
+use super::{judge, judge_in_turns, judge_whole};
 
 /// A JSON value of a few levels.
 fn value() -> impl Strategy<Value = Value> {
@@ -27,17 +27,17 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 /// A JSON text, with or without white space.
-fn document() -> impl Strategy<Value = String> {
+pub(crate) fn document() -> impl Strategy<Value = String> {
     (value(), any::<bool>()).prop_map(|(value, pretty)| if pretty { format!("{value:#}") } else { value.to_string() })
 }
 
 /// A change to a file: at a place, some bytes are replaced by others.
-fn damage() -> impl Strategy<Value = (Index, usize, Vec<u8>)> {
+pub(crate) fn damage() -> impl Strategy<Value = (Index, usize, Vec<u8>)> {
     let telling = select(&b"\"\\,:[]{}0123456789-+.eEtfnul \t\r\n\x00\x1f\x7f\x80\xc3\xe2\xf0\xffud8Cx"[..]);
     (any::<Index>(), 0..3_usize, vec(telling, 0..4))
 }
 
-fn damaged(mut bytes: Vec<u8>, changes: &[(Index, usize, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn damaged(mut bytes: Vec<u8>, changes: &[(Index, usize, Vec<u8>)]) -> Vec<u8> {
     for (place, removed, added) in changes {
         let from = place.index(bytes.len() + 1);
         let to = (from + removed).min(bytes.len());
@@ -133,7 +133,7 @@ fn table_model(bytes: &[u8]) -> Option<Vec<Vec<String>>> {
 }
 
 /// A table as a spreadsheet might write it, mostly well-formed.
-fn table() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn table() -> impl Strategy<Value = Vec<u8>> {
     let field = prop_oneof![
         4 => "[a-z0-9 \u{e4}\u{20ac}]{0,6}".prop_map(|text: String| text),
         2 => "[a-z,\"\r\n\u{1f600}]{0,6}".prop_map(|text| format!("\"{}\"", text.replace('"', "\"\""))),
@@ -163,13 +163,14 @@ fn same_as_the_crate(bytes: &[u8], records: &[Vec<String>]) -> Result<(), TestCa
     Ok(())
 }
 
-/// However the bytes are cut, the outcome is this one.
+/// However the bytes are cut, and whoever goes on at the cuts, the outcome is this one.
 fn same_in_chunks(format: Format, bytes: &[u8], places: &[Index]) -> Result<Result<Verdict, Rejection>, TestCaseError> {
     let limits = Limits { max_depth: 6, max_record_bytes: 40 };
     for limits in [limits, Limits::default()] {
         let whole = judge(format, &limits, [bytes]);
         prop_assert_eq!(judge(format, &limits, cut(bytes, places)), whole.clone());
         prop_assert_eq!(judge(format, &limits, bytes.chunks(1)), whole.clone());
+        prop_assert_eq!(judge_in_turns(format, &limits, cut(bytes, places)), whole.clone());
         if let Err(Rejection { line, column, offset, .. }) = whole {
             prop_assert_eq!((line, column), counted(bytes, offset));
         }

@@ -10,7 +10,7 @@ use indicatif::{BinaryBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::cli::print::{self, Form, files, flaw, line, verdict_words};
-use crate::client::Outcome;
+use crate::client::{Delivery, Outcome};
 use crate::report::Rejection;
 use crate::upload::Receipt;
 
@@ -29,6 +29,8 @@ pub(super) struct Console {
 pub(super) struct Summary {
     committed: usize,
     committed_bytes: u64,
+    sent_bytes: u64,
+    resumed: usize,
     rejected: usize,
     failed: usize,
 }
@@ -67,12 +69,19 @@ impl Console {
     }
 
     /// Says what became of a file.
-    pub(super) fn report(&self, path: &Path, name: &str, outcome: &Outcome) {
-        let done = self.add(outcome);
+    pub(super) fn report(&self, path: &Path, name: &str, delivery: &Delivery) {
+        let done = self.add(delivery);
         let path = path.to_string_lossy();
-        self.bar.suspend(|| match (self.form, outcome) {
-            (Form::Json, _) => line(&json(&path, name, outcome)),
-            (Form::Text, Outcome::Committed(receipt)) => line(&committed(receipt)),
+        self.bar.suspend(|| match (self.form, &delivery.outcome) {
+            (Form::Json, _) => line(&json(&path, name, delivery)),
+            (Form::Text, Outcome::Committed(receipt)) => {
+                line(&committed(receipt));
+                if delivery.changed {
+                    print::note(&format!(
+                        "changed    {path}: it was written to while it was sent; what is stored may mix old and new"
+                    ));
+                }
+            }
             (Form::Text, Outcome::Rejected { code, message, report }) => {
                 print::note(&format!("rejected   {path}: {}", flaw(code, message, report.as_ref())));
             }
@@ -91,11 +100,14 @@ impl Console {
             let mut count = self.count();
             count.failed = self.files.saturating_sub(count.committed + count.rejected);
         }
-        let Summary { committed, committed_bytes, rejected, failed } = *self.count();
+        let Summary { committed, committed_bytes, sent_bytes, resumed, rejected, failed } = *self.count();
         let seconds = self.begun.elapsed().as_secs_f64();
         let mut told = format!("{committed} of {} committed", files(self.files));
         if committed > 0 {
             _ = write!(told, ", {} in {seconds:.1} s", BinaryBytes(committed_bytes));
+        }
+        if resumed > 0 {
+            _ = write!(told, ", {} sent, {} resumed", BinaryBytes(sent_bytes), files(resumed));
         }
         for (number, what) in [(rejected, "rejected"), (failed, "failed")].into_iter().filter(|(number, _)| *number > 0) {
             _ = write!(told, ", {number} {what}");
@@ -111,9 +123,11 @@ impl Console {
     }
 
     /// Counts an outcome in; how many files are done.
-    fn add(&self, outcome: &Outcome) -> usize {
+    fn add(&self, delivery: &Delivery) -> usize {
         let mut count = self.count();
-        match outcome {
+        count.sent_bytes += delivery.sent_bytes;
+        count.resumed += usize::from(delivery.resumed_at > 0);
+        match &delivery.outcome {
             Outcome::Committed(receipt) => {
                 count.committed += 1;
                 count.committed_bytes += receipt.size;
@@ -187,6 +201,13 @@ fn committed(receipt: &Receipt) -> String {
 struct Line<'a> {
     path: &'a str,
     name: &'a str,
+    sent_bytes: u64,
+    /// Where sending went on at what the server had kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resumed_at: Option<u64>,
+    /// Whether the file was written to while it was sent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    changed: bool,
     #[serde(flatten)]
     fate: Fate<'a>,
 }
@@ -209,11 +230,14 @@ enum Fate<'a> {
     },
 }
 
-fn json(path: &str, name: &str, outcome: &Outcome) -> String {
+fn json(path: &str, name: &str, delivery: &Delivery) -> String {
+    let Delivery { outcome, sent_bytes, resumed_at, changed } = delivery;
     let fate = match outcome {
         Outcome::Committed(receipt) => Fate::Committed { receipt },
         Outcome::Rejected { code, message, report } => Fate::Rejected { code, message, report: report.as_ref() },
         Outcome::Failed { code, message, .. } => Fate::Failed { code, message },
     };
-    serde_json::to_string(&Line { path, name, fate }).expect("a line has text keys only")
+    let resumed_at = Some(*resumed_at).filter(|offset| *offset > 0);
+    serde_json::to_string(&Line { path, name, sent_bytes: *sent_bytes, resumed_at, changed: *changed, fate })
+        .expect("a line has text keys only")
 }

@@ -49,12 +49,15 @@ pub(super) enum Rest {
 pub(super) struct FramedBody<'a> {
     reader: &'a mut Reader,
     rest: Rest,
+    /// Bytes of the upload that have come, before this connection too.
     read: u64,
 }
 
 impl<'a> FramedBody<'a> {
-    pub(super) fn new(reader: &'a mut Reader, size: Option<u64>) -> Self {
-        Self { reader, rest: size.map_or(Rest::Chunked(0), Rest::Sized), read: 0 }
+    /// The body of an upload of this size, if that is known, from `offset` on.
+    pub(super) fn new(reader: &'a mut Reader, size: Option<u64>, offset: u64) -> Self {
+        let rest = size.map_or(Rest::Chunked(0), |size| Rest::Sized(size.saturating_sub(offset)));
+        Self { reader, rest, read: offset }
     }
 
     /// What has not been read.
@@ -110,6 +113,7 @@ impl Body for FramedBody<'_> {
                     return Ok(Piece::Bytes(bytes));
                 }
                 Rest::Chunked(0) => match self.line().await? {
+                    Chunk::Bytes(0) => return Ok(Piece::Alive),
                     Chunk::Bytes(_) => {}
                     Chunk::End(digest) => return Ok(Piece::End(digest)),
                     Chunk::Abort => {
@@ -140,6 +144,7 @@ impl Rest {
         let mut body = FramedBody { reader, rest: self, read: 0 };
         loop {
             match patience.wait(body.next()).await {
+                Some(Ok(Piece::Alive)) => {}
                 Some(Ok(Piece::Bytes(bytes))) if patience.spend(bytes.len() as u64) => {}
                 Some(Ok(Piece::Bytes(_))) => {
                     tracing::info!(bytes = body.read, "the sender goes on after a refusal; closing");

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
+use serde::{Deserialize, Serialize};
+
 use crate::validate::position::Place;
 use crate::validate::stream::Flaw;
 
@@ -22,7 +24,44 @@ pub(super) struct Header {
     raw: Vec<u8>,
 }
 
+/// What was read of a header, written down.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedHeader {
+    names: Vec<String>,
+    raw: String,
+}
+
 impl Header {
+    /// What has been read.
+    pub(super) fn save(&self) -> SavedHeader {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let names = self.names.split_inclusive(|&byte| byte == 0).map(|name| text(&name[..name.len() - 1])).collect();
+        SavedHeader { names, raw: text(&self.raw) }
+    }
+
+    /// Goes on with what was read; `None` where those names can't stand in one header.
+    pub(super) fn resume(SavedHeader { names, raw }: SavedHeader) -> Option<Self> {
+        let mut header = Self::default();
+        for name in names {
+            let quoted = format!("\"{}\"", name.replace('"', "\"\""));
+            if name.contains('\0') || header.end_field(quoted.as_bytes(), || Place::START).is_err() {
+                return None;
+            }
+        }
+        header.keep(raw.as_bytes());
+        Some(header)
+    }
+
+    /// Names that have been read.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Bytes that are kept of it: no more than have been read, with what stands between the names.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.names.len() + self.raw.len()) as u64
+    }
+
     /// Keeps what a chunk holds of a field that goes on in the next chunk.
     pub(super) fn keep(&mut self, piece: &[u8]) {
         self.raw.extend_from_slice(piece);

@@ -1,10 +1,13 @@
 //! What can be wrong with a JSON text, in words.
 
+use serde::{Deserialize, Serialize};
+
 use crate::validate::position::Chunk;
 use crate::validate::stream::Flaw;
 
 /// What has to come between two tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Wanted {
     /// The value that is the whole text.
     Text,
@@ -43,7 +46,8 @@ impl Wanted {
 }
 
 /// The three literal names (RFC 8259 section 3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Word {
     True,
     False,

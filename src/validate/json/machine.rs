@@ -2,8 +2,13 @@
 //!
 //! Its memory is one byte for each level of nesting that is open.
 
+mod saved;
+
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
+pub(in crate::validate) use self::saved::SavedMachine;
 use super::fault::{Fault, Wanted, Word, flaw};
 use super::number::Digits;
 use super::text::{self, Escape};
@@ -22,7 +27,8 @@ pub(in crate::validate) struct Machine {
     elements: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum State {
     /// Between tokens: what has to come, white space aside.
     Between(Wanted),
@@ -37,7 +43,8 @@ enum State {
 }
 
 /// What a string is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Role {
     Name,
     Value,

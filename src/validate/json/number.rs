@@ -1,9 +1,12 @@
 //! Numbers (RFC 8259 section 6): the grammar alone, of any size.
 
+use serde::{Deserialize, Serialize};
+
 use super::fault::Fault;
 
 /// How far into a number the last character was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Digits {
     Minus,
     Zero,

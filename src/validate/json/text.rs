@@ -1,9 +1,12 @@
 //! Strings (RFC 8259 section 7): plain runs, and escapes.
 
+use serde::{Deserialize, Serialize};
+
 use super::fault::Fault;
 
 /// How far into an escape the last character was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Escape {
     /// Behind the `\`.
     Begun,
@@ -16,13 +19,28 @@ pub(super) enum Escape {
 }
 
 /// Which escape of a pair of surrogates this may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Half {
     First,
     Second,
 }
 
 impl Escape {
+    /// How many bytes of it have come; `None` where no bytes lead here.
+    pub(super) fn bytes(self) -> Option<u64> {
+        match self {
+            Self::Begun => Some(1),
+            Self::Unit { left, unit, half } => {
+                let seen = 4_u8.checked_sub(left).filter(|_| left > 0)?;
+                let before = if half == Half::First { 2 } else { 8 };
+                (u32::from(unit) >> (4 * seen) == 0).then_some(before + u64::from(seen))
+            }
+            Self::Pair => Some(6),
+            Self::PairBegun => Some(7),
+        }
+    }
+
     /// Reads the next character: the state behind it, or `None` where the escape has ended.
     pub(super) fn next(self, byte: u8) -> Result<Option<Self>, Fault> {
         match (self, byte) {

@@ -1,0 +1,42 @@
+//! Removes what is left of uploads that nobody goes on with: at the start, and in the course of time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Shared;
+use crate::sink::Sink;
+
+/// The pause between two sweeps is a part of the time that uploads are kept, within these bounds.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+const PAUSES_IN_TTL: u32 = 8;
+
+/// Sweeps until the server is told to stop.
+pub(super) async fn run(sink: Arc<dyn Sink>, shared: Arc<Shared>) {
+    let ttl = shared.limits.resume_ttl;
+    let pause = (ttl / PAUSES_IN_TTL).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+    let sweeping = async {
+        loop {
+            sweep(sink.as_ref(), ttl, &shared).await;
+            tokio::time::sleep(pause).await;
+        }
+    };
+    tokio::select! {
+        () = sweeping => {}
+        () = shared.drain.cancelled() => {}
+    }
+}
+
+async fn sweep(sink: &dyn Sink, ttl: Duration, shared: &Shared) {
+    match sink.sweep(ttl).await {
+        Ok(0) => tracing::debug!("nothing to sweep up"),
+        Ok(leftovers) => {
+            shared.metrics.swept(leftovers);
+            tracing::info!(leftovers, ?ttl, "swept up what nobody has gone on with");
+        }
+        Err(error) => {
+            shared.metrics.sweep_failed();
+            tracing::warn!(%error, "sweeping up failed; it is tried again");
+        }
+    }
+}
