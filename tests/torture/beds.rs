@@ -11,8 +11,8 @@ use crate::node::Lives;
 /// What holds for all: short waits for senders that are gone, as there are many.
 const CONFIG: &str = "
 [limits]
-header_timeout = \"2s\"
-idle_timeout = \"3s\"
+header_timeout = \"1s\"
+idle_timeout = \"1s\"
 max_file_bytes = \"1GiB\"
 ";
 
@@ -56,7 +56,7 @@ impl Bed {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command.arg("serve").arg("--config").arg(folder.join("config.toml"));
         command.env("TIDEGATE__LISTEN__TCP", "127.0.0.1:0").env("TIDEGATE__LISTEN__ADMIN", "127.0.0.1:0");
-        if lives == Lives::ToSweep && CAN_SWEEP {
+        if lives == Lives::ToSweep {
             command.env("TIDEGATE__LIMITS__UPLOAD_TIMEOUT", "1s").env("TIDEGATE__LIMITS__RESUME_TTL", "1s");
         }
         match self {
@@ -124,6 +124,3 @@ fn below(folder: &Path) -> Vec<String> {
     let relative = |path: std::path::PathBuf| path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
     files(folder).into_iter().map(relative).collect()
 }
-
-/// Until the server knows `limits.resume_ttl`.
-const CAN_SWEEP: bool = false;

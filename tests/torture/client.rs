@@ -1,11 +1,9 @@
 //! A sender in a storm: sends one file after another, each until it is answered or until the sender leaves.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate::client::{Attempt, Client, Options, Outcome, Retry, Sender, Source};
-use tidegate::error::{ErrorKind, Fault};
+use tidegate::client::{Attempt, Options, Outcome, Retry, Sender, Source, Upload};
 
 use crate::book::Answer;
 use crate::common::chance::Chance;
@@ -19,10 +17,8 @@ use crate::wire::{self, Heard, Naming, PlainEnd};
 enum Form {
     Plain(PlainEnd),
     Framed(Naming),
-    /// The library's client, a new one for each try.
-    Client,
-    /// The library's sender, which tries again by itself.
-    Sender,
+    /// The library's sender, which asks first, and makes so many tries by itself.
+    Sender(u32),
 }
 
 const FORMS: [Form; 9] = [
@@ -31,10 +27,10 @@ const FORMS: [Form; 9] = [
     Form::Framed(Naming::None),
     Form::Framed(Naming::Id),
     Form::Framed(Naming::IdAndResume),
-    Form::Client,
-    Form::Client,
-    Form::Sender,
-    Form::Sender,
+    Form::Sender(1),
+    Form::Sender(1),
+    Form::Sender(4),
+    Form::Sender(4),
 ];
 
 /// Sends until the storm is over and what was begun is answered.
@@ -53,7 +49,7 @@ async fn deliver(storm: &Storm, chance: &mut Chance, job: &Job) {
         // After the storm there is time; in it, some are torn away at any moment, and some wait long for nothing.
         let patience = match storm.rages() {
             true if chance.one_in(4) => Duration::from_millis(chance.within(0..400)),
-            true => Duration::from_secs(8),
+            true => Duration::from_millis(chance.within(1_000..5_000)),
             false => Duration::from_secs(60),
         };
         let heard = tokio::time::timeout(patience, attempt(storm, chance, job, &bytes, form)).await;
@@ -79,63 +75,33 @@ async fn attempt(storm: &Storm, chance: &mut Chance, job: &Job, bytes: &[u8], fo
     match form {
         Form::Plain(end) => wire::plain(&address, job, bytes, end).await,
         Form::Framed(naming) => wire::framed(&address, job, bytes, naming, &storm.book).await,
-        Form::Client => by_client(storm, &address, job, bytes).await,
-        Form::Sender => by_sender(&storm.folder, &address, job, bytes).await,
+        Form::Sender(attempts) => by_sender(storm, &address, job, bytes, attempts).await,
     }
 }
 
-async fn by_client(storm: &Storm, address: &str, job: &Job, bytes: &[u8]) -> Heard {
-    let mut client = match Client::connect(address, &options()).await {
-        Ok(client) => client,
-        Err(error) => return failed(error.kind(), &error.to_string()),
-    };
-    let mut is_first = true;
-    let progress = |sent| {
-        // The first word of progress comes before the first byte: it is what the server had.
-        if std::mem::take(&mut is_first) && sent > 0 {
-            storm.book.resumed();
-        }
-    };
-    match client.put(&upload(job), Attempt::Again, &mut &*bytes, progress).await {
-        Ok(outcome) => heard(outcome, job, bytes.len()),
-        Err(error) => failed(error.kind(), &error.to_string()),
-    }
-}
-
-async fn by_sender(folder: &Path, address: &str, job: &Job, bytes: &[u8]) -> Heard {
-    let file = tempfile::NamedTempFile::new_in(folder).unwrap();
+async fn by_sender(storm: &Storm, address: &str, job: &Job, bytes: &[u8], attempts: u32) -> Heard {
+    let file = tempfile::NamedTempFile::new_in(&storm.folder).unwrap();
     std::fs::write(file.path(), bytes).unwrap();
-    let retry = Retry { attempts: 4, first_wait: Duration::from_millis(50), max_wait: Duration::from_millis(400) };
+    let retry = Retry { attempts, first_wait: Duration::from_millis(50), max_wait: Duration::from_millis(400) };
     let mut sender = Sender::new(address, options(), retry);
-    heard(sender.send(&upload(job), &mut Source::file(file.path()), |_| {}).await, job, bytes.len())
-}
-
-fn upload(job: &Job) -> tidegate::client::Upload {
-    let new = tidegate::client::Upload::new(job.name.parse().unwrap());
-    tidegate::client::Upload { id: job.id.clone(), ..new }
-}
-
-fn options() -> Options {
-    Options {
-        connect_timeout: Duration::from_secs(5),
-        write_timeout: Duration::from_secs(10),
-        answer_timeout: Duration::from_secs(20),
-        collector: None,
+    let upload = Upload { id: job.id.clone(), ..Upload::new(job.name.parse().unwrap()) };
+    let delivery = sender.send(&upload, Attempt::Again, &mut Source::file(file.path()), |_| {}).await;
+    if delivery.resumed_at > 0 {
+        storm.book.resumed();
     }
-}
-
-fn heard(outcome: Outcome, job: &Job, bytes: usize) -> Heard {
-    match outcome {
-        Outcome::Committed(receipt) => Ok(wire::receipt_answer(&receipt, job, bytes)),
+    match delivery.outcome {
+        Outcome::Committed(receipt) => Ok(wire::receipt_answer(&receipt, job, bytes.len())),
         Outcome::Rejected { code, .. } => Ok(Answer::Rejected { code }),
         Outcome::Failed { retry: true, code, message } => Err(format!("{code}: {message}")),
         Outcome::Failed { retry: false, code, message } => Ok(wire::wrong(&format!("failed for good: {code}: {message}"))),
     }
 }
 
-fn failed(kind: ErrorKind, message: &str) -> Heard {
-    match kind.fault() {
-        Fault::Passing => Err(message.to_owned()),
-        Fault::Upload => Ok(wire::wrong(message)),
+fn options() -> Options {
+    Options {
+        connect_timeout: Duration::from_secs(2),
+        write_timeout: Duration::from_secs(10),
+        answer_timeout: Duration::from_secs(20),
+        collector: None,
     }
 }

@@ -122,8 +122,8 @@ impl Node {
     pub(crate) fn torment(&self, storm: &AtomicBool, chance: &mut Chance) {
         assert!(self.start(Lives::ToServe, None), "a server does not start");
         while storm.load(Ordering::SeqCst) {
-            // Most lives are short, some are long enough for the largest files.
-            let life = if chance.one_in(4) { chance.within(1_000..3_000) } else { chance.within(0..700) };
+            // Some lives end in the middle of everything, some are long enough for the largest files.
+            let life = if chance.one_in(2) { chance.within(0..600) } else { chance.within(500..3_000) };
             std::thread::sleep(Duration::from_millis(life));
             self.kill();
             while chance.one_in(4) {
