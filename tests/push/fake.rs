@@ -48,12 +48,18 @@ pub(crate) struct Received {
 impl Talk {
     /// Takes a connection and exchanges greetings.
     pub(crate) fn accept(listener: &TcpListener) -> Self {
+        Self::accept_patiently(listener, Duration::from_mins(1))
+    }
+
+    /// The same, as a server that waits for so long.
+    pub(crate) fn accept_patiently(listener: &TcpListener, idle_timeout: Duration) -> Self {
         let mut talk = Self::accept_silently(listener);
+        let idle_timeout_ms = u64::try_from(idle_timeout.as_millis()).unwrap();
         let version = env!("CARGO_PKG_VERSION");
         let hello = format!("{{\"op\":\"hello\",\"version\":1,\"collector\":\"tidegate-push/{version}\"}}\n");
         assert_eq!(talk.line(), hello);
         talk.say(&json!({"event": "hello", "version": 1,
-            "limits": {"max_file_bytes": 1_000_000, "max_line_bytes": 65536, "idle_timeout_ms": 60000}}));
+            "limits": {"max_file_bytes": 1_000_000, "max_line_bytes": 65536, "idle_timeout_ms": idle_timeout_ms}}));
         talk
     }
 
@@ -92,6 +98,18 @@ impl Talk {
     /// The same of a file that was announced before.
     pub(crate) fn put_again(&mut self, name: &str) -> String {
         self.put_line(name, ",\"resume\":true")
+    }
+
+    /// The same, answered that nothing of it is there.
+    pub(crate) fn put_asked(&mut self, name: &str) -> String {
+        self.put_kept(name, 0)
+    }
+
+    /// The same, answered that so many bytes of it are there.
+    pub(crate) fn put_kept(&mut self, name: &str, offset: u64) -> String {
+        let id = self.put_again(name);
+        self.say(&json!({"event": "ready", "id": id, "offset": offset}));
+        id
     }
 
     /// Takes a whole file of which the client may or may not know that it was announced before.

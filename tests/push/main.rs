@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy's exception for tests covers the test functions, not their helpers")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod fake;
+mod resumes;
 mod troubles;
 
 use std::fs;
@@ -88,6 +91,7 @@ fn a_file_goes_out_and_its_receipt_comes_back() {
     let digest = tidegate::upload::Digest::of(b"x,y\n1,2\n");
     assert_eq!(told.out, format!("committed  a.csv  8 B  {digest}\n"));
     told.warned("1 of 1 file committed, 8 B in ");
+    assert!(!told.err.contains("resumed"), "{}", told.err);
     server.done();
 }
 
@@ -98,7 +102,9 @@ fn an_empty_file_and_one_of_many_chunks_are_files_like_others() {
     let server = Fake::play(move |listener| {
         let mut talk = Talk::accept(listener);
         talk.take("empty", b"");
-        talk.take("large", &sent);
+        let id = talk.put_asked("large");
+        talk.whole_body(b"", &sent);
+        talk.commit(&id, "large", &sent);
     });
     let folder = folder_with(&[("empty", b""), ("large", &large)]);
     push(folder.path(), &server.address, &["--jobs", "1", "empty", "large"]).ended(0);
@@ -221,12 +227,13 @@ fn json_lines_tell_all_three_outcomes() {
     assert_eq!(a["receipt"]["verdict"]["records"], 12);
     assert_eq!(
         b,
-        json!({"path": "b.csv", "name": "b.csv", "outcome": "rejected", "code": "invalid",
+        json!({"path": "b.csv", "name": "b.csv", "sent_bytes": 1, "outcome": "rejected", "code": "invalid",
             "message": "\"b.csv\" is not valid csv", "report": report})
     );
     assert_eq!(
         c,
-        json!({"path": "c.csv", "name": "c.csv", "outcome": "failed", "code": "no_space", "message": "disk full"})
+        json!({"path": "c.csv", "name": "c.csv", "sent_bytes": 1, "outcome": "failed", "code": "no_space",
+            "message": "disk full"})
     );
     told.warned("1 of 3 files committed, 1 B in ");
     told.warned(", 1 rejected, 1 failed\n");

@@ -23,7 +23,7 @@ fn folder_with_large(bytes: u64) -> TempDir {
 fn an_early_rejection_stops_the_sending_and_leaves_the_connection_for_the_next_file() {
     let server = Fake::play(|listener| {
         let mut talk = Talk::accept(listener);
-        let id = talk.put("large");
+        let id = talk.put_asked("large");
         let first = talk.chunk().unwrap();
         talk.say(&json!({"event": "rejected", "id": id, "code": "too_large", "message": "\"large\" has more than 9 bytes"}));
         let rest = talk.body();
@@ -45,7 +45,7 @@ fn an_early_rejection_stops_the_sending_and_leaves_the_connection_for_the_next_f
 fn an_answer_counts_even_where_the_server_closes_behind_it() {
     let server = Fake::play(|listener| {
         let mut talk = Talk::accept(listener);
-        let id = talk.put("large");
+        let id = talk.put_asked("large");
         talk.say(&json!({"event": "rejected", "id": id, "code": "invalid", "message": "not a csv"}));
         // Bytes lie unread, so this is a reset.
         drop(talk);
@@ -66,7 +66,7 @@ fn a_lost_connection_is_tried_again_with_the_same_id() {
     let (ids, known) = mpsc::channel();
     let server = Fake::play(move |listener| {
         let mut talk = Talk::accept(listener);
-        ids.send(talk.put("large")).unwrap();
+        ids.send(talk.put_asked("large")).unwrap();
         talk.chunk().unwrap();
         drop(talk);
         let mut talk = Talk::accept(listener);
@@ -125,43 +125,6 @@ fn a_passing_failure_is_tried_again_over_the_same_connection() {
     let told = push(folder.path(), &server.address, &["a.csv"]);
     told.ended(0);
     told.warned("waiting    a.csv: the store is away; next try in ");
-    server.done();
-}
-
-#[test]
-fn a_resumed_upload_sends_the_rest_and_vouches_for_the_whole() {
-    let server = Fake::play(|listener| {
-        let mut talk = Talk::accept(listener);
-        let id = talk.put("a.csv");
-        talk.body();
-        talk.say(&failed(&id, "store"));
-        talk.put_again("a.csv");
-        talk.say(&json!({"event": "ready", "id": id, "offset": 4}));
-        talk.whole_body(b"x,y\n", b"1,2\n");
-        talk.commit(&id, "a.csv", b"x,y\n1,2\n");
-    });
-    let folder = folder_with(&[("a.csv", b"x,y\n1,2\n")]);
-    push(folder.path(), &server.address, &["a.csv"]).ended(0);
-    server.done();
-}
-
-#[test]
-fn an_offset_beyond_the_end_fails_the_file_and_not_the_connection() {
-    let server = Fake::play(|listener| {
-        let mut talk = Talk::accept(listener);
-        let id = talk.put("a.csv");
-        talk.body();
-        talk.say(&failed(&id, "store"));
-        talk.put_again("a.csv");
-        talk.say(&json!({"event": "ready", "id": id, "offset": 4}));
-        assert_eq!(talk.json(), json!({"abort": true}));
-        talk.say(&json!({"event": "rejected", "id": id, "code": "aborted", "message": "given up"}));
-        talk.take("b.csv", b"2");
-    });
-    let folder = folder_with(&[("a.csv", b"1,2"), ("b.csv", b"2")]);
-    let told = push(folder.path(), &server.address, &["--jobs", "1", "a.csv", "b.csv"]);
-    told.ended(1);
-    told.warned("failed     a.csv: the server has 4 bytes of \"a.csv\", here it has only 3 [size_mismatch]\n");
     server.done();
 }
 

@@ -2,14 +2,14 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tidegate::assemble;
 use tidegate::config::{Config, SinkKind};
-use tidegate::error::Result;
+use tidegate::error::{Error, ErrorKind, Result};
 use tidegate::metrics::Metrics;
 use tidegate::server::{Drained, Server};
 use tidegate::sink::memory::Memory;
@@ -207,21 +207,48 @@ impl Sender {
     }
 }
 
-/// A sink whose writes and commits wait until the test lets them through.
+/// A sink whose writes and commits wait until the test lets them through, and which does more that a test may want.
 #[derive(Debug, Clone)]
 pub(crate) struct Gated {
     pub(crate) inner: Memory,
     pub(crate) writes: Arc<Semaphore>,
     pub(crate) commits: Arc<Semaphore>,
+    /// What writing and sweeping fail with.
+    pub(crate) failing: Arc<Mutex<Option<ErrorKind>>>,
+    /// Bytes from one checkpoint to the next.
+    pub(crate) checkpoint_bytes: u64,
+    /// Where there were checkpoints.
+    pub(crate) checkpoints: Arc<Mutex<Vec<u64>>>,
 }
 
 impl Gated {
     pub(crate) fn new(inner: Memory) -> Self {
-        Self { inner, writes: Arc::new(Semaphore::new(0)), commits: Arc::new(Semaphore::new(0)) }
+        let gate = || Arc::new(Semaphore::new(0));
+        let (failing, checkpoints) = Default::default();
+        Self { inner, writes: gate(), commits: gate(), failing, checkpoint_bytes: u64::MAX, checkpoints }
+    }
+
+    /// One that lets everything through.
+    pub(crate) fn wide_open(inner: Memory) -> Self {
+        let gated = Self::new(inner);
+        Self::open(&gated.writes);
+        Self::open(&gated.commits);
+        gated
     }
 
     pub(crate) fn open(gate: &Semaphore) {
         gate.add_permits(Semaphore::MAX_PERMITS / 2);
+    }
+
+    pub(crate) fn fail(&self, kind: Option<ErrorKind>) {
+        *self.failing.lock().unwrap() = kind;
+    }
+
+    fn check(&self) -> Result<()> {
+        match *self.failing.lock().unwrap() {
+            Some(kind) => Err(Error::new(kind, "the test wants it")),
+            None => Ok(()),
+        }
     }
 }
 
@@ -229,12 +256,12 @@ impl Gated {
 impl Sink for Gated {
     async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
         let staged = self.inner.stage(spec).await?;
-        Ok(Box::new(GatedUpload { staged, writes: Arc::clone(&self.writes), commits: Arc::clone(&self.commits) }))
+        Ok(Box::new(GatedUpload { staged, sink: self.clone() }))
     }
 
     async fn resume(&self, spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
         let Some(staged) = self.inner.resume(spec).await? else { return Ok(None) };
-        Ok(Some(Box::new(GatedUpload { staged, writes: Arc::clone(&self.writes), commits: Arc::clone(&self.commits) })))
+        Ok(Some(Box::new(GatedUpload { staged, sink: self.clone() })))
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
@@ -246,6 +273,7 @@ impl Sink for Gated {
     }
 
     async fn sweep(&self, ttl: Duration) -> Result<u64> {
+        self.check()?;
         self.inner.sweep(ttl).await
     }
 
@@ -257,8 +285,7 @@ impl Sink for Gated {
 #[derive(Debug)]
 struct GatedUpload {
     staged: Box<dyn Staged>,
-    writes: Arc<Semaphore>,
-    commits: Arc<Semaphore>,
+    sink: Gated,
 }
 
 #[async_trait]
@@ -276,10 +303,12 @@ impl Staged for GatedUpload {
     }
 
     fn until_checkpoint(&self) -> u64 {
-        self.staged.until_checkpoint()
+        let every = self.sink.checkpoint_bytes;
+        every - self.staged.offset() % every
     }
 
     async fn checkpoint(&mut self, note: Note) -> Result<()> {
+        self.sink.checkpoints.lock().unwrap().push(self.staged.offset());
         self.staged.checkpoint(note).await
     }
 
@@ -288,12 +317,13 @@ impl Staged for GatedUpload {
     }
 
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        self.writes.acquire().await.unwrap().forget();
+        self.sink.writes.acquire().await.unwrap().forget();
+        self.sink.check()?;
         self.staged.write(chunk).await
     }
 
     async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt> {
-        self.commits.acquire().await.unwrap().forget();
+        self.sink.commits.acquire().await.unwrap().forget();
         self.staged.commit(ending).await
     }
 

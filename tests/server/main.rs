@@ -7,3 +7,4 @@ mod drain;
 mod framed;
 mod harness;
 mod plain;
+mod resume;
