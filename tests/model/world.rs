@@ -86,12 +86,15 @@ impl<'a> World<'a> {
                     None => Ok(()),
                 }
             }
-            Step::Again(node, which) => match choose(which, self.done.len()).map(|at| self.done[at].clone()) {
-                Some((spec, content)) if self.begin(*node, spec, content, Manner::GoOn).await? == Began::Yes => {
-                    self.finish(self.open.len() - 1, Extent::Whole, Claim::Right).await
+            Step::Again(node, which) => {
+                let Some((spec, content)) = choose(which, self.done.len()).map(|at| self.done[at].clone()) else {
+                    return Ok(());
+                };
+                match self.begin(*node, spec, content, Manner::GoOn).await? {
+                    Began::Yes => self.finish(self.open.len() - 1, Extent::Whole, Claim::Right).await,
+                    Began::Busy => Ok(()),
                 }
-                Some(_) | None => Ok(()),
-            },
+            }
             Step::Deed(which, deed) => match (choose(which, self.open.len()), *deed) {
                 (None, _) => Ok(()),
                 (Some(at), Deed::Feed(amount)) => self.feed(at, amount).await.map(drop),
