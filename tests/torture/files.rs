@@ -63,6 +63,10 @@ impl Kind {
 impl Content {
     fn new(number: u64, kind: Kind, sizes: Sizes) -> Self {
         let mut chance = Chance::new(number);
+        if (kind, sizes) == (Kind::Binary, Sizes::All) && chance.one_in(50) {
+            // More than there is between two checkpoints on a disk.
+            return Self { number, kind, bytes: chance.within(33 << 20..64 << 20) };
+        }
         let most = match chance.within(0..20) {
             0 if sizes == Sizes::All => 12 << 20,
             1..3 if sizes == Sizes::All => 2 << 20,
