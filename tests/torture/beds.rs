@@ -93,7 +93,10 @@ impl Bed {
     /// What interrupted uploads have left.
     pub(crate) async fn litter(&self, folder: &Path) -> Vec<String> {
         match self {
-            Self::Folder => below(&folder.join("store/.tidegate/staging")),
+            Self::Folder => {
+                let reserved = ["store/.tidegate/staging", "store/.tidegate/resume"];
+                reserved.iter().flat_map(|reserved| below(&folder.join(reserved))).collect()
+            }
             Self::Bucket(bucket) => {
                 let mut litter = bucket.unfinished().await;
                 let all = bucket.list().await;

@@ -57,7 +57,7 @@ async fn deliver(storm: &Storm, chance: &mut Chance, job: &Job) {
             Ok(answer) => return storm.book.answered(number, answer, bytes.len()),
             Err(why) => storm.book.lost(number, &format!("{form:?}: {why}")),
         }
-        if storm.rages() && chance.one_in(8) {
+        if storm.rages() && chance.one_in(16) {
             return storm.book.leave(number);
         }
         tokio::time::sleep(Duration::from_millis(chance.within(0..150))).await;

@@ -22,7 +22,7 @@ on_conflict = "reject"
 /// Names that many fight for, in each folder and of each kind.
 const CONTESTED_NAMES: u64 = 2;
 /// Contents that are sent to each of them.
-const CONTESTED_CONTENTS: u64 = 4;
+const CONTESTED_CONTENTS: u64 = 5;
 
 /// A content, as the number that it is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,6 +63,10 @@ impl Kind {
 impl Content {
     fn new(number: u64, kind: Kind, sizes: Sizes) -> Self {
         let mut chance = Chance::new(number);
+        if (kind, sizes) == (Kind::Binary, Sizes::All) && chance.one_in(50) {
+            // More than there is between two checkpoints on a disk.
+            return Self { number, kind, bytes: chance.within(33 << 20..64 << 20) };
+        }
         let most = match chance.within(0..20) {
             0 if sizes == Sizes::All => 12 << 20,
             1..3 if sizes == Sizes::All => 2 << 20,
@@ -70,6 +74,11 @@ impl Content {
             _ => 4 << 10,
         };
         Self { number, kind, bytes: chance.within(0..most) }
+    }
+
+    /// More than a part of a multipart upload holds.
+    fn large(number: u64, kind: Kind) -> Self {
+        Self { number, kind, bytes: Chance::new(number).within(5 << 20..8 << 20) }
     }
 
     /// The bytes, the same each time.
@@ -155,7 +164,12 @@ impl Job {
         let name = format!("{folder}/{}.{}", chance.within(0..CONTESTED_NAMES), kind.extension());
         let which = chance.within(0..CONTESTED_CONTENTS);
         let number = name.bytes().fold(which, |number, byte| number.wrapping_mul(31).wrapping_add(byte.into()));
-        Self::new(name, Content::new(number, kind, sizes))
+        // Two that commit in parts under one name take other ways than two that need one request each.
+        let content = match (which, sizes) {
+            (0, Sizes::All) => Content::large(number, kind),
+            (_, _) => Content::new(number, kind, sizes),
+        };
+        Self::new(name, content)
     }
 
     /// The same file by another sender.

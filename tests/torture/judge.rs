@@ -134,3 +134,74 @@ fn overwritten_wrongly(uploads: &[Upload], standing: &BTreeMap<String, Digest>) 
     }
     wrong
 }
+
+/// A judge that finds nothing wrong proves nothing, unless it does where something is.
+#[tokio::test]
+async fn the_judge_finds_what_is_wrong() {
+    use crate::common::chance::Chance;
+    use crate::files::{Job, Sizes};
+
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let mut chance = Chance::new(7);
+    let mut valid =
+        || std::iter::repeat_with(|| Job::fresh(&mut chance, Sizes::Small)).find(|job| job.content.kind.is_valid());
+    let jobs: Vec<Job> = (0..4).map(|_| valid().unwrap()).collect();
+    let receipt = |job: &Job| Answer::Receipt { key: job.name.clone(), duplicate: false };
+    let upload = |job: &Job, answer: Option<Answer>| Upload {
+        job: job.clone(),
+        begun: Instant::now(),
+        has_lost_answers: answer.is_none(),
+        answer: answer.map(|answer| (answer, Instant::now())),
+        is_under_way: false,
+    };
+    let put = |key: &str, bytes: &[u8]| {
+        std::fs::create_dir_all(store.join(key).parent().unwrap()).unwrap();
+        std::fs::write(store.join(key), bytes).unwrap();
+    };
+    let [kept, gone, cut, unanswered] = jobs.as_slice() else { unreachable!("there are four") };
+    let mut uploads = vec![upload(kept, Some(receipt(kept))), upload(unanswered, None)];
+    put(&kept.name, &kept.content.make());
+    put(&unanswered.name, &unanswered.content.make());
+    let found = verdict(&Bed::folder(), folder.path(), &uploads).await;
+    assert_eq!(found.problems(), None);
+
+    uploads.extend([upload(gone, Some(receipt(gone))), upload(cut, None)]);
+    let conflict = Answer::Rejected { code: "conflict".to_owned() };
+    uploads.push(upload(kept, Some(conflict)));
+    let bytes = cut.content.make();
+    put(&cut.name, &bytes[..bytes.len() / 2]);
+    let (stem, extension) = kept.name.split_once('.').unwrap();
+    put(&format!("{stem}~2.{extension}"), &kept.content.make());
+    put(".tidegate/staging/left", b"");
+    let found = verdict(&Bed::folder(), folder.path(), &uploads).await;
+    let counts = [&found.lost, &found.doubled, &found.partial, &found.litter, &found.untrue].map(Vec::len);
+    assert_eq!(counts, [1, 1, 1, 1, 1], "{found:?}");
+}
+
+/// What was overwritten stays so, unless somebody may have sent it again.
+#[test]
+fn the_judge_finds_what_was_overwritten_by_what_came_before() {
+    use crate::common::chance::Chance;
+    use crate::files::{Job, Sizes};
+
+    let mut chance = Chance::new(7);
+    let mut named = || Job { name: "overwrite/0.bin".to_owned(), ..Job::fresh(&mut chance, Sizes::Small) };
+    let (first, second) = (named(), named());
+    let start = Instant::now();
+    let at = |seconds| start + std::time::Duration::from_secs(seconds);
+    let upload = |job: &Job, begun, answered, has_lost_answers| Upload {
+        job: job.clone(),
+        begun: at(begun),
+        has_lost_answers,
+        answer: Some((Answer::Receipt { key: job.name.clone(), duplicate: false }, at(answered))),
+        is_under_way: false,
+    };
+    let standing = BTreeMap::from([(first.name.clone(), first.digest)]);
+    let wrong = |uploads: &[Upload]| overwritten_wrongly(uploads, &standing).len();
+    let (one, later) = (upload(&first, 0, 1, false), upload(&second, 2, 3, false));
+    assert_eq!(wrong(&[one.clone(), later.clone()]), 1);
+    assert_eq!(wrong(&[one.clone(), upload(&second, 0, 3, false)]), 0);
+    assert_eq!(wrong(&[one, later.clone(), upload(&first, 2, 4, false)]), 0);
+    assert_eq!(wrong(&[upload(&first, 0, 1, true), later]), 0);
+}
