@@ -1,8 +1,8 @@
 //! The pump: takes an upload's bytes from a front end and drives them into a sink, within limits and deadlines.
 //!
 //! Two steps, so that the commit of one upload can go on while the bytes of the next arrive: [`Ingest::receive`] stages and
-//! writes, [`Landed::commit`] commits. Every upload ends here, and is counted and logged here, exactly once. The pump knows
-//! no protocol and no store.
+//! writes, [`Landed::commit`] commits. Every upload ends here, and is counted, logged and entered in the ledger here, exactly
+//! once. The pump knows no protocol and no store.
 
 mod outcome;
 
@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use self::outcome::{log_refusal, refuse, refused, report};
+use self::outcome::{Course, refuse, refuse_name, refused, report};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Ledger, Origin};
 use crate::metrics::{InFlight, Metrics};
 use crate::sink::{Sink, Staged};
 use crate::upload::{Digest, Ending, Receipt, UploadSpec};
@@ -65,6 +66,9 @@ pub struct Ingest {
     rules: Arc<Rules>,
     bounds: Bounds,
     metrics: Arc<Metrics>,
+    ledger: Ledger,
+    /// Whose uploads these are, where that is known.
+    origin: Option<Arc<Origin>>,
     /// Cancelled to end every upload that is not yet committing.
     stop: CancellationToken,
     stopped: Arc<AtomicU64>,
@@ -74,8 +78,27 @@ pub struct Ingest {
 
 impl Ingest {
     /// A pump into `sink`, whose commits run among `tasks`.
-    pub fn new(sink: Arc<dyn Sink>, rules: Arc<Rules>, bounds: Bounds, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
-        Self { sink, rules, bounds, metrics, stop: CancellationToken::new(), stopped: Arc::default(), tasks }
+    pub fn new(
+        sink: Arc<dyn Sink>,
+        rules: Arc<Rules>,
+        bounds: Bounds,
+        metrics: Arc<Metrics>,
+        ledger: Ledger,
+        tasks: TaskTracker,
+    ) -> Self {
+        let (stop, stopped) = (CancellationToken::new(), Arc::default());
+        Self { sink, rules, bounds, metrics, ledger, origin: None, stop, stopped, tasks }
+    }
+
+    /// The same pump for uploads of this origin.
+    #[must_use]
+    pub fn of(&self, origin: Origin) -> Self {
+        Self { origin: Some(Arc::new(origin)), ..self.clone() }
+    }
+
+    /// Whose uploads these are, where that is known.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_deref()
     }
 
     /// Ends every upload that is not yet committing.
@@ -100,13 +123,15 @@ impl Ingest {
         }
         let max_bytes = applied.max_bytes.map_or(self.bounds.max_file_bytes, |most| most.min(self.bounds.max_file_bytes));
         let upload = spec.clone();
-        match self.fill(spec, body, max_bytes).await {
-            Ok((staged, claim)) => Ok(Landed { staged, claim, pump: self.clone(), in_flight }),
+        let mut course = Course::begin();
+        let filled = self.fill(spec, &mut course.follow(body), max_bytes).await;
+        match filled {
+            Ok((staged, claim)) => Ok(Landed { staged, claim, pump: self.clone(), course, in_flight }),
             Err(error) => {
                 if error.kind() == ErrorKind::ShuttingDown {
                     self.stopped.fetch_add(1, Ordering::Relaxed);
                 }
-                refuse(&self.metrics, &upload, &error);
+                refuse(self, &upload, course, &error);
                 Err(error)
             }
         }
@@ -114,8 +139,7 @@ impl Ingest {
 
     /// Counts and logs an upload that could not even begin.
     pub fn refuse(&self, name: &str, error: &Error) {
-        self.metrics.refused(error);
-        log_refusal(name, None, error);
+        refuse_name(self, name, error);
     }
 
     /// The receipt of this very upload, where it has been committed before: how a sender that lost the answer gets it.
@@ -123,13 +147,14 @@ impl Ingest {
     /// # Errors
     /// [`ErrorKind::Store`] where the store can't be read.
     pub async fn committed_before(&self, spec: &UploadSpec) -> Result<Option<Receipt>> {
+        let course = Course::begin();
         let found = self.step("looking for an earlier commit", None, self.sink.committed(&spec.id, &spec.key)).await?;
         let announced = |receipt: &Receipt| {
             spec.size.is_none_or(|size| size == receipt.size) && spec.digest.is_none_or(|digest| digest == receipt.digest)
         };
         Ok(found.filter(announced).map(|receipt| {
             let receipt = Receipt { duplicate: true, ..receipt };
-            outcome::commit(&self.metrics, spec, &receipt);
+            outcome::commit(self, spec, course, &receipt);
             receipt
         }))
     }
@@ -241,6 +266,7 @@ pub struct Landed {
     staged: Box<dyn Staged>,
     claim: Option<Digest>,
     pump: Ingest,
+    course: Course,
     in_flight: InFlight,
 }
 
@@ -256,30 +282,32 @@ impl Landed {
     /// As [`Staged::commit`]; [`ErrorKind::Unknown`] where the commit takes longer than `commit_timeout`. It then goes on by
     /// itself: given up halfway, it could leave something behind. How it ends is counted and logged once more.
     pub async fn commit<T: Send + 'static>(self, held: T) -> Result<Receipt> {
-        let Self { staged, claim, pump: Ingest { bounds, metrics, tasks, .. }, in_flight } = self;
+        let Self { staged, claim, pump, course, in_flight } = self;
         let spec = staged.spec().clone();
         let (tell, told) = oneshot::channel();
         let commit = {
-            let (metrics, spec) = (Arc::clone(&metrics), spec.clone());
+            let (pump, spec) = (pump.clone(), spec.clone());
             async move {
                 let began = Instant::now();
                 let outcome = staged.commit(Ending { claim, verdict: None }).await;
-                metrics.commit_took(began.elapsed());
-                report(&metrics, &spec, &outcome);
+                pump.metrics.commit_took(began.elapsed());
+                report(&pump, &spec, course, &outcome);
                 drop((in_flight, held));
                 if let Err(outcome) = tell.send(outcome) {
                     tracing::warn!(key = %spec.key, committed = outcome.is_ok(), "a commit that nobody waited for has ended");
                 }
             }
         };
-        tasks.spawn(commit.in_current_span());
-        match tokio::time::timeout(bounds.commit_timeout, told).await {
+        pump.tasks.spawn(commit.in_current_span());
+        let timeout = pump.bounds.commit_timeout;
+        match tokio::time::timeout(timeout, told).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(_panicked)) => Err(refused(&metrics, &spec, Error::new(ErrorKind::Unknown, "the commit ended early"))),
+            Ok(Err(_panicked)) => {
+                Err(refused(&pump, &spec, course, Error::new(ErrorKind::Unknown, "the commit ended early")))
+            }
             Err(Elapsed { .. }) => {
-                let timeout = bounds.commit_timeout;
                 let message = format!("the store did not confirm within {timeout:?}; send it again to learn how it ended");
-                Err(refused(&metrics, &spec, Error::new(ErrorKind::Unknown, message)))
+                Err(refused(&pump, &spec, course, Error::new(ErrorKind::Unknown, message)))
             }
         }
     }
@@ -288,7 +316,7 @@ impl Landed {
     pub async fn abandon(self, error: Error) -> Error {
         let spec = self.staged.spec().clone();
         self.pump.abort(self.staged).await;
-        refused(&self.pump.metrics, &spec, error)
+        refused(&self.pump, &spec, self.course, error)
     }
 }
 

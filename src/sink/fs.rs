@@ -37,7 +37,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Key, Receipt, UploadId, UploadSpec};
 
 /// The folder below the root that the server keeps for itself. No [`Key`] can name it.
-const RESERVED: &str = ".tidegate";
+pub const RESERVED: &str = ".tidegate";
 const STAGING: &str = "staging";
 /// Files that are read whole at once, to answer what stands under a key.
 const MAX_READING: usize = 2;
