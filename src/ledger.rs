@@ -5,6 +5,7 @@
 //! Nothing is ever removed or rotated here. Knows neither who makes an entry nor where a configuration puts the folder.
 
 mod reader;
+mod tail;
 mod writer;
 
 use std::net::SocketAddr;
@@ -14,7 +15,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::reader::{Day, Line, Tail, days};
+pub use self::reader::{Day, Reader};
+pub use self::tail::Line;
 use self::writer::{Desk, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
