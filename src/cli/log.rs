@@ -107,7 +107,17 @@ fn configured_folder(config: &ConfigArgs) -> Result<PathBuf> {
 fn show(args: &Args, folder: PathBuf) -> io::Result<()> {
     let mut reader = Reader::new(folder, args.since.map(Day::of));
     let mut page = Page::new(args);
-    while args.follow {
+    if args.follow {
+        return follow(&mut reader, &mut page);
+    }
+    reader.advance(|path, line| page.line(path, line))?;
+    reader.finish(|path, line| page.line(path, line))?;
+    page.out.flush()
+}
+
+/// Shows what comes until the process ends, or nobody reads any more.
+fn follow(reader: &mut Reader, page: &mut Page<'_>) -> io::Result<()> {
+    loop {
         match reader.advance(|path, line| page.line(path, line)) {
             // The server may not have begun it yet.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -116,9 +126,6 @@ fn show(args: &Args, folder: PathBuf) -> io::Result<()> {
         page.out.flush()?;
         thread::sleep(FOLLOW_PAUSE);
     }
-    reader.advance(|path, line| page.line(path, line))?;
-    reader.finish(|path, line| page.line(path, line))?;
-    page.out.flush()
 }
 
 /// What is printed.

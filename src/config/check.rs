@@ -83,7 +83,8 @@ impl Checker<'_> {
         let Some(folder) = ledger.folder.as_deref().filter(|_| ledger.enabled && sink.kind == SinkKind::Fs) else { return };
         if plain(folder).starts_with(plain(&sink.fs.root)) {
             let what = format!(
-                "{folder:?} lies below sink.fs.root, among the files that are stored: choose another folder, or \"\""
+                "{:?} lies below sink.fs.root, among the files that are stored: choose another folder, or \"\"",
+                folder.display().to_string()
             );
             self.refuse(&["ledger.folder", "sink.fs.root"], &what);
         }

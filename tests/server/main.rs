@@ -6,4 +6,5 @@ mod bounds;
 mod drain;
 mod framed;
 mod harness;
+mod ledger;
 mod plain;

@@ -17,7 +17,7 @@ fn moment(text: &str) -> Option<SystemTime> {
     if !text.contains([':', 'T']) {
         return humantime::parse_rfc3339(&format!("{text}T00:00:00Z")).ok();
     }
-    let Some((local, offset)) = text.len().checked_sub(6).and_then(|at| text.split_at_checked(at)) else { return None };
+    let (local, offset) = text.len().checked_sub(6).and_then(|at| text.split_at_checked(at))?;
     // RFC 3339 section 5.6, time-numoffset: +02:00 is two hours ahead of UTC.
     let ahead = offset.strip_prefix('+').and_then(hours_and_minutes);
     let behind = offset.strip_prefix('-').and_then(hours_and_minutes);
