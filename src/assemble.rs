@@ -1,17 +1,22 @@
-//! From a checked configuration to a sink: the one file that names the sinks there are.
+//! From a checked configuration to a sink, and to what stands beside it: the one file that names the sinks there are.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::{Config, SinkKind};
 use crate::error::Result;
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::sink::Sink;
-use crate::sink::fs::Fs;
+use crate::sink::fs::{self, Fs};
 use crate::sink::memory::Memory;
 use crate::sink::object::Object;
 use crate::sink::validated::Validated;
 use crate::validate::Limits;
 use crate::validate::rules::{Rule, Rules};
+
+/// The ledger's folder, below what the file system's sink keeps for itself.
+const LEDGER: &str = "ledger";
 
 /// The sink that the configuration asks for, with validators in front of it.
 ///
@@ -24,6 +29,31 @@ pub fn sink(config: &Config, rules: &Arc<Rules>, metrics: &Arc<Metrics>) -> Resu
         SinkKind::Memory => Arc::new(Memory::new()),
     };
     Ok(Arc::new(Validated::new(store, Arc::clone(rules), limits(config), Arc::clone(metrics))))
+}
+
+/// The ledger that the configuration asks for, which may be none.
+///
+/// # Errors
+/// As [`Ledger::open`].
+pub fn ledger(config: &Config, metrics: &Arc<Metrics>) -> Result<Ledger> {
+    match ledger_folder(config) {
+        Ok(folder) => Ledger::open(&folder, Arc::clone(metrics)),
+        Err(_why) => Ok(Ledger::off()),
+    }
+}
+
+/// Where the ledger is, or else why there is none.
+///
+/// # Errors
+/// The reason, for a person.
+pub fn ledger_folder(config: &Config) -> Result<PathBuf, &'static str> {
+    let Config { ledger, sink, .. } = config;
+    match (&ledger.folder, sink.kind) {
+        _ if !ledger.enabled => Err("ledger.enabled is false"),
+        (Some(folder), _) => Ok(folder.clone()),
+        (None, SinkKind::Fs) => Ok(sink.fs.root.join(fs::RESERVED).join(LEDGER)),
+        (None, SinkKind::S3 | SinkKind::Memory) => Err("this sink has no folder for it, and ledger.folder names none"),
+    }
 }
 
 /// The rules of the configuration, for names.

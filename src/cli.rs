@@ -5,6 +5,7 @@
 
 mod check;
 mod health;
+mod log;
 mod plan;
 mod print;
 mod push;
@@ -43,6 +44,7 @@ enum Command {
     Validate(validate::Args),
     Check(check::Args),
     Health(health::Args),
+    Log(log::Args),
 }
 
 /// Where the configuration comes from.
@@ -74,6 +76,7 @@ pub fn main() -> ExitCode {
             Command::Validate(args) => validate::run(&args),
             Command::Check(args) => check::run(&args).await,
             Command::Health(args) => health::run(&args).await,
+            Command::Log(args) => log::run(&args),
         }
     });
     // What still blocks (a write to a disk that hangs) must not keep the process.

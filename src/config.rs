@@ -37,6 +37,8 @@ pub struct Config {
     pub framed: Framed,
     /// What is logged, and how.
     pub log: Log,
+    /// What is written down of each upload's end.
+    pub ledger: Ledger,
     /// What holds for some names; the first that matches wins.
     pub rules: Vec<Rule>,
     /// Where each value came from, for [`Config::explain`].
@@ -189,6 +191,15 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// What is written down of each upload's end.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    /// Whether anything is.
+    pub enabled: bool,
+    /// Where; `None` for a folder that the server keeps for itself, where the sink has one.
+    pub folder: Option<PathBuf>,
 }
 
 /// What holds for names that match. What a rule leaves out is as if it did not match.

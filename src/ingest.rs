@@ -3,7 +3,7 @@
 //! In steps, so that a sender can be asked for the rest of what it has sent before, and so that the commit of one upload can go
 //! on while the bytes of the next arrive: [`Ingest::receive`] begins an upload and takes its bytes; [`Ingest::resume`] goes on
 //! with one that was cut off, and [`Begun::receive`] takes the rest of it; [`Landed::commit`] commits. Every upload ends here,
-//! and is counted and logged here, exactly once. The pump knows no protocol and no store.
+//! and is counted, logged and entered in the ledger here, exactly once. The pump knows no protocol and no store.
 
 mod active;
 mod begun;
@@ -26,8 +26,9 @@ use self::active::{Active, Turn};
 pub use self::begun::Begun;
 pub use self::landed::Landed;
 use self::open::Open;
-use self::outcome::{log_refusal, refused};
+use self::outcome::{Course, refuse_name, refused};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Ledger, Origin};
 use crate::metrics::{InFlight, Metrics};
 use crate::sink::{Sink, Staged};
 use crate::upload::{Digest, Receipt, UploadSpec};
@@ -87,6 +88,9 @@ pub struct Ingest {
     bounds: Bounds,
     metrics: Arc<Metrics>,
     active: Active,
+    ledger: Ledger,
+    /// Whose uploads these are, where that is known.
+    origin: Option<Arc<Origin>>,
     /// Cancelled to end every upload that is not yet committing.
     stop: CancellationToken,
     stopped: Arc<AtomicU64>,
@@ -96,9 +100,27 @@ pub struct Ingest {
 
 impl Ingest {
     /// A pump into `sink`, whose commits run among `tasks`.
-    pub fn new(sink: Arc<dyn Sink>, rules: Arc<Rules>, bounds: Bounds, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
+    pub fn new(
+        sink: Arc<dyn Sink>,
+        rules: Arc<Rules>,
+        bounds: Bounds,
+        metrics: Arc<Metrics>,
+        ledger: Ledger,
+        tasks: TaskTracker,
+    ) -> Self {
         let (active, stop, stopped) = (Active::default(), CancellationToken::new(), Arc::default());
-        Self { sink, rules, bounds, metrics, active, stop, stopped, tasks }
+        Self { sink, rules, bounds, metrics, active, ledger, origin: None, stop, stopped, tasks }
+    }
+
+    /// The same pump for uploads of this origin.
+    #[must_use]
+    pub fn of(&self, origin: Origin) -> Self {
+        Self { origin: Some(Arc::new(origin)), ..self.clone() }
+    }
+
+    /// Whose uploads these are, where that is known.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_deref()
     }
 
     /// Ends every upload that is not yet committing.
@@ -117,9 +139,10 @@ impl Ingest {
     /// Whatever ends the upload before it can be committed.
     pub async fn receive(&self, spec: UploadSpec, body: &mut impl Body) -> Result<Landed> {
         let upload = spec.clone();
-        match self.begin(spec).await {
+        let course = Course::begin();
+        match self.begin(spec, course).await {
             Ok(begun) => begun.receive(body).await,
-            Err(error) => Err(self.ended(&upload, error)),
+            Err(error) => Err(self.ended(&upload, course, error)),
         }
     }
 
@@ -133,26 +156,26 @@ impl Ingest {
     /// Whatever ends the upload before its first byte; [`ErrorKind::Busy`] where somebody else goes on with it just now.
     pub async fn resume(&self, spec: UploadSpec) -> Result<Asked> {
         let upload = spec.clone();
-        self.ask(spec).await.map_err(|error| self.ended(&upload, error))
+        let course = Course::begin();
+        self.ask(spec, course).await.map_err(|error| self.ended(&upload, course, error))
     }
 
     /// Counts and logs an upload that could not even begin.
     pub fn refuse(&self, name: &str, error: &Error) {
-        self.metrics.refused(error);
-        log_refusal(name, None, error);
+        refuse_name(self, name, error);
     }
 
-    async fn begin(&self, spec: UploadSpec) -> Result<Begun> {
-        let entry = self.enter(spec)?;
+    async fn begin(&self, spec: UploadSpec, course: Course) -> Result<Begun> {
+        let entry = self.enter(spec, course)?;
         let turn = self.active.claim(&entry.spec.id)?;
         let staged = self.stage(&entry).await?;
         Ok(entry.begun(staged, turn))
     }
 
-    async fn ask(&self, spec: UploadSpec) -> Result<Asked> {
-        let entry = self.enter(spec)?;
+    async fn ask(&self, spec: UploadSpec, course: Course) -> Result<Asked> {
+        let entry = self.enter(spec, course)?;
         let turn = self.take_over(&entry.spec).await?;
-        if let Some(receipt) = self.committed_before(&entry.spec).await? {
+        if let Some(receipt) = self.committed_before(&entry).await? {
             return Ok(Asked::Committed(receipt));
         }
         let staged = match self.reopen(&entry).await? {
@@ -163,7 +186,7 @@ impl Ingest {
     }
 
     /// Lets an upload in: what the rules say of its name holds from here on.
-    fn enter(&self, mut spec: UploadSpec) -> Result<Entry> {
+    fn enter(&self, mut spec: UploadSpec, course: Course) -> Result<Entry> {
         let in_flight = self.metrics.upload_in_flight();
         let deadline = TokioInstant::now() + self.bounds.upload_timeout;
         let applied = self.rules.find(&spec.key);
@@ -173,7 +196,7 @@ impl Ingest {
         let max_bytes = applied.max_bytes.map_or(self.bounds.max_file_bytes, |most| most.min(self.bounds.max_file_bytes));
         match spec.size {
             Some(size) if size > max_bytes => Err(too_large(&spec, &format!("{size} bytes"), max_bytes)),
-            Some(_) | None => Ok(Entry { spec, max_bytes, deadline, in_flight, pump: self.clone() }),
+            Some(_) | None => Ok(Entry { spec, max_bytes, deadline, course, in_flight, pump: self.clone() }),
         }
     }
 
@@ -186,14 +209,14 @@ impl Ingest {
     }
 
     /// The receipt of this very upload, where it has been committed before.
-    async fn committed_before(&self, spec: &UploadSpec) -> Result<Option<Receipt>> {
+    async fn committed_before(&self, Entry { spec, course, .. }: &Entry) -> Result<Option<Receipt>> {
         let found = self.step("looking for an earlier commit", None, self.sink.committed(&spec.id, &spec.key)).await?;
         let announced = |receipt: &Receipt| {
             spec.size.is_none_or(|size| size == receipt.size) && spec.digest.is_none_or(|digest| digest == receipt.digest)
         };
         Ok(found.filter(announced).map(|receipt| {
             let receipt = Receipt { duplicate: true, ..receipt };
-            outcome::commit(&self.metrics, spec, &receipt);
+            outcome::commit(self, spec, *course, &receipt);
             receipt
         }))
     }
@@ -239,11 +262,11 @@ impl Ingest {
     }
 
     /// Counts and logs an upload that has ended without a receipt; gives the error back.
-    fn ended(&self, spec: &UploadSpec, error: Error) -> Error {
+    fn ended(&self, spec: &UploadSpec, course: Course, error: Error) -> Error {
         if error.kind() == ErrorKind::ShuttingDown {
             self.stopped.fetch_add(1, Ordering::Relaxed);
         }
-        refused(&self.metrics, spec, error)
+        refused(self, spec, course, error)
     }
 }
 
@@ -253,15 +276,16 @@ struct Entry {
     spec: UploadSpec,
     max_bytes: u64,
     deadline: TokioInstant,
+    course: Course,
     in_flight: InFlight,
     pump: Ingest,
 }
 
 impl Entry {
     fn begun(self, staged: Box<dyn Staged>, turn: Turn) -> Begun {
-        let Self { max_bytes, deadline, in_flight, pump, spec: _ } = self;
+        let Self { max_bytes, deadline, course, in_flight, pump, spec: _ } = self;
         turn.opened();
-        Begun::new(Open { staged, turn, in_flight, pump }, max_bytes, deadline)
+        Begun::new(Open { staged, turn, course, in_flight, pump }, max_bytes, deadline)
     }
 }
 

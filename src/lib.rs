@@ -11,6 +11,7 @@ pub mod client;
 pub mod config;
 pub mod error;
 pub mod ingest;
+pub mod ledger;
 pub mod metrics;
 pub mod report;
 pub mod server;

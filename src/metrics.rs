@@ -27,6 +27,7 @@ pub struct Metrics {
     connections_refused: IntCounterVec,
     commit_seconds: Histogram,
     validation_seconds: HistogramVec,
+    ledger_lost: IntCounter,
 }
 
 impl Default for Metrics {
@@ -99,6 +100,7 @@ impl Metrics {
                 "Connections closed before an upload began, by reason.",
                 &["reason"],
             )?,
+            ledger_lost: counter("tidegate_ledger_lost_total", "Lines of the ledger that could not be written.")?,
             commit_seconds,
             validation_seconds,
             registry: registry.clone(),
@@ -171,6 +173,11 @@ impl Metrics {
     /// A connection was closed before an upload began.
     pub fn connection_refused(&self, reason: &str) {
         self.connections_refused.with_label_values(&[reason]).inc();
+    }
+
+    /// Lines of the ledger were not written.
+    pub fn ledger_lost(&self, lines: u64) {
+        self.ledger_lost.inc_by(lines);
     }
 
     /// Counts an upload as being under way until the guard is dropped.

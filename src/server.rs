@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Config, Framed, Limits, Plain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Bounds, Ingest};
+use crate::ledger::{Ledger, Origin};
 use crate::metrics::Metrics;
 use crate::sink::Sink;
 use crate::validate::rules::Rules;
@@ -42,11 +43,12 @@ pub struct Server {
     admin: TcpListener,
     sink: Arc<dyn Sink>,
     metrics: Arc<Metrics>,
+    ledger: Ledger,
     shared: Arc<Shared>,
 }
 
-/// What every connection needs.
-#[derive(Debug)]
+/// What every connection needs. Each has its own, whose pump knows where the uploads come from.
+#[derive(Debug, Clone)]
 struct Shared {
     ingest: Ingest,
     limits: Limits,
@@ -57,6 +59,13 @@ struct Shared {
     drain: CancellationToken,
     /// Connections, and commits, which go on even where their connection has ended.
     tasks: TaskTracker,
+}
+
+impl Shared {
+    /// The same for a connection of this origin.
+    fn of(&self, origin: Origin) -> Arc<Self> {
+        Arc::new(Self { ingest: self.ingest.of(origin), ..self.clone() })
+    }
 }
 
 /// How a server came to its end.
@@ -75,7 +84,13 @@ impl Server {
     ///
     /// # Errors
     /// [`ErrorKind::Io`] naming the address that can't be listened on.
-    pub async fn bind(config: &Config, sink: Arc<dyn Sink>, rules: Arc<Rules>, metrics: Arc<Metrics>) -> Result<Self> {
+    pub async fn bind(
+        config: &Config,
+        sink: Arc<dyn Sink>,
+        rules: Arc<Rules>,
+        ledger: Ledger,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self> {
         let senders = listen(config.listen.tcp, "listen.tcp").await?;
         let admin = listen(config.listen.admin, "listen.admin").await?;
         let limits = config.limits.clone();
@@ -87,7 +102,7 @@ impl Server {
             max_file_bytes: limits.max_file_bytes,
         };
         let tasks = TaskTracker::new();
-        let ingest = Ingest::new(Arc::clone(&sink), rules, bounds, Arc::clone(&metrics), tasks.clone());
+        let ingest = Ingest::new(Arc::clone(&sink), rules, bounds, Arc::clone(&metrics), ledger.clone(), tasks.clone());
         let shared = Arc::new(Shared {
             ingest,
             limits,
@@ -97,7 +112,7 @@ impl Server {
             drain: CancellationToken::new(),
             tasks,
         });
-        Ok(Self { senders, admin, sink, metrics, shared })
+        Ok(Self { senders, admin, sink, metrics, ledger, shared })
     }
 
     /// Where senders connect to.
@@ -122,7 +137,7 @@ impl Server {
 
     /// Serves until `shutdown` is done; then stops accepting, and gives running uploads `drain_timeout` to finish.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
-        let Self { senders, admin, sink, metrics, shared } = self;
+        let Self { senders, admin, sink, metrics, ledger, shared } = self;
         let closed = CancellationToken::new();
         shared.tasks.spawn(sweeper::run(Arc::clone(&sink), Arc::clone(&shared)));
         let mut admin = tokio::spawn(admin::serve(admin, sink, Arc::clone(&metrics), shared.drain.clone(), closed.clone()));
@@ -132,6 +147,7 @@ impl Server {
         }
         drop(senders);
         let drained = drain(&shared).await;
+        ledger.close().await;
         closed.cancel();
         // Somebody may hold a request half-sent; nothing that is worth waiting for is left.
         match tokio::time::timeout(ADMIN_TIMEOUT, &mut admin).await {

@@ -5,8 +5,11 @@
 pub mod framed;
 pub mod plain;
 
+use serde::{Deserialize, Serialize};
+
 /// What a connection speaks, by its first byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// Control lines of JSON, raw bytes for data.
     Framed,

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use super::{ConfigArgs, bad_config, fail, print};
 use crate::assemble;
 use crate::config::Config;
+use crate::error::Result;
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::sink::Probe;
 
 /// Print the configuration in force and try the store out
 ///
 /// Loads the configuration as `serve` would, prints what is in force and where each value comes from (secrets masked), then
-/// writes to the store, tries a conditional create, and deletes again.
+/// writes to the store, tries a conditional create, and deletes again. Also tries whether the ledger can be written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 all is well, 1 the store can't do what is needed, 2 the configuration is wrong.")]
+Exit codes: 0 all is well, 1 the store or the ledger can't do what is needed, 2 the configuration is wrong.")]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
@@ -31,9 +33,16 @@ pub(super) async fn run(args: &Args) -> ExitCode {
         Ok(sink) => sink,
         Err(error) => return fail(1, &error.to_string()),
     };
-    match sink.probe().await {
-        Ok(probe) => print_findings(&probe),
-        Err(error) => fail(1, &error.to_string()),
+    let probe = match sink.probe().await {
+        Ok(probe) => probe,
+        Err(error) => return fail(1, &error.to_string()),
+    };
+    print_findings(&probe);
+    let ledger = probe_ledger(&config);
+    match (probe.problem(), ledger) {
+        (Some(_), _) => fail(1, "the store can't do what is needed; uploads would fail"),
+        (None, Err(_)) => fail(1, "the ledger can't be written; its lines would be lost"),
+        (None, Ok(())) => ExitCode::SUCCESS,
     }
 }
 
@@ -46,7 +55,7 @@ fn print_settings(config: &Config) {
     }
 }
 
-fn print_findings(probe: &Probe) -> ExitCode {
+fn print_findings(probe: &Probe) {
     print::line(&format!("\n{}", probe.store));
     for finding in &probe.findings {
         match &finding.outcome {
@@ -54,8 +63,22 @@ fn print_findings(probe: &Probe) -> ExitCode {
             Err(problem) => print::line(&format!("  FAILED  {}: {problem}", finding.what)),
         }
     }
-    match probe.problem() {
-        None => ExitCode::SUCCESS,
-        Some(_) => fail(1, "the store can't do what is needed; uploads would fail"),
+}
+
+/// Tries the ledger out, where there is one, and says what it found.
+fn probe_ledger(config: &Config) -> Result<()> {
+    let folder = match assemble::ledger_folder(config) {
+        Ok(folder) => folder,
+        Err(why) => {
+            print::line(&format!("\nno ledger: {why}"));
+            return Ok(());
+        }
+    };
+    let probed = Ledger::probe(&folder);
+    print::line(&format!("\nthe ledger in {:?}", folder.display().to_string()));
+    match &probed {
+        Ok(()) => print::line("  ok      append to a file: opened today's"),
+        Err(error) => print::line(&format!("  FAILED  append to a file: {error}")),
     }
+    probed
 }

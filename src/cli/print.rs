@@ -38,6 +38,22 @@ pub(super) fn flaw(code: &str, message: &str, report: Option<&Rejection>) -> Str
     }
 }
 
+/// Text that somebody else chose, so that it can't do anything to a terminal: control characters and those that turn the
+/// direction of writing are escaped.
+pub(super) fn harmless(text: &str) -> String {
+    let turning =
+        |char| matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() || turning(char) {
+            shown.extend(char.escape_default());
+        } else {
+            shown.push(char);
+        }
+    }
+    shown
+}
+
 /// `csv, 12 records`.
 pub(super) fn verdict_words(Verdict { format, records }: Verdict) -> String {
     format!("{format}, {}", plural(records, "record"))

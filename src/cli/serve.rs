@@ -63,10 +63,15 @@ async fn serve(config: &Config) -> Result<Drained> {
     let metrics = Arc::new(Metrics::new());
     let rules = assemble::rules(config)?;
     let sink = assemble::sink(config, &rules, &metrics)?;
+    let ledger = assemble::ledger(config, &metrics)?;
+    match assemble::ledger_folder(config) {
+        Ok(folder) => tracing::info!(folder = %folder.display(), "writing the ledger"),
+        Err(why) => tracing::info!(why, "no ledger is written"),
+    }
     let store = first_probe(sink.as_ref()).await;
     // Before the listeners, so that a signal is never missed once somebody can connect.
     let shutdown = shutdown_signal()?;
-    let server = Server::bind(config, sink, rules, metrics).await?;
+    let server = Server::bind(config, sink, rules, ledger, metrics).await?;
     greet(&server, &store)?;
     Ok(server.run(shutdown).await)
 }

@@ -3,6 +3,7 @@
 //! Says nothing about keys whose own value was refused already, and nothing that depends on the machine or the network.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use super::keys::RULES;
 use super::problems::{DEFAULT, Problems, whence};
@@ -20,6 +21,7 @@ pub(super) fn config(config: &Config, problems: &mut Problems) {
         checker.s3();
     }
     checker.timing();
+    checker.ledger();
     checker.rules();
 }
 
@@ -85,6 +87,18 @@ impl Checker<'_> {
         }
     }
 
+    fn ledger(&mut self) {
+        let (ledger, sink) = (&self.config.ledger, &self.config.sink);
+        let Some(folder) = ledger.folder.as_deref().filter(|_| ledger.enabled && sink.kind == SinkKind::Fs) else { return };
+        if plain(folder).starts_with(plain(&sink.fs.root)) {
+            let what = format!(
+                "{:?} lies below sink.fs.root, among the files that are stored: choose another folder, or \"\"",
+                folder.display().to_string()
+            );
+            self.refuse(&["ledger.folder", "sink.fs.root"], &what);
+        }
+    }
+
     fn rules(&mut self) {
         let max_file_bytes = self.config.limits.max_file_bytes;
         for (index, rule) in self.config.rules.iter().enumerate() {
@@ -108,6 +122,11 @@ impl Checker<'_> {
         };
         self.problems.clash(format!("{}: {what} ({place})", keys[0]));
     }
+}
+
+/// A path without the `./` that says nothing.
+fn plain(path: &Path) -> &Path {
+    path.strip_prefix(".").unwrap_or(path)
 }
 
 /// Whether two listeners cannot both have what they ask for.

@@ -3,10 +3,12 @@
 //! Every struct is taken apart field by field, so that a field that is not shown does not compile. How a terminal shows
 //! the lines is not known here.
 
+use std::path::Path;
+
 use super::keys::RULES;
 use super::problems::DEFAULT;
 use super::value::{LOG_FORMATS, ON_CONFLICT, SINK_KINDS, choice_text, duration_text, size_text};
-use super::{Config, Framed, Fs, Limits, Listen, Log, Plain, Rule, S3, Sink};
+use super::{Config, Framed, Fs, Ledger, Limits, Listen, Log, Plain, Rule, S3, Sink};
 
 /// One key of the configuration in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub struct Setting {
 impl Config {
     /// Every key in the order of `config/default.toml`, then every rule.
     pub fn explain(&self) -> Vec<Setting> {
-        let Self { listen, sink, limits, plain, framed, log, rules, origins: _ } = self;
+        let Self { listen, sink, limits, plain, framed, log, ledger, rules, origins: _ } = self;
         let mut lines = Lines { config: self, settings: Vec::new() };
         let Listen { tcp, admin } = listen;
         lines.add("listen.tcp", tcp);
@@ -39,6 +41,12 @@ impl Config {
         let Log { level, format } = log;
         lines.add("log.level", level);
         lines.add("log.format", choice_text(&LOG_FORMATS, format));
+        let Ledger { enabled, folder } = ledger;
+        lines.add("ledger.enabled", enabled);
+        lines.add(
+            "ledger.folder",
+            &folder.as_deref().map(Path::display).map(|folder| folder.to_string()).unwrap_or_default(),
+        );
         for (index, rule) in rules.iter().enumerate() {
             rule_lines(&mut lines, index + 1, rule);
         }

@@ -166,6 +166,6 @@ mod tests {
     fn the_listing_is_that_of_the_nearest_section() {
         assert_eq!(KEYS.listing("listen.port"), "the keys of listen are tcp, admin");
         assert_eq!(KEYS.listing("sink.s4.x"), "the keys of sink are kind, fs, s3");
-        assert_eq!(KEYS.listing("x.y"), "the sections are listen, sink, limits, plain, framed, log and [[rules]]");
+        assert_eq!(KEYS.listing("x.y"), "the sections are listen, sink, limits, plain, framed, log, ledger and [[rules]]");
     }
 }

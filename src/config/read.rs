@@ -8,7 +8,7 @@ use ::config::{Map, Value, ValueKind};
 use super::keys::{RULE_KEYS, RULES};
 use super::problems::{DEFAULT, Problems};
 use super::value::{self, Parsed};
-use super::{Config, Framed, Fs, Limits, Listen, Log, Origins, Plain, Rule, S3, Sink};
+use super::{Config, Framed, Fs, Ledger, Limits, Listen, Log, Origins, Plain, Rule, S3, Sink};
 
 /// Reads every key.
 pub(super) fn config(in_force: &Value, defaults: &Value, problems: &mut Problems) -> Config {
@@ -33,6 +33,10 @@ pub(super) fn config(in_force: &Value, defaults: &Value, problems: &mut Problems
         log: Log {
             level: reader.read("log.level", value::log_level),
             format: reader.read("log.format", |value| value::choice(&value::LOG_FORMATS, value)),
+        },
+        ledger: Ledger {
+            enabled: reader.read("ledger.enabled", value::flag),
+            folder: reader.read("ledger.folder", value::optional_path),
         },
         rules: reader.rules(),
         origins: std::mem::take(&mut reader.origins),

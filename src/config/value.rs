@@ -68,6 +68,11 @@ pub(super) fn path(value: &ValueKind) -> Parsed<PathBuf> {
     text(value).map(PathBuf::from)
 }
 
+/// A folder; empty means not set.
+pub(super) fn optional_path(value: &ValueKind) -> Parsed<Option<PathBuf>> {
+    Ok(optional(value)?.map(PathBuf::from))
+}
+
 /// A credential. No message shows any of it.
 pub(super) fn credential(value: &ValueKind) -> Parsed<Option<String>> {
     let text = match optional(value) {

@@ -123,6 +123,8 @@ fn busy(id: &UploadId) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
     const LONG: Duration = Duration::from_secs(20);
@@ -164,7 +166,7 @@ mod tests {
         first.opened();
         assert_eq!(active.take_over(&id(), Duration::ZERO).await.unwrap_err().kind(), ErrorKind::Busy);
         let mut second = Box::pin(active.take_over(&id(), LONG));
-        assert!(futures::poll!(&mut second).is_pending(), "the place of the one who gave up is free");
+        assert!(second.as_mut().now_or_never().is_none(), "the place of the one who gave up is free");
         drop(first);
         // The turn is on its way to one who never takes it.
         drop(second);

@@ -57,6 +57,7 @@ impl Begun {
             };
             bytes += chunk.len() as u64;
             self.open.pump.metrics.received(chunk.len() as u64);
+            self.open.course.came(chunk.len() as u64);
             if bytes > self.max_bytes {
                 return Err(too_large(self.open.staged.spec(), "more", self.max_bytes));
             }

@@ -1,6 +1,5 @@
 //! An upload whose bytes have all come: commits it, and does not lose sight of the commit where nobody waits for it.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
@@ -38,16 +37,16 @@ impl Landed {
     /// As [`Staged::commit`]; [`ErrorKind::Unknown`] where the commit takes longer than `commit_timeout`. It then goes on by
     /// itself: given up halfway, it could leave something behind. How it ends is counted and logged once more.
     pub async fn commit<T: Send + 'static>(self, held: T) -> Result<Receipt> {
-        let Self { open: Open { staged, turn, in_flight, pump }, claim } = self;
+        let Self { open: Open { staged, turn, course, in_flight, pump }, claim } = self;
         let spec = staged.spec().clone();
         let (tell, told) = oneshot::channel();
         let commit = {
-            let (metrics, spec) = (Arc::clone(&pump.metrics), spec.clone());
+            let (pump, spec) = (pump.clone(), spec.clone());
             async move {
                 let began = Instant::now();
                 let outcome = staged.commit(Ending { claim, verdict: None }).await;
-                metrics.commit_took(began.elapsed());
-                report(&metrics, &spec, &outcome);
+                pump.metrics.commit_took(began.elapsed());
+                report(&pump, &spec, course, &outcome);
                 drop((turn, in_flight, held));
                 if let Err(outcome) = tell.send(outcome) {
                     tracing::warn!(key = %spec.key, committed = outcome.is_ok(), "a commit that nobody waited for has ended");
@@ -59,11 +58,11 @@ impl Landed {
         match tokio::time::timeout(timeout, told).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_panicked)) => {
-                Err(refused(&pump.metrics, &spec, Error::new(ErrorKind::Unknown, "the commit ended early")))
+                Err(refused(&pump, &spec, course, Error::new(ErrorKind::Unknown, "the commit ended early")))
             }
             Err(Elapsed { .. }) => {
                 let message = format!("the store did not confirm within {timeout:?}; send it again to learn how it ended");
-                Err(refused(&pump.metrics, &spec, Error::new(ErrorKind::Unknown, message)))
+                Err(refused(&pump, &spec, course, Error::new(ErrorKind::Unknown, message)))
             }
         }
     }

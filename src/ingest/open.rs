@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::error::Elapsed;
 use tracing::Instrument;
 
+use super::outcome::Course;
 use super::{Ingest, Turn};
 use crate::error::{Error, ErrorKind, Fault};
 use crate::metrics::InFlight;
@@ -17,6 +18,7 @@ pub(super) struct Open {
     pub(super) staged: Box<dyn Staged>,
     /// Given back when the sink is done with the upload, and not before.
     pub(super) turn: Turn,
+    pub(super) course: Course,
     pub(super) in_flight: InFlight,
     pub(super) pump: Ingest,
 }
@@ -25,14 +27,14 @@ impl Open {
     /// Ends an upload because of `error`, which is counted, logged and returned. Where what went wrong may pass and its sender
     /// may come back, what has come of it is kept, and the error says so; otherwise it is given up.
     pub(super) async fn end(self, error: Error) -> Error {
-        let Self { staged, turn, in_flight: _held, pump } = self;
+        let Self { staged, turn, course, in_flight: _held, pump } = self;
         let spec = staged.spec().clone();
         if spec.when_cut == WhenCut::Drop || !passes(error.kind()) {
             pump.finish(turn, give_up(staged)).await;
-            return pump.ended(&spec, error);
+            return pump.ended(&spec, course, error);
         }
         let kept = pump.finish(turn, keep(staged)).await.unwrap_or(0);
-        pump.ended(&spec, told_what_is_kept(error, kept, pump.bounds.resume_ttl))
+        pump.ended(&spec, course, told_what_is_kept(error, kept, pump.bounds.resume_ttl))
     }
 }
 

@@ -1,20 +1,48 @@
-//! How an upload's end is counted and logged: the one place for both.
+//! How an upload's end is counted, logged and entered in the ledger: the one place for all three.
 
+use std::time::Instant;
+
+use super::Ingest;
 use crate::error::{Error, Fault, Result};
-use crate::metrics::Metrics;
+use crate::ledger::{Entry, Outcome};
 use crate::upload::{Receipt, UploadId, UploadSpec};
 
+/// How far an upload has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Course {
+    began: Instant,
+    /// Bytes of the body that have come.
+    bytes: u64,
+}
+
+impl Course {
+    /// Nothing has come yet.
+    pub(super) fn begin() -> Self {
+        Self { began: Instant::now(), bytes: 0 }
+    }
+
+    /// So many more bytes have come.
+    pub(super) fn came(&mut self, bytes: u64) {
+        self.bytes += bytes;
+    }
+
+    fn took_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
 /// An upload ended after its bytes had all come.
-pub(super) fn report(metrics: &Metrics, spec: &UploadSpec, outcome: &Result<Receipt>) {
+pub(super) fn report(pump: &Ingest, spec: &UploadSpec, course: Course, outcome: &Result<Receipt>) {
     match outcome {
-        Ok(receipt) => commit(metrics, spec, receipt),
-        Err(error) => refuse(metrics, spec, error),
+        Ok(receipt) => commit(pump, spec, course, receipt),
+        Err(error) => refuse(pump, spec, course, error),
     }
 }
 
 /// An upload ended with a receipt; that of a duplicate is of the upload that had come first.
-pub(super) fn commit(metrics: &Metrics, spec: &UploadSpec, receipt: &Receipt) {
-    metrics.committed(receipt);
+pub(super) fn commit(pump: &Ingest, spec: &UploadSpec, course: Course, receipt: &Receipt) {
+    pump.metrics.committed(receipt);
+    pump.ledger.enter(|| committed_entry(pump, spec, course, receipt));
     let Receipt { id: first, key, size, digest, duplicate, verdict, .. } = receipt;
     let (key, id) = (key.as_str(), spec.id.as_str());
     let records = verdict.map(|verdict| verdict.records);
@@ -27,19 +55,56 @@ pub(super) fn commit(metrics: &Metrics, spec: &UploadSpec, receipt: &Receipt) {
 }
 
 /// An upload ended without a receipt; gives the error back.
-pub(super) fn refused(metrics: &Metrics, spec: &UploadSpec, error: Error) -> Error {
-    refuse(metrics, spec, &error);
+pub(super) fn refused(pump: &Ingest, spec: &UploadSpec, course: Course, error: Error) -> Error {
+    refuse(pump, spec, course, &error);
     error
 }
 
 /// An upload ended without a receipt.
-pub(super) fn refuse(metrics: &Metrics, spec: &UploadSpec, error: &Error) {
-    metrics.refused(error);
+pub(super) fn refuse(pump: &Ingest, spec: &UploadSpec, course: Course, error: &Error) {
+    pump.metrics.refused(error);
+    pump.ledger.enter(|| Entry {
+        id: Some(spec.id.clone()),
+        size: spec.size,
+        digest: spec.digest,
+        bytes: course.bytes,
+        took_ms: course.took_ms(),
+        ..refused_entry(pump, spec.key.as_str(), error)
+    });
     log_refusal(spec.key.as_str(), Some(spec.id.as_str()), error);
 }
 
 /// What came can't even become an upload.
-pub(super) fn log_refusal(name: &str, id: Option<&str>, error: &Error) {
+pub(super) fn refuse_name(pump: &Ingest, name: &str, error: &Error) {
+    pump.metrics.refused(error);
+    pump.ledger.enter(|| refused_entry(pump, name, error));
+    log_refusal(name, None, error);
+}
+
+fn committed_entry(pump: &Ingest, spec: &UploadSpec, course: Course, receipt: &Receipt) -> Entry {
+    Entry {
+        duplicate: receipt.duplicate,
+        key: Some(receipt.key.clone()),
+        id: Some(spec.id.clone()),
+        size: Some(receipt.size),
+        bytes: course.bytes,
+        digest: Some(receipt.digest),
+        took_ms: course.took_ms(),
+        durability: Some(receipt.durability),
+        verdict: receipt.verdict,
+        ..Entry::new(Outcome::Committed, spec.key.as_str(), pump.origin.as_deref())
+    }
+}
+
+fn refused_entry(pump: &Ingest, name: &str, error: &Error) -> Entry {
+    let outcome = match error.kind().fault() {
+        Fault::Upload => Outcome::Rejected,
+        Fault::Passing => Outcome::Failed,
+    };
+    Entry::new(outcome, name, pump.origin.as_deref()).because(error)
+}
+
+fn log_refusal(name: &str, id: Option<&str>, error: &Error) {
     // What can't be a key may be of any length.
     let name: String = name.chars().take(200).collect();
     let reason = error.kind().code();

@@ -19,6 +19,7 @@ use super::Shared;
 use super::stream::{Filled, Reader, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Asked, Landed};
+use crate::ledger::Origin;
 use crate::upload::{Key, UploadId};
 use crate::wire::framed::{self, Event, Hello, MAX_LINE_BYTES, Put, Request};
 
@@ -137,6 +138,9 @@ impl Session {
             return self.give_up(&Error::new(ErrorKind::Unsupported, message)).await;
         }
         tracing::debug!(collector = hello.collector, "hello");
+        if let Some(origin) = self.shared.ingest.origin().cloned() {
+            self.shared = self.shared.of(Origin { collector: hello.collector, ..origin });
+        }
         let limits = framed::Limits {
             max_file_bytes: self.shared.limits.max_file_bytes,
             max_line_bytes: MAX_LINE_BYTES as u64,

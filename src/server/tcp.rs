@@ -12,6 +12,7 @@ use super::permits::Permits;
 use super::stream::{DRAIN_GRACE, Filled, Stream};
 use super::{Shared, framed, plain};
 use crate::error::{Error, ErrorKind};
+use crate::ledger::Origin;
 use crate::wire::Protocol;
 use crate::wire::framed::{Event, encode_event};
 use crate::wire::plain::encode_error;
@@ -92,10 +93,14 @@ impl Connection {
                 return;
             }
         }
-        match stream.buffer().first().copied().map(Protocol::of) {
-            Some(Protocol::Framed) => framed::serve(stream, shared).await,
-            Some(Protocol::Plain) | None => plain::serve(stream, shared).await,
-            Some(Protocol::Tls) => {
+        let protocol = stream.buffer().first().copied().map_or(Protocol::Plain, Protocol::of);
+        // An IPv4 sender has one address, whichever way it comes in.
+        let peer = SocketAddr::new(self.peer.ip().to_canonical(), self.peer.port());
+        let shared = &shared.of(Origin { peer, protocol, collector: None });
+        match protocol {
+            Protocol::Framed => framed::serve(stream, shared).await,
+            Protocol::Plain => plain::serve(stream, shared).await,
+            Protocol::Tls => {
                 let error = Error::new(ErrorKind::Unsupported, "TLS is not configured on this port; speak in the clear");
                 shared.ingest.refuse("", &error);
                 stream.refuse(encode_error(&error).as_bytes(), shared).await;

@@ -43,7 +43,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Durability, Key, Receipt, Tally, UploadId, UploadSpec};
 
 /// The folder below the root that the server keeps for itself. No [`Key`] can name it.
-const RESERVED: &str = ".tidegate";
+pub const RESERVED: &str = ".tidegate";
 const STAGING: &str = "staging";
 const RESUME: &str = "resume";
 /// Bytes between two checkpoints: what a crash costs a sender at most, and what an upload may have in the cache that is not on

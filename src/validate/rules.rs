@@ -12,8 +12,7 @@ use crate::upload::{Key, OnConflict};
 /// What holds for names that match. What a rule leaves out is as if it did not match.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// A glob: without a slash it is held against the last component, with one against the whole name. `*` and `?` do not
-    /// cross a slash, `**` does.
+    /// A [`Pattern`].
     pub pattern: String,
     /// What the content is validated as.
     pub format: Option<Format>,
@@ -42,15 +41,22 @@ pub struct Applied {
 
 #[derive(Debug, Clone)]
 struct Compiled {
+    pattern: Pattern,
+    rule: Rule,
+}
+
+/// A glob for names: without a slash it is held against the last component, with one against the whole name. `*` and `?` do
+/// not cross a slash, `**` does.
+#[derive(Debug, Clone)]
+pub struct Pattern {
     glob: GlobMatcher,
     against: Against,
-    rule: Rule,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Against {
     FileName,
-    Key,
+    WholeName,
 }
 
 impl Rules {
@@ -64,7 +70,7 @@ impl Rules {
 
     /// What holds for a name.
     pub fn find(&self, key: &Key) -> Applied {
-        let rule = self.rules.iter().find(|compiled| compiled.matches(key)).map(|compiled| &compiled.rule);
+        let rule = self.rules.iter().find(|compiled| compiled.pattern.matches(key.as_str())).map(|compiled| &compiled.rule);
         Applied {
             format: rule.and_then(|rule| rule.format).unwrap_or_else(|| by_extension(key)),
             max_bytes: rule.and_then(|rule| rule.max_bytes),
@@ -75,7 +81,16 @@ impl Rules {
 
 impl Compiled {
     fn new(rule: Rule) -> Result<Self> {
-        let pattern = &rule.pattern;
+        Ok(Self { pattern: Pattern::new(&rule.pattern)?, rule })
+    }
+}
+
+impl Pattern {
+    /// Compiles a glob.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`], naming the pattern, where it is no glob or can match no name.
+    pub fn new(pattern: &str) -> Result<Self> {
         if pattern.is_empty() || pattern.starts_with('/') {
             let message = format!("pattern {pattern:?} matches no name: names are relative and not empty");
             return Err(Error::new(ErrorKind::Config, message));
@@ -86,14 +101,15 @@ impl Compiled {
             .literal_separator(true)
             .build()
             .map_err(|error| Error::new(ErrorKind::Config, format!("pattern {pattern:?}")).because(error))?;
-        let against = if pattern.contains('/') { Against::Key } else { Against::FileName };
-        Ok(Self { glob: glob.compile_matcher(), against, rule })
+        let against = if pattern.contains('/') { Against::WholeName } else { Against::FileName };
+        Ok(Self { glob: glob.compile_matcher(), against })
     }
 
-    fn matches(&self, key: &Key) -> bool {
+    /// Whether a name is meant.
+    pub fn matches(&self, name: &str) -> bool {
         self.glob.is_match(match self.against {
-            Against::FileName => key.file_name(),
-            Against::Key => key.as_str(),
+            Against::FileName => name.rsplit('/').next().unwrap_or(name),
+            Against::WholeName => name,
         })
     }
 }

@@ -76,7 +76,9 @@ impl Serve {
     }
 
     pub(crate) fn staged(&self) -> Vec<PathBuf> {
-        files(&self.root.join(".tidegate"))
+        let mut staged = files(&self.root.join(".tidegate"));
+        staged.retain(|path| !path.starts_with(self.root.join(".tidegate/ledger")));
+        staged
     }
 
     /// What a reader of the store sees.

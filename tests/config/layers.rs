@@ -33,6 +33,7 @@ fn the_defaults_are_those_that_were_agreed() {
     assert_eq!((config.plain.on_conflict, config.framed.on_conflict), (OnConflict::Version, OnConflict::Reject));
     assert_eq!(config.framed.max_pending_commits, 16);
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Text));
+    assert_eq!((config.ledger.enabled, config.ledger.folder), (true, None));
     assert!(config.rules.is_empty());
 }
 

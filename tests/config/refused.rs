@@ -19,12 +19,12 @@ fn an_unknown_key_with_the_nearest_one() {
         ("listen.port = 1", "listen.port: unknown key (in 0.toml, line 1); the keys of listen are tcp, admin"),
         (
             "[database]\nurl = \"x\"",
-            "database: unknown key (in 0.toml, line 1); the sections are listen, sink, limits, plain, framed, log and [[rules]]",
+            "database: unknown key (in 0.toml, line 1); the sections are listen, sink, limits, plain, framed, log, ledger and [[rules]]",
         ),
         ("[listen.tcp]\nport = 1", "listen.tcp: is a table, and must be a single value (in 0.toml, line 1)"),
         (
             "\"sink.kind\" = \"s3\"",
-            "\"sink.kind\": unknown key (in 0.toml, line 1); the sections are listen, sink, limits, plain, framed, log and [[rules]]",
+            "\"sink.kind\": unknown key (in 0.toml, line 1); the sections are listen, sink, limits, plain, framed, log, ledger and [[rules]]",
         ),
         (
             "[[rules]]\nmatch = \"*\"\nformt = \"csv\"",
@@ -64,7 +64,7 @@ fn a_variable_that_names_no_key() {
         ("TIDEGATE__SINK", "sink: is a section, not a key: set one of kind, fs, s3 (from TIDEGATE__SINK)"),
         (
             "TIDEGATE__",
-            "TIDEGATE__: unknown key (from TIDEGATE__); the sections are listen, sink, limits, plain, framed, log and [[rules]]",
+            "TIDEGATE__: unknown key (from TIDEGATE__); the sections are listen, sink, limits, plain, framed, log, ledger and [[rules]]",
         ),
         ("TIDEGATE__RULES", "rules: rules can only stand in files (from TIDEGATE__RULES)"),
         ("TIDEGATE__RULES__0__MATCH", "rules.0.match: rules can only stand in files (from TIDEGATE__RULES__0__MATCH)"),
@@ -218,9 +218,16 @@ fn keys_that_do_not_go_together() {
             "plain.header_pause = \"10s\"",
             "plain.header_pause: must be shorter than limits.header_timeout, or no pause ever ends a header (in 0.toml, line 1)",
         ),
+        (
+            "sink.fs.root = \"./store\"\nledger.folder = \"store/log\"",
+            "ledger.folder: \"store/log\" lies below sink.fs.root, among the files that are stored: \
+             choose another folder, or \"\" (in 0.toml, line 2)",
+        ),
     ] {
         assert_eq!(refusal(&[file], &[]), told);
     }
+    load(&["ledger.folder = \"data-log\""], &[]).unwrap();
+    load(&["ledger.folder = \"data/log\"\nsink.kind = \"memory\""], &[]).unwrap();
     load(&["listen.tcp = \"127.0.0.1:0\"\nlisten.admin = \"127.0.0.1:0\""], &[]).unwrap();
     load(&["listen.tcp = \"0.0.0.0:80\"\nlisten.admin = \"[::1]:80\""], &[]).unwrap();
     load(&[&format!("{s3}limits.max_file_bytes = \"100GiB\"\nsink.s3.part_bytes = \"11MiB\"")], &[]).unwrap();

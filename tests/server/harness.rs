@@ -61,7 +61,8 @@ pub(crate) async fn start_with(config: Config, wrap: impl FnOnce(Memory) -> Arc<
     let rules = assemble::rules(&config).unwrap();
     let limits = assemble::limits(&config);
     let sink = Arc::new(Validated::new(wrap(store.clone()), Arc::clone(&rules), limits, Arc::clone(&metrics)));
-    let server = Server::bind(&config, sink, rules, Arc::clone(&metrics)).await.unwrap();
+    let ledger = assemble::ledger(&config, &metrics).unwrap();
+    let server = Server::bind(&config, sink, rules, ledger, Arc::clone(&metrics)).await.unwrap();
     let (address, admin) = (server.address().unwrap(), server.admin_address().unwrap());
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(server.run(async move {

@@ -6,5 +6,6 @@ mod bounds;
 mod drain;
 mod framed;
 mod harness;
+mod ledger;
 mod plain;
 mod resume;

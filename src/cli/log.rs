@@ -1,0 +1,183 @@
+//! `tidegate log`: reads the ledger, for people and for programs.
+
+mod since;
+mod table;
+
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use self::table::{Paint, head, row};
+use super::print::{self, Form};
+use super::{ConfigArgs, bad_config, fail};
+use crate::assemble;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Day, Entry, Line, Outcome, Reader};
+use crate::validate::rules::Pattern;
+
+/// How often it is looked whether more has come.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
+
+const AFTER_HELP: &str = "\
+Filters go together: an entry is shown where all of them let it through. The oldest comes first.
+Times are in UTC. A line that is no entry, such as one that a crash has cut, is told on standard
+error and left out.
+
+Examples:
+  tidegate log --since 2h
+  tidegate log --since 2026-10-17 --outcome rejected --outcome failed
+  tidegate log --name 'plant-4/**' --collector edge-17
+  tidegate log --follow --since 1m
+  tidegate log --json --outcome rejected | jq -r '[.name, .reason, .report.line] | @tsv'
+
+Exit codes:
+  0    done, whether there was anything to show or not
+  1    the ledger can't be read
+  2    the command line or the configuration is wrong, or it says that there is no ledger
+  130  interrupted, which is how --follow ends";
+
+/// Show how uploads ended: who sent what, when, and what became of it
+///
+/// Reads the ledger that a server writes, below the store or where ledger.folder says. The server need not run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Args {
+    /// Only names that match; without a slash the glob is held against the last component, with one against the whole name
+    #[arg(long, value_name = "GLOB", value_parser = pattern)]
+    name: Option<Pattern>,
+    /// Only what ended so: committed, rejected or failed; may be given several times
+    #[arg(long = "outcome", value_name = "OUTCOME", value_parser = outcome)]
+    outcomes: Vec<Outcome>,
+    /// Only what ended since then: so long ago (90s, 2h, 3days), or a time (2026-10-17, 2026-10-17T08:00:00Z)
+    #[arg(long, value_name = "TIME", value_parser = since::parse)]
+    since: Option<SystemTime>,
+    /// Only what came from senders that call themselves so
+    #[arg(long, value_name = "NAME")]
+    collector: Option<String>,
+    /// Go on as more comes, until ctrl-c
+    #[arg(long, short)]
+    follow: bool,
+    /// Print the lines as they stand in the ledger, one JSON object for each
+    #[arg(long)]
+    json: bool,
+    /// The ledger's folder, instead of what the configuration says
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+fn pattern(text: &str) -> Result<Pattern, String> {
+    Pattern::new(text).map_err(|error| error.to_string())
+}
+
+fn outcome(text: &str) -> Result<Outcome, String> {
+    match text {
+        "committed" => Ok(Outcome::Committed),
+        "rejected" => Ok(Outcome::Rejected),
+        "failed" => Ok(Outcome::Failed),
+        _ => Err("use committed, rejected or failed".to_owned()),
+    }
+}
+
+/// Shows what the filters let through; the exit code is one of those that the help lists.
+pub(super) fn run(args: &Args) -> ExitCode {
+    let folder = match args.folder.clone().map_or_else(|| configured_folder(&args.config), Ok) {
+        Ok(folder) => folder,
+        Err(error) => return bad_config(&error),
+    };
+    match show(args, folder) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Who closes the pipe does not want to read more.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => fail(1, &format!("reading the ledger: {error}")),
+    }
+}
+
+fn configured_folder(config: &ConfigArgs) -> Result<PathBuf> {
+    let config = config.load()?;
+    assemble::ledger_folder(&config).map_err(|why| {
+        let message = format!("there is no ledger: {why}; name the folder of an older one with --folder");
+        Error::new(ErrorKind::Config, message)
+    })
+}
+
+fn show(args: &Args, folder: PathBuf) -> io::Result<()> {
+    let mut reader = Reader::new(folder, args.since.map(Day::of));
+    let mut page = Page::new(args);
+    if args.follow {
+        return follow(&mut reader, &mut page);
+    }
+    reader.advance(|path, line| page.line(path, line))?;
+    reader.finish(|path, line| page.line(path, line))?;
+    page.out.flush()
+}
+
+/// Shows what comes until the process ends, or nobody reads any more.
+fn follow(reader: &mut Reader, page: &mut Page<'_>) -> io::Result<()> {
+    loop {
+        match reader.advance(|path, line| page.line(path, line)) {
+            // The server may not have begun it yet.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            advanced => advanced?,
+        }
+        page.out.flush()?;
+        thread::sleep(FOLLOW_PAUSE);
+    }
+}
+
+/// What is printed.
+struct Page<'a> {
+    args: &'a Args,
+    out: BufWriter<StdoutLock<'static>>,
+    paint: Paint,
+    rows: u64,
+}
+
+impl<'a> Page<'a> {
+    fn new(args: &'a Args) -> Self {
+        let out = io::stdout().lock();
+        // See no-color.org for the variable.
+        let colours = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let paint = if colours { Paint::Colours } else { Paint::Plain };
+        Self { args, out: BufWriter::new(out), paint, rows: 0 }
+    }
+
+    fn line(&mut self, path: &Path, line: Line<'_>) -> io::Result<()> {
+        match line {
+            Line::Entry(entry, raw) if self.args.lets_through(&entry) => self.entry(&entry, raw),
+            Line::Entry(..) => Ok(()),
+            Line::Other(number, why) => {
+                print::note(&format!("{}, line {number}: left out, for it is no entry: {why}", path.display()));
+                Ok(())
+            }
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry, raw: &[u8]) -> io::Result<()> {
+        self.rows += 1;
+        match Form::of(self.args.json) {
+            Form::Json => {
+                self.out.write_all(raw)?;
+                self.out.write_all(b"\n")
+            }
+            Form::Text => {
+                if self.rows == 1 {
+                    writeln!(self.out, "{}", head())?;
+                }
+                writeln!(self.out, "{}", row(entry, self.paint))
+            }
+        }
+    }
+}
+
+impl Args {
+    fn lets_through(&self, entry: &Entry) -> bool {
+        self.since.is_none_or(|since| entry.at >= since)
+            && (self.outcomes.is_empty() || self.outcomes.contains(&entry.outcome))
+            && self.name.as_ref().is_none_or(|name| name.matches(&entry.name))
+            && self.collector.as_ref().is_none_or(|name| entry.collector.as_ref() == Some(name))
+    }
+}

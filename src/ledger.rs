@@ -1,0 +1,201 @@
+//! The ledger: a line of JSON for every upload's end, for people and for audit. Nothing in the server ever reads it.
+//!
+//! Append-only files, one for each UTC day, `2026-10-17.jsonl`. Uploads hand an [`Entry`] over and never wait for the disk;
+//! what the disk does not take is counted and lost. Lines are not flushed one by one: a power cut may take the last seconds.
+//! Nothing is ever removed or rotated here. Knows neither who makes an entry nor where a configuration puts the folder.
+
+mod reader;
+mod tail;
+mod writer;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::reader::{Day, Reader};
+pub use self::tail::Line;
+use self::writer::{Desk, Writer};
+use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::Metrics;
+use crate::report::{Rejection, Verdict};
+use crate::upload::{Digest, Durability, Key, UploadId, rfc3339};
+use crate::wire::Protocol;
+
+/// Entries that wait for the disk; what comes on top of them is lost. Some 3 MiB, as entries usually are.
+const QUEUED_ENTRIES: usize = 4096;
+
+/// How long the end of the server waits for the last lines.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// As much as is kept of text that a sender chose, in characters. A key is never cut.
+const MAX_TEXT_CHARS: usize = Key::MAX_BYTES;
+
+/// How an upload ended. What is not known, or does not apply, is left out of the line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When it ended, by the server's clock.
+    #[serde(with = "rfc3339")]
+    pub at: SystemTime,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Of a committed upload: whether the same content lay there already, so that nothing was written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub duplicate: bool,
+    /// The name that the sender asked for; empty where none could be read, cut where it is too long for any name.
+    pub name: String,
+    /// Where the bytes lie: the name, or a version beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
+    /// The upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<UploadId>,
+    /// Bytes of the file: as committed, or else as announced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Bytes of the body that came.
+    pub bytes: u64,
+    /// What the file hashes to: as committed, or else as announced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// From the header to the end, in milliseconds; 0 where not even the header was good.
+    pub took_ms: u64,
+    /// What the receipt promises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durability: Option<Durability>,
+    /// What the validator found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// Why there is no receipt: an [`ErrorKind::code`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why there is no receipt, for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Where the file is broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Rejection>,
+    /// The sender's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<SocketAddr>,
+    /// What the sender spoke.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
+    /// What the sender calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collector: Option<String>,
+}
+
+/// How an upload ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// With a receipt.
+    Committed,
+    /// The upload is at fault: sending it again unchanged fails again.
+    Rejected,
+    /// The connection, the server or the store is at fault: sending it again may succeed.
+    Failed,
+}
+
+/// Whose upload it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The sender's address.
+    pub peer: SocketAddr,
+    /// What the sender speaks.
+    pub protocol: Protocol,
+    /// What the sender calls itself.
+    pub collector: Option<String>,
+}
+
+impl Entry {
+    /// An upload that ended now, of which nothing else is known.
+    pub fn new(outcome: Outcome, name: &str, origin: Option<&Origin>) -> Self {
+        let collector = origin.and_then(|origin| origin.collector.as_deref());
+        Self {
+            at: rfc3339::now(),
+            outcome,
+            duplicate: false,
+            name: cut(name),
+            key: None,
+            id: None,
+            size: None,
+            bytes: 0,
+            digest: None,
+            took_ms: 0,
+            durability: None,
+            verdict: None,
+            reason: None,
+            message: None,
+            report: None,
+            peer: origin.map(|origin| origin.peer),
+            protocol: origin.map(|origin| origin.protocol),
+            collector: collector.map(cut),
+        }
+    }
+
+    /// The same, with why there is no receipt.
+    #[must_use]
+    pub fn because(self, error: &Error) -> Self {
+        let reason = Some(error.kind().code().to_owned());
+        Self { reason, message: Some(cut(&error.to_string())), report: error.find::<Rejection>().cloned(), ..self }
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(MAX_TEXT_CHARS).collect()
+}
+
+/// Where entries are handed in, or nothing. Clones hand in to the same ledger.
+#[derive(Debug, Clone)]
+pub struct Ledger(Option<Arc<Desk>>);
+
+impl Ledger {
+    /// Takes no entries.
+    pub fn off() -> Self {
+        Self(None)
+    }
+
+    /// A ledger in `folder`, which is made where it is missing, written by a thread of its own until [`Ledger::close`]. Where
+    /// the folder can't be written to, that is logged, and tried again with every line.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] where there can't be another thread.
+    pub fn open(folder: &Path, metrics: Arc<Metrics>) -> Result<Self> {
+        let desk = Arc::new(Desk::new(QUEUED_ENTRIES, metrics));
+        let (writer, served) = (Writer::new(folder.to_owned()), Arc::clone(&desk));
+        std::thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || writer.serve(&served))
+            .map_err(|error| Error::new(ErrorKind::Io, "starting the ledger's thread").because(error))?;
+        Ok(Self(Some(desk)))
+    }
+
+    /// Tries out whether a ledger can be written in `folder`, which is made where it is missing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] where it can't.
+    pub fn probe(folder: &Path) -> Result<()> {
+        Writer::new(folder.to_owned()).open_today().map_err(|error| {
+            Error::new(ErrorKind::Io, format!("writing into {:?}", folder.display().to_string())).because(error)
+        })
+    }
+
+    /// Hands an entry in. Never waits: where too many wait already, the entry is lost, and counted.
+    pub fn enter(&self, entry: impl FnOnce() -> Entry) {
+        if let Some(desk) = &self.0 {
+            desk.enter(entry());
+        }
+    }
+
+    /// Writes what waits. Entries that are handed in from now on are lost.
+    pub async fn close(&self) {
+        let Some(desk) = &self.0 else { return };
+        if tokio::time::timeout(CLOSE_TIMEOUT, desk.close()).await.is_err() {
+            tracing::warn!(timeout = ?CLOSE_TIMEOUT, "the disk does not take the ledger's last lines");
+        }
+    }
+}
