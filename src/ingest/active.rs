@@ -165,7 +165,8 @@ mod tests {
         let first = active.claim(&id()).unwrap();
         first.opened();
         assert_eq!(active.take_over(&id(), Duration::ZERO).await.unwrap_err().kind(), ErrorKind::Busy);
-        let mut second = Box::pin(active.take_over(&id(), LONG));
+        let id = id();
+        let mut second = Box::pin(active.take_over(&id, LONG));
         assert!(second.as_mut().now_or_never().is_none(), "the place of the one who gave up is free");
         drop(first);
         // The turn is on its way to one who never takes it.
