@@ -94,7 +94,8 @@ impl Large<'_> {
         if (standing.size, standing.digest) == (receipt.size, receipt.digest) {
             return Ok(standing);
         }
-        let message = format!("{:?} is being committed with other bytes at another node: send it again", receipt.key.as_str());
+        let message =
+            format!("{:?} is being committed with other bytes at another node: send it again", receipt.key.as_str());
         Err(Error::new(ErrorKind::Store, message))
     }
 

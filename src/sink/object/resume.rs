@@ -38,7 +38,8 @@ pub(super) struct Resumed {
 pub(super) async fn resume(remote: &Arc<Remote>, spec: UploadSpec) -> Result<Option<Resumed>> {
     let Standing::Manifest(manifest) = remote.manifest(&spec.id).await? else { return Ok(None) };
     let begun = &manifest.spec;
-    let bound = (&spec.on_conflict, &spec.meta, &spec.content_type) == (&begun.on_conflict, &begun.meta, &begun.content_type);
+    let bound =
+        (&spec.on_conflict, &spec.meta, &spec.content_type) == (&begun.on_conflict, &begun.meta, &begun.content_type);
     if !bound || !spec.continues(begun) {
         return Ok(None);
     }
