@@ -177,13 +177,13 @@ async fn two_nodes_commit_one_upload_once_on_minio() {
     let sinks = [(); 2].map(|()| Object::connect(&bucket.config("")).unwrap());
     let (spec, bytes) = (kept(), vec![7; (10 << 20) + 9]);
     cut(&sinks[0], &spec, &bytes, 100).await;
-    let [one, two] = [0, 1].map(|at| async {
-        let mut staged = sinks[at].resume(spec.clone()).await.unwrap().unwrap();
+    let take_over = async |sink: &Object| {
+        let mut staged = sink.resume(spec.clone()).await.unwrap().unwrap();
         let offset = usize::try_from(staged.offset()).unwrap();
         staged.write(bytes[offset..].to_vec().into()).await.unwrap();
         staged
-    });
-    let (one, two) = tokio::join!(one, two);
+    };
+    let (one, two) = tokio::join!(take_over(&sinks[0]), take_over(&sinks[1]));
     let (one, two) = tokio::join!(one.commit(Ending::default()), two.commit(Ending::default()));
     assert_eq!(one.unwrap(), two.unwrap());
     assert!(bucket.read("a.bin").await.unwrap() == bytes);
