@@ -1,14 +1,15 @@
 //! Several nodes that share nothing but the bucket, and nodes that die.
 
+use std::time::Duration;
+
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
+
 use super::faulty::{Fault, Op};
 use super::{Bench, LARGE, Object, PART, SMALL, spec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::{Sink, Staged};
 use crate::upload::{Digest, Ending, Note, OnConflict, Receipt, UploadSpec, WhenCut};
-
-use object_store::ObjectStoreExt as _;
-use object_store::path::Path;
-use std::time::Duration;
 
 /// Begins like [`LARGE`], up to the second part's end.
 const OTHER: &[u8] = b"0123456789abcdefghijKLMNOP";
@@ -24,7 +25,7 @@ fn note(offset: u64) -> Note {
 }
 
 /// Writes as the pump does, up to `end`.
-async fn feed(staged: &mut dyn Staged, bytes: &[u8], end: usize) -> Result<()> {
+pub(super) async fn feed(staged: &mut dyn Staged, bytes: &[u8], end: usize) -> Result<()> {
     let mut rest = &bytes[usize::try_from(staged.offset()).unwrap()..end];
     while !rest.is_empty() {
         let room = staged.until_checkpoint();
@@ -242,9 +243,14 @@ async fn a_node_that_was_overtaken_with_other_bytes_stops_and_removes_nothing() 
     }
     let wrong = b"0123456789XXXXXXXXXXXXXXXX";
     begun_on(&other, &spec, LARGE, 24).await.suspend(note(24)).await.unwrap();
-    zombie.write(wrong[11..].to_vec().into()).await.unwrap();
     let before = bench.store.paths();
-    let error = zombie.commit(Ending::default()).await.unwrap_err();
+    let error = match feed(zombie.as_mut(), wrong, wrong.len()).await {
+        Ok(()) => zombie.commit(Ending::default()).await.unwrap_err(),
+        Err(error) => {
+            zombie.abort().await.unwrap();
+            error
+        }
+    };
     assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
     assert_eq!((bench.store.paths(), bench.store.unfinished()), (before, 1));
     // It has replaced a part, which the store says.
