@@ -218,6 +218,11 @@ fn keys_that_do_not_go_together() {
             "plain.header_pause = \"10s\"",
             "plain.header_pause: must be shorter than limits.header_timeout, or no pause ever ends a header (in 0.toml, line 1)",
         ),
+        (
+            "limits.resume_ttl = \"1h\"",
+            "limits.resume_ttl: 1h is shorter than limits.upload_timeout, 1day: an upload that still runs at another server \
+             could be swept up (in 0.toml, line 1)",
+        ),
     ] {
         assert_eq!(refusal(&[file], &[]), told);
     }
