@@ -3,55 +3,68 @@
 //! ```text
 //! ROOT/readings/a.csv                 what was committed, under its key
 //! ROOT/.tidegate/staging/<upload id>  what is on its way; locked (flock) by its writer
+//! ROOT/.tidegate/resume/<upload id>   how far it came, if its sender may come back
 //! ```
 //!
 //! A commit is: flush the file, rename it into its folder without clobbering, flush the folder; every folder above it was
-//! flushed before. So at every moment, and after every power cut, a key holds a whole file or none. Staged files of writers
-//! that died are removed when the store is opened; a writer that lives holds a lock on its own.
+//! flushed before. So at every moment, and after every power cut, a key holds a whole file or none. What writers that died
+//! have left is removed when the store is opened, unless it can be resumed; a writer that lives holds a lock on its own.
 //!
 //! Symbolic links below the root are never followed: a sender can't be led out of it.
 
+mod checkpoint;
+mod disk;
+mod dropped;
 mod probe;
 mod record;
 mod staged;
 mod staging;
+mod sweep;
+#[cfg(test)]
+mod tests;
 mod tree;
 
-use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytesize::ByteSize;
-use rustix::fs::RenameFlags;
 use rustix::io::Errno;
 use tokio::sync::Semaphore;
 
+use self::disk::{Disk, Os};
+use self::dropped::Dropped;
 use self::record::Record;
 use self::staged::StagedFile;
 use self::tree::Tree;
 use super::{Probe, Sink, Staged};
 use crate::error::{Error, ErrorKind, Result};
-use crate::upload::{Key, Receipt, UploadId, UploadSpec};
+use crate::upload::{Durability, Key, Receipt, Tally, UploadId, UploadSpec};
 
 /// The folder below the root that the server keeps for itself. No [`Key`] can name it.
 const RESERVED: &str = ".tidegate";
 const STAGING: &str = "staging";
+const RESUME: &str = "resume";
+/// Bytes between two checkpoints: what a crash costs a sender at most, and what an upload may have in the cache that is not on
+/// the disk. Less than a second of a fast line, and enough that three flushes do not count beside writing them.
+const CHECKPOINT_BYTES: u64 = 32 << 20;
 /// Files that are read whole at once, to answer what stands under a key.
 const MAX_READING: usize = 2;
 
 /// A store of files below a root. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Fs(Arc<Shared>);
+pub struct Fs<D: Disk = Os>(Arc<Shared<D>>);
 
 #[derive(Debug)]
-struct Shared {
+struct Shared<D: Disk> {
+    disk: D,
     root: PathBuf,
-    tree: Tree,
-    staging: OwnedFd,
-    min_free_bytes: u64,
+    tree: Tree<D>,
+    staging: D::Handle,
+    resume: D::Handle,
+    terms: Terms,
+    dropped: Dropped<Result<Tally>>,
     /// Whole files are read for answers, by so many at once: a sender that asks much must not take the disk's workers away from
     /// the others.
     reading: Semaphore,
@@ -59,53 +72,104 @@ struct Shared {
     broken: OnceLock<String>,
 }
 
+/// What the store does for its uploads.
+#[derive(Debug, Clone, Copy)]
+struct Terms {
+    min_free_bytes: u64,
+    checkpoint_bytes: u64,
+    /// What receipts promise.
+    durability: Durability,
+}
+
+/// What a flush that fails takes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loses {
+    /// Bytes that nobody has seen yet: without room for them, their upload fails, and the store goes on.
+    Upload,
+    /// Names, or files that stood there before. They can't be taken back.
+    Names,
+}
+
 impl Fs {
-    /// Opens the store below `root`, which is made if it is missing, and removes what dead writers have left behind.
+    /// Opens the store below `root`, which is made if it is missing, and removes what dead writers have left that can't be
+    /// resumed. Receipts promise [`Durability::Disk`].
     ///
     /// `min_free_bytes` of the file system are left free: uploads that would use them fail with [`ErrorKind::NoSpace`].
     ///
     /// # Errors
     /// [`ErrorKind::Store`] where the folder can't be made, read or written.
     pub fn open(root: &Path, min_free_bytes: u64) -> Result<Self> {
-        let failed = |error: std::io::Error| {
+        Self::make(root, Terms { min_free_bytes, checkpoint_bytes: CHECKPOINT_BYTES, durability: Durability::Disk })
+    }
+
+    /// Opens a store that flushes nothing for a commit: its receipts promise [`Durability::Cache`], and a power cut may take
+    /// what they are for, or parts of it. Whatever is saved to be resumed is flushed even so.
+    ///
+    /// # Errors
+    /// As [`Fs::open`].
+    pub fn open_cached(root: &Path, min_free_bytes: u64) -> Result<Self> {
+        Self::make(root, Terms { min_free_bytes, checkpoint_bytes: CHECKPOINT_BYTES, durability: Durability::Cache })
+    }
+
+    fn make(root: &Path, terms: Terms) -> Result<Self> {
+        let made = tree::make_durable_dirs(root).and_then(|()| root.canonicalize());
+        let there = made.map_err(|error| {
             let hint = if root.is_file() { ", which is a file" } else { "" };
             Error::new(ErrorKind::Store, format!("opening the folder {:?}{hint}", root.display().to_string())).because(error)
+        })?;
+        Self::on(Os, there, terms)
+    }
+}
+
+impl<D: Disk> Fs<D> {
+    /// Opens the store below `root`, which is there.
+    fn on(disk: D, root: PathBuf, terms: Terms) -> Result<Self> {
+        let failed = |errno: Errno| {
+            Error::new(ErrorKind::Store, format!("opening the folder {:?}", root.display().to_string())).because(errno)
         };
-        tree::make_durable_dirs(&root.join(RESERVED).join(STAGING)).map_err(failed)?;
-        let root = root.canonicalize().map_err(failed)?;
-        let tree = Tree::open(&root).map_err(failed)?;
-        let staging = tree::open_dir(tree.root(), &format!("{RESERVED}/{STAGING}")).map_err(|errno| failed(errno.into()))?;
-        let swept = staging::sweep(&staging).map_err(failed)?;
-        if swept > 0 {
-            tracing::info!(files = swept, root = %root.display(), "removed what interrupted uploads had left");
+        let tree = Tree::open(disk.clone(), &root).map_err(failed)?;
+        let reserved = tree::durable_folder(&disk, tree.root(), RESERVED).map_err(failed)?;
+        let staging = tree::durable_folder(&disk, &reserved, STAGING).map_err(failed)?;
+        let resume = tree::durable_folder(&disk, &reserved, RESUME).map_err(failed)?;
+        let (dropped, reading, broken) = (Dropped::default(), Semaphore::new(MAX_READING), OnceLock::new());
+        let shared = Shared { disk, root, tree, staging, resume, terms, dropped, reading, broken };
+        // However old: how long to wait for a sender is not known here.
+        match shared.sweep(Duration::MAX) {
+            Ok(0) => {}
+            Ok(uploads) => {
+                tracing::info!(uploads, root = %shared.root.display(), "removed what interrupted uploads had left");
+            }
+            Err(error) => {
+                tracing::warn!(%error, root = %shared.root.display(), "what interrupted uploads had left stays behind");
+            }
         }
-        Ok(Self(Arc::new(Shared {
-            root,
-            tree,
-            staging,
-            min_free_bytes,
-            reading: Semaphore::new(MAX_READING),
-            broken: OnceLock::new(),
-        })))
+        Ok(Self(Arc::new(shared)))
     }
 
     /// The folder that keys are relative to.
     pub fn root(&self) -> &Path {
         &self.0.root
     }
-}
 
-impl Fs {
-    /// The receipt of the file under `key`, if it is `wanted`.
-    async fn read(&self, key: &Key, wanted: impl FnOnce(&File) -> bool + Send + 'static) -> Result<Option<Receipt>> {
+    /// The receipt of the file under `key`, if it is `wanted`. It is flushed first: whoever put it there may not have come so
+    /// far.
+    async fn read(
+        &self,
+        key: &Key,
+        wanted: impl FnOnce(&Shared<D>, &D::Handle) -> bool + Send + 'static,
+    ) -> Result<Option<Receipt>> {
         let _turn = self.0.reading.acquire().await;
         let (shared, key) = (Arc::clone(&self.0), key.clone());
         blocking(move || {
-            let failed = |error: std::io::Error| {
-                Error::new(ErrorKind::Store, format!("looking at {:?}", key.as_str())).because(error)
-            };
+            let failed =
+                |errno: Errno| Error::new(ErrorKind::Store, format!("looking at {:?}", key.as_str())).because(errno);
+            shared.check_writable("looking at", &key)?;
             match shared.tree.open_file(&key).map_err(failed)? {
-                Some(mut file) if wanted(&file) => record::receipt(&mut file, &key).map(Some).map_err(failed),
+                Some((folder, file)) if wanted(&shared, &file) => {
+                    let receipt = record::receipt(&shared.disk, &file, &key, shared.terms.durability).map_err(failed)?;
+                    shared.promise_standing(&folder, &file, &key)?;
+                    Ok(Some(receipt))
+                }
                 Some(_) | None => Ok(None),
             }
         })
@@ -114,30 +178,38 @@ impl Fs {
 }
 
 #[async_trait]
-impl Sink for Fs {
+impl<D: Disk> Sink for Fs<D> {
     async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
+        self.0.dropped.wait(&spec.id).await;
         let shared = Arc::clone(&self.0);
         let staged = blocking(move || StagedFile::create(shared, spec)).await?;
         Ok(Box::new(staged))
     }
 
-    async fn resume(&self, _spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
-        Ok(None)
+    async fn resume(&self, spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
+        self.0.dropped.wait(&spec.id).await;
+        let shared = Arc::clone(&self.0);
+        let staged = blocking(move || StagedFile::reopen(shared, spec)).await?;
+        Ok(staged.map(|staged| Box::new(staged) as Box<dyn Staged>))
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
-        self.read(key, |_| true).await
+        self.read(key, |_, _| true).await
     }
 
     async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>> {
         let id = id.clone();
-        let found = self.read(key, move |file| Record::read(file).is_some_and(|record| record.id == id)).await?;
+        let ours = move |shared: &Shared<D>, file: &D::Handle| {
+            Record::read(&shared.disk, file).is_some_and(|record| record.id == id)
+        };
+        let found = self.read(key, ours).await?;
         // Without an id the bytes are not those that its record was made for.
         Ok(found.filter(|receipt| receipt.id.is_some()))
     }
 
-    async fn sweep(&self, _ttl: Duration) -> Result<u64> {
-        Ok(0)
+    async fn sweep(&self, ttl: Duration) -> Result<u64> {
+        let shared = Arc::clone(&self.0);
+        blocking(move || shared.sweep(ttl)).await
     }
 
     async fn probe(&self) -> Result<Probe> {
@@ -146,7 +218,7 @@ impl Sink for Fs {
     }
 }
 
-impl Shared {
+impl<D: Disk> Shared<D> {
     /// Fails where the store takes nothing any more.
     fn check_writable(&self, doing: &str, key: &Key) -> Result<()> {
         let Some(why) = self.broken.get() else { return Ok(()) };
@@ -157,10 +229,10 @@ impl Shared {
 
     /// Fails where `more` bytes would not leave enough room.
     fn check_room(&self, more: u64, doing: &str, key: &Key) -> Result<()> {
-        let free = self.free_bytes().map_err(|errno| {
+        let free = self.disk.free_bytes(&self.staging).map_err(|errno| {
             Error::new(ErrorKind::Store, format!("{doing} {:?}: asking for the free space", key.as_str())).because(errno)
         })?;
-        if free.saturating_sub(more) >= self.min_free_bytes && free >= more {
+        if free.saturating_sub(more) >= self.terms.min_free_bytes && free >= more {
             return Ok(());
         }
         let message = format!(
@@ -168,22 +240,33 @@ impl Shared {
             key.as_str(),
             ByteSize(free),
             ByteSize(more),
-            ByteSize(self.min_free_bytes)
+            ByteSize(self.terms.min_free_bytes)
         );
         Err(Error::new(ErrorKind::NoSpace, message))
     }
 
-    fn free_bytes(&self) -> Result<u64, Errno> {
-        let stat = rustix::fs::fstatvfs(&self.staging)?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    /// Flushes what a receipt stands on, where receipts promise the disk.
+    fn promise(&self, handle: &D::Handle, loses: Loses, what: &str) -> Result<()> {
+        if self.terms.durability == Durability::Cache {
+            return Ok(());
+        }
+        self.flush(handle, loses, what)
+    }
+
+    /// Flushes what stands under a key already, with its name.
+    fn promise_standing(&self, folder: &D::Handle, file: &D::Handle, key: &Key) -> Result<()> {
+        self.promise(file, Loses::Names, &format!("{:?}", key.as_str()))?;
+        self.promise(folder, Loses::Names, &format!("the folder of {:?}", key.as_str()))
     }
 
     /// Flushes a file or a folder. A flush that failed is final: the kernel has marked the pages clean, so that the next one
     /// would succeed without them (what became known as "fsyncgate"). The store then takes nothing any more.
-    fn flush(&self, fd: impl AsFd, what: &str) -> Result<()> {
-        match rustix::fs::fsync(fd) {
+    fn flush(&self, handle: &D::Handle, loses: Loses, what: &str) -> Result<()> {
+        match self.disk.flush(handle) {
             Ok(()) => Ok(()),
-            Err(errno) if is_full(errno) => Err(Error::new(ErrorKind::NoSpace, format!("flushing {what}")).because(errno)),
+            Err(errno) if is_full(errno) && loses == Loses::Upload => {
+                Err(Error::new(ErrorKind::NoSpace, format!("flushing {what}")).because(errno))
+            }
             Err(errno) => {
                 let why = format!("flushing {what} failed ({errno})");
                 tracing::error!(root = %self.root.display(), reason = %why, "the store is read-only from now on");
@@ -193,6 +276,14 @@ impl Shared {
             }
         }
     }
+}
+
+fn failed(doing: &str, spec: &UploadSpec, errno: Errno) -> Error {
+    let message = format!("{doing} {:?}", spec.key.as_str());
+    if is_full(errno) {
+        return Error::new(ErrorKind::NoSpace, format!("{message}: disk full")).because(errno);
+    }
+    Error::new(ErrorKind::Store, message).because(errno)
 }
 
 fn is_full(errno: Errno) -> bool {
@@ -206,6 +297,3 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
         Err(error) => Err(Error::new(ErrorKind::Unknown, "the disk's worker ended early").because(error)),
     }
 }
-
-/// `renameat2` without clobbering is what commits stand on.
-const NO_CLOBBER: RenameFlags = RenameFlags::NOREPLACE;

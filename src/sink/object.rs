@@ -13,13 +13,18 @@
 mod commit;
 mod large;
 mod look;
+mod manifest;
 mod marks;
 mod parts;
 mod probe;
 mod remote;
+mod resume;
 mod s3;
+mod sending;
+mod sweep;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 mod words;
 mod writing;
 
@@ -31,11 +36,11 @@ use async_trait::async_trait;
 use self::parts::MAX_PARTS;
 use self::remote::{Clients, Remote, Seen, Turns};
 use self::writing::Writing;
-use super::claims::Claims;
+use super::claims::{Claim, Claims};
 use super::{Probe, Sink, Staged};
 use crate::config;
 use crate::error::{Error, ErrorKind, Result};
-use crate::upload::{Key, Receipt, UploadId, UploadSpec};
+use crate::upload::{Key, Receipt, UploadId, UploadSpec, WhenCut};
 
 /// A bucket, or what lies below a prefix in it, as a store.
 #[derive(Debug)]
@@ -55,7 +60,7 @@ impl Object {
     /// # Errors
     /// [`ErrorKind::Config`] where the configuration can't work.
     pub fn connect(config: &config::S3) -> Result<Self> {
-        let s3::Connection { patient, hasty, store } = s3::connect(config)?;
+        let s3::Connection { patient, hasty, unfinished, store } = s3::connect(config)?;
         let bad_size = |_| Error::new(ErrorKind::Config, "sink.s3.part_bytes is more than this machine can address");
         Ok(Self::over(
             Remote {
@@ -65,6 +70,8 @@ impl Object {
                 part_bytes: usize::try_from(config.part_bytes).map_err(bad_size)?,
                 parts_in_flight: config.parts_in_flight,
                 larger: Claims::default(),
+                open: Claims::default(),
+                unfinished,
                 turns: Turns::default(),
                 seen: Seen::default(),
             },
@@ -74,6 +81,10 @@ impl Object {
 
     fn over(remote: Remote, hasty: Clients) -> Self {
         Self { remote: Arc::new(remote), hasty, writers: Claims::default() }
+    }
+
+    fn claim(&self, id: &UploadId) -> Result<Claim<UploadId>> {
+        self.writers.claim(id).ok_or_else(|| manifest::busy(id))
     }
 }
 
@@ -85,14 +96,17 @@ impl Sink for Object {
         if spec.size.is_some_and(|size| size > largest) {
             return Err(self.remote.too_large(&spec.key));
         }
-        let Some(claim) = self.writers.claim(&spec.id) else {
-            return Err(Error::new(ErrorKind::Busy, format!("upload {} is being written by somebody else", spec.id)));
-        };
+        let claim = self.claim(&spec.id)?;
+        if spec.when_cut == WhenCut::Keep {
+            resume::begin_anew(&self.remote, &spec.id).await?;
+        }
         Ok(Box::new(Writing::new(Arc::clone(&self.remote), spec, claim)))
     }
 
-    async fn resume(&self, _spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
-        Ok(None)
+    async fn resume(&self, spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
+        let claim = self.claim(&spec.id)?;
+        let Some(resumed) = resume::resume(&self.remote, spec).await? else { return Ok(None) };
+        Ok(Some(Box::new(Writing::resumed(Arc::clone(&self.remote), resumed, claim))))
     }
 
     /// What lies under `key`. The digest is the one that tidegate noted when it wrote the object; of an object that came by
@@ -111,8 +125,8 @@ impl Sink for Object {
         }
     }
 
-    async fn sweep(&self, _ttl: Duration) -> Result<u64> {
-        Ok(0)
+    async fn sweep(&self, ttl: Duration) -> Result<u64> {
+        sweep::sweep(&self.remote, &self.writers, ttl).await
     }
 
     async fn probe(&self) -> Result<Probe> {

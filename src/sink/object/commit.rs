@@ -121,14 +121,10 @@ async fn free_version(remote: &Remote, place: &mut Place<'_>, size: u64) -> Resu
     let mut ahead = place.clone();
     let mut free = None;
     loop {
-        // A larger file on its way to this version is other content, for it is larger.
-        let standing = if remote.larger.holds(ahead.key()) {
-            Some(Standing::Other)
-        } else {
-            match remote.look(ahead.key()).await? {
-                Some(found) => remote.standing(found, size).await?,
-                None => None,
-            }
+        let standing = match remote.look(ahead.key()).await? {
+            Some(found) => remote.standing(found, size).await?,
+            // A multipart upload is bound to this version, and decides by itself what becomes of it.
+            None => remote.larger.holds(ahead.key()).then_some(Standing::Other),
         };
         let standing = match (standing, &free) {
             (Some(standing), _) => standing,

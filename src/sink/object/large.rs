@@ -7,7 +7,7 @@ use object_store::path::Path;
 
 use super::commit::{Before, Settled, before};
 use super::marks::Attempt;
-use super::parts::{Completion, Parts};
+use super::parts::{Completion, Parts, warn_of_litter};
 use super::probe;
 use super::remote::Remote;
 use super::words::{brief, is_certain};
@@ -15,8 +15,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sink::place::{Content, Place, Standing, Step};
 use crate::upload::{Durability, Key, OnConflict, Receipt, UploadSpec};
 
-/// Commits the bytes in `parts`, which are `content`. Whatever comes of it but [`ErrorKind::Unknown`], the
-/// multipart upload has ended.
+/// Commits the bytes in `parts`, which are `content`. Whatever comes of it but [`ErrorKind::Unknown`], the multipart upload
+/// has ended and nothing is written down of it any more, unless it was left to another node.
 pub(super) async fn commit(
     remote: &Remote,
     spec: &UploadSpec,
@@ -25,15 +25,13 @@ pub(super) async fn commit(
     content: Content,
 ) -> Result<Receipt> {
     let record = remote.record_path(&spec.id, attempt);
-    let mut large = Large { remote, spec, attempt, parts, record, content };
+    let mut large = Large { remote, spec, attempt, parts, record, recorded: false, content };
     let outcome = large.run().await;
-    let committed = outcome.as_ref().is_ok_and(|receipt| !receipt.duplicate);
-    let unknown = outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unknown);
-    if !committed
-        && !unknown
-        && let Err(error) = large.parts.abort().await
-    {
-        tracing::warn!(name = spec.key.as_str(), %error, "a multipart upload stays in the store until it expires");
+    match &outcome {
+        Ok(receipt) if !receipt.duplicate => large.parts.forget().await,
+        // It may stand, and then needs its record.
+        Err(error) if error.kind() == ErrorKind::Unknown => {}
+        Ok(_) | Err(_) => large.give_up().await,
     }
     outcome
 }
@@ -45,6 +43,8 @@ struct Large<'a> {
     attempt: &'a Attempt,
     parts: Parts,
     record: Path,
+    /// Whether the record may stand.
+    recorded: bool,
     content: Content,
 }
 
@@ -75,16 +75,44 @@ impl Large<'_> {
                 None
             }
         };
-        let receipt = place.receipt(Durability::ObjectStore);
-        self.remote.write_record(&self.record, &receipt).await?;
+        let receipt = self.note_receipt(place.receipt(Durability::ObjectStore)).await?;
         let outcome = self.complete(place, receipt).await;
-        match &outcome {
-            Ok(receipt) if !receipt.duplicate => self.remote.forget(replaced).await,
-            // It may stand, and then needs its record.
-            Err(error) if error.kind() == ErrorKind::Unknown => {}
-            Ok(_) | Err(_) => self.remote.remove_record(&self.record).await,
+        if outcome.as_ref().is_ok_and(|receipt| !receipt.duplicate) {
+            self.remote.forget(replaced).await;
         }
         outcome
+    }
+
+    /// Notes the receipt, and gives the one to answer with: another node that completes the same multipart upload may have
+    /// noted it before, or this one, before it died.
+    async fn note_receipt(&mut self, receipt: Receipt) -> Result<Receipt> {
+        self.recorded = true;
+        if !self.parts.is_kept() {
+            return self.remote.write_record(&self.record, &receipt).await.map(|()| receipt);
+        }
+        let standing = self.remote.write_once(&self.record, &receipt).await?;
+        if (standing.size, standing.digest) == (receipt.size, receipt.digest) {
+            return Ok(standing);
+        }
+        let message =
+            format!("{:?} is being committed with other bytes at another node: send it again", receipt.key.as_str());
+        Err(Error::new(ErrorKind::Store, message))
+    }
+
+    /// Gives up what was not committed. The record goes only once no complete can follow, and if none came before: another
+    /// node may have completed the same multipart upload, and its object needs the record.
+    async fn give_up(&mut self) {
+        if let Err(litter) = self.parts.abort().await {
+            return warn_of_litter(&self.spec.key, &litter);
+        }
+        if !self.recorded {
+            return;
+        }
+        match self.remote.is_by(self.parts.key(), self.attempt).await {
+            Ok(true) => {}
+            Ok(false) => self.remote.remove_record(&self.record).await,
+            Err(litter) => warn_of_litter(&self.spec.key, &litter),
+        }
     }
 
     /// Completes the upload under `place`, to answer with `receipt`.
@@ -97,7 +125,7 @@ impl Large<'_> {
         let mut settled = self.remote.settle(place.key(), self.attempt, &error).await?;
         if matches!(settled, Settled::Failed) && !is_certain(&error) {
             // The store may still be about to complete it. Once it is given up, it can't: so look again after that.
-            if let Err(litter) = self.parts.abort().await {
+            if let Err(litter) = self.parts.fence().await {
                 let message =
                     format!("whether {:?} will be committed can't be known: {}", place.key().as_str(), brief(&error));
                 return Err(Error::new(ErrorKind::Unknown, message).because(litter));

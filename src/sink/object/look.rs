@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{Attributes, GetOptions, ObjectStore as _, PutMode};
+use object_store::{Attributes, GetOptions, GetResult, ObjectStore as _, PutMode};
 
 use super::marks::{Attempt, Marks};
 use super::remote::Remote;
@@ -77,13 +77,7 @@ impl Remote {
     /// # Errors
     /// [`ErrorKind::Store`](crate::error::ErrorKind::Store) where the store does not say.
     pub(super) async fn look(&self, key: &Key) -> Result<Option<Found>> {
-        let path = self.path(key)?;
-        // Not `head`, which leaves out the metadata.
-        let head = match self.clients.plain.get_opts(&path, GetOptions::new().with_head(true)).await {
-            Ok(head) => head,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(self.failed(format_args!("looking at {:?}", key.as_str()), &error)),
-        };
+        let Some(head) = self.head(key).await? else { return Ok(None) };
         let marks = Marks::read(&head.attributes, key);
         let size = head.meta.size;
         let record = match &marks {
@@ -92,6 +86,22 @@ impl Remote {
             Some(marks) => self.read_record(marks, key, size).await?,
         };
         Ok(Some(Found { key: key.clone(), size, modified: head.meta.last_modified.into(), marks, record }))
+    }
+
+    /// Whether the object under `key` was written by this try.
+    pub(super) async fn is_by(&self, key: &Key, attempt: &Attempt) -> Result<bool> {
+        let head = self.head(key).await?;
+        let marks = head.and_then(|head| Marks::read(&head.attributes, key));
+        Ok(marks.and_then(|marks| marks.attempt).as_ref() == Some(attempt))
+    }
+
+    /// Not `ObjectStore::head`, which leaves out the metadata.
+    async fn head(&self, key: &Key) -> Result<Option<GetResult>> {
+        match self.clients.plain.get_opts(&self.path(key)?, GetOptions::new().with_head(true)).await {
+            Ok(head) => Ok(Some(head)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed(format_args!("looking at {:?}", key.as_str()), &error)),
+        }
     }
 
     /// The receipt for an object that was found; reads and hashes its bytes where tidegate noted no digest. `None` where it

@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::SystemTime;
 
 use object_store::{Attribute, Attributes};
+use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::report::Verdict;
 use crate::upload::{Digest, Key, Receipt, UploadId, UploadSpec};
 
@@ -17,13 +19,32 @@ const VERSION: &str = "tidegate-version";
 
 /// One try of one upload. An object that carries it was written by that try and no other: so a commit whose answer was lost
 /// knows its own work again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(super) struct Attempt(String);
 
 impl Attempt {
     /// A new one.
     pub(super) fn new() -> Self {
         Self(uuid::Uuid::now_v7().simple().to_string())
+    }
+}
+
+impl TryFrom<String> for Attempt {
+    type Error = Error;
+
+    /// It is part of objects' names, so that no other than such as are made here can be read.
+    fn try_from(text: String) -> Result<Self> {
+        match text.bytes().all(|byte| byte.is_ascii_hexdigit()) && !text.is_empty() {
+            true => Ok(Self(text)),
+            false => Err(Error::new(ErrorKind::Store, "what was noted as an attempt is none")),
+        }
+    }
+}
+
+impl From<Attempt> for String {
+    fn from(attempt: Attempt) -> Self {
+        attempt.0
     }
 }
 
@@ -52,7 +73,7 @@ impl Marks {
         let version = text(VERSION).and_then(|number| number.parse().ok());
         Some(Self {
             id: text(UPLOAD_ID)?.parse().ok()?,
-            attempt: text(ATTEMPT).map(|attempt| Attempt(attempt.to_owned())),
+            attempt: text(ATTEMPT).and_then(|attempt| attempt.to_owned().try_into().ok()),
             digest: text(DIGEST).and_then(|digest| digest.parse().ok()),
             committed_at: text(COMMITTED_AT).and_then(|time| humantime::parse_rfc3339(time).ok()),
             verdict: text(VERDICT).and_then(verdict),

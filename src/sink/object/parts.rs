@@ -9,12 +9,15 @@ use object_store::path::Path;
 use object_store::{MultipartId, PutMultipartOptions, PutResult};
 use tokio::task::{JoinError, JoinSet};
 
+use super::manifest::{Journal, Manifest, Saved};
 use super::marks::{self, Attempt};
+use super::probe;
 use super::remote::{Clients, Remote};
+use super::sending::{Arrived, Fate, Sending};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::claims::Claim;
 use crate::sink::place::MAX_VERSIONS;
-use crate::upload::{Key, OnConflict, UploadSpec};
+use crate::upload::{Key, OnConflict, UploadSpec, WhenCut};
 
 /// Parts of one upload that S3 takes: Amazon S3 User Guide, "Amazon S3 multipart upload limits".
 pub(super) const MAX_PARTS: usize = 10_000;
@@ -30,11 +33,32 @@ pub(super) struct Parts {
     key: Key,
     path: Path,
     multipart: MultipartId,
-    on_the_way: JoinSet<(usize, object_store::Result<PartId>)>,
-    /// What the store answered, by the part's number.
-    arrived: Vec<Option<PartId>>,
+    /// Bytes of every part but the last.
+    part_bytes: usize,
+    on_the_way: JoinSet<(usize, Result<Arrived, (Fate, Error)>)>,
+    /// What came of each part, by its number.
+    arrived: Vec<Option<Arrived>>,
+    fate: Fate,
+    /// Where the upload is written down, if it is kept for a sender who comes back.
+    journal: Option<Journal>,
+    /// From where the upload was resumed, in bytes.
+    kept_to: u64,
+    /// The tail that the upload was resumed from.
+    tail: Option<Path>,
     /// Keeps other uploads of this process off the version that this one is bound to.
     _version: Option<Claim<Key>>,
+    /// Keeps the sweep of this process off it.
+    _open: Option<Claim<MultipartId>>,
+}
+
+/// What was written down of an upload that goes on.
+#[derive(Debug)]
+pub(super) struct Reopened {
+    pub(super) journal: Journal,
+    pub(super) parts: Vec<PartId>,
+    /// Bytes, with those of the tail.
+    pub(super) kept_to: u64,
+    pub(super) tail: Option<Path>,
 }
 
 impl Parts {
@@ -54,7 +78,59 @@ impl Parts {
         let opened = remote.clients.plain.create_multipart_opts(&path, options).await;
         let multipart = opened
             .map_err(|error| remote.failed(format_args!("opening a multipart upload of {:?}", key.as_str()), &error))?;
-        Ok(Self { remote, key, path, multipart, on_the_way: JoinSet::new(), arrived: Vec::new(), _version: version })
+        let part_bytes = remote.part_bytes;
+        let manifest = Manifest::new(spec.clone(), attempt.clone(), key, multipart, part_bytes);
+        let mut parts = Self::of(remote, &manifest, path, version);
+        if spec.when_cut == WhenCut::Keep
+            && let Err(error) = parts.write_down(&manifest).await
+        {
+            parts.abort().await.unwrap_or_else(|litter| warn_of_litter(&spec.key, &litter));
+            return Err(error);
+        }
+        Ok(parts)
+    }
+
+    /// Goes on with a multipart upload that was opened before.
+    pub(super) fn reopen(remote: Arc<Remote>, manifest: &Manifest, reopened: Reopened) -> Result<Self> {
+        let Reopened { journal, parts, kept_to, tail } = reopened;
+        let path = remote.path(&manifest.key)?;
+        // Somebody else may be bound to that version by now: the store decides between them.
+        let version = match manifest.spec.on_conflict {
+            OnConflict::Version => remote.larger.claim(&manifest.key),
+            OnConflict::Reject | OnConflict::Overwrite => None,
+        };
+        let arrived = parts.into_iter().map(|id| Some(Arrived { id, saved: true })).collect();
+        let new = Self::of(remote, manifest, path, version);
+        Ok(Self { journal: Some(journal), arrived, kept_to, tail, ..new })
+    }
+
+    fn of(remote: Arc<Remote>, manifest: &Manifest, path: Path, version: Option<Claim<Key>>) -> Self {
+        Self {
+            key: manifest.key.clone(),
+            path,
+            part_bytes: manifest.part_bytes,
+            on_the_way: JoinSet::new(),
+            arrived: Vec::new(),
+            fate: Fate::Ours,
+            journal: None,
+            kept_to: 0,
+            tail: None,
+            _version: version,
+            _open: remote.open.claim(&manifest.multipart),
+            multipart: manifest.multipart.clone(),
+            remote,
+        }
+    }
+
+    /// Sees to it that the upload can be resumed; on a store that ignores conditions it can't be, for nobody could tell who
+    /// goes on with it.
+    async fn write_down(&mut self, manifest: &Manifest) -> Result<()> {
+        if let Err(error) = probe::assure(&self.remote, &self.remote.seen.create).await {
+            tracing::debug!(name = self.key.as_str(), %error, "an upload can't be resumed");
+            return Ok(());
+        }
+        self.journal = Some(Journal::begin(Arc::clone(&self.remote), manifest).await?);
+        Ok(())
     }
 
     /// The key that the upload is bound to.
@@ -62,11 +138,23 @@ impl Parts {
         &self.key
     }
 
-    /// Sends the next part, once fewer than the allowed number are on their way.
+    /// Whether no part was sent yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.arrived.is_empty()
+    }
+
+    /// Whether it is written down what becomes of the upload.
+    pub(super) fn is_kept(&self) -> bool {
+        self.journal.is_some()
+    }
+
+    /// Sends the next part, once fewer than the allowed number are on their way; when it has arrived, that is written down
+    /// with what is `saved`.
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] for one part too many; [`ErrorKind::Store`] where this or an earlier part failed.
-    pub(super) async fn send(&mut self, part: Bytes) -> Result<()> {
+    /// [`ErrorKind::TooLarge`] for one part too many; [`ErrorKind::Store`] where this or an earlier part failed;
+    /// [`ErrorKind::Busy`] where another node has sent another one.
+    pub(super) async fn send(&mut self, part: Bytes, saved: Option<Saved>) -> Result<()> {
         let index = self.arrived.len();
         if index >= MAX_PARTS {
             return Err(self.remote.too_large(&self.key));
@@ -75,9 +163,14 @@ impl Parts {
             self.next_arrival().await?;
         }
         self.arrived.push(None);
-        let (remote, path, multipart) = (Arc::clone(&self.remote), self.path.clone(), self.multipart.clone());
-        self.on_the_way
-            .spawn(async move { (index, remote.clients.plain.put_part(&path, &multipart, index, part.into()).await) });
+        let sending = Sending {
+            remote: Arc::clone(&self.remote),
+            path: self.path.clone(),
+            multipart: self.multipart.clone(),
+            index,
+            saved: self.journal.clone().zip(saved),
+        };
+        self.on_the_way.spawn(async move { (index, sending.run(part).await) });
         Ok(())
     }
 
@@ -91,7 +184,7 @@ impl Parts {
 
     /// Makes the object of the parts, which must all have arrived.
     pub(super) async fn complete(&self, how: Completion) -> object_store::Result<PutResult> {
-        let parts = self.arrived.iter().flatten().cloned().collect();
+        let parts = self.arrived.iter().flatten().map(|part| part.id.clone()).collect();
         let Clients { plain, creating } = &self.remote.clients;
         let client = match how {
             Completion::Create => creating,
@@ -100,35 +193,96 @@ impl Parts {
         client.complete_multipart(&self.path, &self.multipart, parts).await
     }
 
-    /// Gives the upload up, so that the store drops its parts and no complete can follow any more.
+    /// Waits for what is on its way, and says up to which byte all that was sent can be resumed.
+    pub(super) async fn saved_to(&mut self) -> u64 {
+        while let Err(error) = self.all_arrived().await {
+            tracing::debug!(name = self.key.as_str(), %error, "a part was not kept");
+        }
+        if self.fate == Fate::Gone {
+            return 0;
+        }
+        let saved = |part: &&Option<Arrived>| part.as_ref().is_some_and(|part| part.saved);
+        let run = self.arrived.iter().take_while(saved).count() as u64 * self.part_bytes as u64;
+        run.max(self.kept_to)
+    }
+
+    /// Whether a tail is kept that ends there: that of the offset from which the upload was resumed.
+    pub(super) fn holds_up_to(&self, offset: u64) -> bool {
+        self.tail.is_some() && self.kept_to == offset
+    }
+
+    /// Keeps `bytes`, which follow on the parts, in the place of the tail that the upload was resumed from.
+    pub(super) async fn keep_tail(&mut self, saved: &Saved, bytes: Bytes) -> Result<()> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        let written = journal.tail(saved.tally.size() - bytes.len() as u64, saved, bytes).await?;
+        self.kept_to = saved.tally.size();
+        match self.tail.replace(written.clone()) {
+            Some(before) if before != written => self.remote.remove_all(vec![before]).await,
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Removes what was written down, after a commit. That something stays is no reason to fail one.
+    pub(super) async fn forget(&self) {
+        if let Some(journal) = &self.journal {
+            journal.clear().await.unwrap_or_else(|litter| warn_of_litter(&self.key, &litter));
+        }
+    }
+
+    /// Gives the upload up, so that the store drops its parts and no complete can follow any more, and removes what was
+    /// written down. What was left to another node stays.
     ///
     /// # Errors
     /// [`ErrorKind::Store`] where the store did not confirm it.
     pub(super) async fn abort(&mut self) -> Result<()> {
-        let drained = async { while self.on_the_way.join_next().await.is_some() {} };
+        let drained = async {
+            while let Err(error) = self.all_arrived().await {
+                tracing::debug!(name = self.key.as_str(), %error, "a part of an upload that is given up failed");
+            }
+        };
         if tokio::time::timeout(PATIENCE, drained).await.is_err() {
             self.on_the_way.shutdown().await;
         }
-        match self.remote.clients.plain.abort_multipart(&self.path, &self.multipart).await {
-            // Gone already: given up before, or completed.
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => {
-                let doing = format_args!("giving up the multipart upload of {:?}", self.key.as_str());
-                Err(self.remote.failed(doing, &error))
-            }
+        if self.fate == Fate::Ceded {
+            return Ok(());
         }
+        self.fence().await?;
+        match &self.journal {
+            Some(journal) => journal.clear().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Sees to it that no complete can follow any more.
+    pub(super) async fn fence(&self) -> Result<()> {
+        self.remote.abort(&self.path, &self.multipart).await
     }
 
     async fn next_arrival(&mut self) -> Result<()> {
         let Some(joined) = self.on_the_way.join_next().await else { return Ok(()) };
-        let (index, answer) = joined.map_err(|error| stopped("sending a part", error))?;
-        let id = answer.map_err(|error| {
-            let doing = format_args!("sending part {} of {:?}", index + 1, self.key.as_str());
-            self.remote.failed(doing, &error)
-        })?;
-        self.arrived[index] = Some(id);
-        Ok(())
+        let (index, outcome) = joined.map_err(|error| stopped("sending a part", error))?;
+        match outcome {
+            Ok(part) => {
+                self.arrived[index] = Some(part);
+                Ok(())
+            }
+            Err((fate, error)) => {
+                if fate != Fate::Ours {
+                    self.fate = fate;
+                }
+                if fate == Fate::Gone {
+                    // So that the next try begins anew.
+                    self.forget().await;
+                }
+                Err(error)
+            }
+        }
     }
+}
+
+/// Says that something stayed behind, which the sweep will find.
+pub(super) fn warn_of_litter(name: &Key, litter: &Error) {
+    tracing::warn!(name = name.as_str(), error = %litter, "what was sent of an upload stays in the store until it is swept up");
 }
 
 /// How a multipart upload becomes an object.

@@ -8,11 +8,12 @@ use std::sync::atomic::AtomicBool;
 
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{Attributes, ObjectStore, PutMode, PutOptions, PutPayload};
+use object_store::{Attributes, MultipartId, ObjectStore, PutMode, PutOptions, PutPayload};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::marks::Attempt;
 use super::parts::MAX_PARTS;
+use super::unfinished::Unfinished;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::claims::Claims;
 use crate::upload::{Key, UploadId};
@@ -54,6 +55,10 @@ pub(super) struct Remote {
     pub(super) parts_in_flight: usize,
     /// The keys that multipart uploads of this process are bound to, under [`OnConflict::Version`](crate::upload::OnConflict).
     pub(super) larger: Claims<Key>,
+    /// The multipart uploads that this process writes to.
+    pub(super) open: Claims<MultipartId>,
+    /// Knows the multipart uploads that the store holds.
+    pub(super) unfinished: Arc<dyn Unfinished>,
     /// Who compares the versions of a name, and then commits.
     pub(super) turns: Turns,
     /// What the store was seen to refuse, as it must.
@@ -99,9 +104,39 @@ impl Remote {
         self.reserved(&format!("receipts/{id}.{attempt}.json"))
     }
 
+    /// Where all lies that is the server's own.
+    pub(super) fn reserved_folder(&self) -> Path {
+        Path::parse(self.below(RESERVED)).expect("the prefix was checked")
+    }
+
+    /// Where all lies that is written down of an upload.
+    pub(super) fn upload_folder(&self, id: &UploadId) -> Path {
+        self.reserved(&format!("uploads/{id}"))
+    }
+
+    /// Where it is written down that an upload is on its way.
+    pub(super) fn manifest_path(&self, id: &UploadId) -> Path {
+        self.reserved(&format!("uploads/{id}/manifest.json"))
+    }
+
+    /// Where all lies that one try of an upload writes down.
+    pub(super) fn attempt_folder(&self, id: &UploadId, attempt: &Attempt) -> Path {
+        self.reserved(&format!("uploads/{id}/{attempt}"))
+    }
+
+    /// Where one try of an upload writes down what is called `name`.
+    pub(super) fn attempt_path(&self, id: &UploadId, attempt: &Attempt, name: &str) -> Path {
+        self.reserved(&format!("uploads/{id}/{attempt}/{name}"))
+    }
+
     /// Where a probe of this name may write.
     pub(super) fn probe_path(&self, name: &str) -> Path {
         self.reserved(&format!("probe/{name}"))
+    }
+
+    /// Whether the object lies below the prefix.
+    pub(super) fn holds(&self, path: &Path) -> bool {
+        self.prefix.is_empty() || path.as_ref().strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with('/'))
     }
 
     fn reserved(&self, rest: &str) -> Path {
@@ -123,6 +158,15 @@ impl Remote {
     ) -> object_store::Result<()> {
         let options = PutOptions { mode, attributes, ..PutOptions::default() };
         self.clients.plain.put_opts(path, body, options).await.map(drop)
+    }
+
+    /// Gives a multipart upload up, so that the store drops its parts and no complete can follow any more.
+    pub(super) async fn abort(&self, path: &Path, multipart: &MultipartId) -> Result<()> {
+        match self.clients.plain.abort_multipart(path, multipart).await {
+            // Gone already: given up before, or completed.
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed(format_args!("giving up the multipart upload of {:?}", path.as_ref()), &error)),
+        }
     }
 
     /// The answer to an upload that would need too many parts.

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
+use object_store::client::{HttpConnector as _, ReqwestConnector};
 use object_store::{ClientConfigKey, ClientOptions, RetryConfig, StaticCredentialProvider};
 
 use super::remote::Clients;
+use super::unfinished::{Lister, Unfinished};
 use crate::config::S3;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -26,6 +28,8 @@ pub(super) struct Connection {
     pub(super) patient: Clients,
     /// Gives up after some seconds.
     pub(super) hasty: Clients,
+    /// Tells what was left unfinished.
+    pub(super) unfinished: Arc<dyn Unfinished>,
     /// The store in words.
     pub(super) store: String,
 }
@@ -48,7 +52,13 @@ pub(super) fn connect(config: &S3) -> Result<Connection> {
     };
     let (patient, hasty) = (clients(config, &long)?, clients(config, &short)?);
     let endpoint = endpoint(config).map_or_else(|| format!("AWS ({})", config.region), |(_, endpoint)| endpoint);
-    Ok(Connection { patient, hasty, store: format!("bucket {:?} at {endpoint}", config.bucket) })
+    let store = format!("bucket {:?} at {endpoint}", config.bucket);
+    let lister = Lister {
+        s3: build(builder(config, &long).with_client_options(options(config, &long)))?,
+        http: ReqwestConnector::default().connect(&options(config, &long)).map_err(unusable)?,
+        store: store.clone(),
+    };
+    Ok(Connection { patient, hasty, unfinished: Arc::new(lister), store })
 }
 
 /// How long to wait, and how often to try.
@@ -115,16 +125,8 @@ fn options_of_environment() -> ClientOptions {
 }
 
 fn clients(config: &S3, patience: &Patience) -> Result<Clients> {
-    let options = options_of_environment()
-        .with_timeout(patience.request)
-        .with_connect_timeout(patience.connect)
-        .with_allow_http(allows_http(config));
+    let options = options(config, patience);
     let only_new = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("*"))]);
-    let build = |builder: AmazonS3Builder| -> Result<AmazonS3> {
-        builder
-            .build()
-            .map_err(|error| Error::new(ErrorKind::Config, "sink.s3 can't be used as it is").because(error.to_string()))
-    };
     let plain = build(builder(config, patience).with_client_options(options.clone()))?;
     // With the other's credentials, so that no condition goes to whoever gives out tokens.
     let creating = build(
@@ -133,6 +135,22 @@ fn clients(config: &S3, patience: &Patience) -> Result<Clients> {
             .with_credentials(Arc::clone(plain.credentials())),
     )?;
     Ok(Clients { plain: Arc::new(plain), creating: Arc::new(creating) })
+}
+
+fn options(config: &S3, patience: &Patience) -> ClientOptions {
+    options_of_environment()
+        .with_timeout(patience.request)
+        .with_connect_timeout(patience.connect)
+        .with_allow_http(allows_http(config))
+}
+
+fn build(builder: AmazonS3Builder) -> Result<AmazonS3> {
+    builder.build().map_err(unusable)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+fn unusable(error: object_store::Error) -> Error {
+    Error::new(ErrorKind::Config, "sink.s3 can't be used as it is").because(error.to_string())
 }
 
 fn builder(config: &S3, patience: &Patience) -> AmazonS3Builder {

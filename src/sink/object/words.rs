@@ -33,6 +33,11 @@ pub(super) fn is_certain(error: &StoreError) -> bool {
     }
 }
 
+/// Whether the store does not know, or no longer, what was spoken of: a multipart upload that it has dropped.
+pub(super) fn is_gone(error: &StoreError) -> bool {
+    matches!(error, StoreError::NotFound { .. }) && !has_code(&error.to_string(), &NO_BUCKET)
+}
+
 /// Whether it was the connection that failed, and not the store.
 pub(super) fn is_broken(error: &StoreError) -> bool {
     transport(error).is_some()
@@ -57,8 +62,8 @@ fn reason(store: &str, error: &StoreError) -> (ErrorKind, String) {
         format!("{store} and this machine do not agree on the time: check both clocks")
     } else if matches!(error, StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. }) {
         format!(
-            "{store} denies access: the credentials need s3:GetObject, s3:PutObject, s3:DeleteObject, s3:ListBucket and \
-             s3:AbortMultipartUpload"
+            "{store} denies access: the credentials need s3:GetObject, s3:PutObject, s3:DeleteObject, s3:ListBucket, \
+             s3:AbortMultipartUpload and s3:ListBucketMultipartUploads"
         )
     } else if text.contains("without LOCATION") || is(&["PermanentRedirect", "AuthorizationHeaderMalformed"]) {
         format!("{store} lies in another region: check sink.s3.region and sink.s3.endpoint")
@@ -102,7 +107,7 @@ pub(super) fn brief(error: &StoreError) -> String {
     format!("{} {code}: {message}", before.trim_end())
 }
 
-fn between<'a>(text: &'a str, open: &str, close: &str) -> Option<&'a str> {
+pub(super) fn between<'a>(text: &'a str, open: &str, close: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(open)?;
     rest.split_once(close).map(|(inside, _)| inside)
 }

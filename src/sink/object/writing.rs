@@ -6,15 +6,17 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use super::manifest::Saved;
 use super::marks::Attempt;
-use super::parts::{Parts, stopped};
+use super::parts::{Parts, stopped, warn_of_litter};
 use super::remote::Remote;
+use super::resume::Resumed;
 use super::{commit, large};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Staged;
 use crate::sink::claims::Claim;
 use crate::sink::place::Content;
-use crate::upload::{Ending, Note, Receipt, Tally, UploadId, UploadSpec};
+use crate::upload::{Ending, Note, Receipt, Tally, UploadId, UploadSpec, WhenCut};
 
 /// What the buffer begins with, in bytes.
 const FIRST_BUFFER: usize = 16 * 1024;
@@ -27,8 +29,12 @@ pub(super) struct Writing {
     attempt: Attempt,
     tally: Tally,
     note: Note,
+    /// Bytes of every part but the last.
+    part_bytes: usize,
     /// The part that is filling up: never more than a part's bytes, nor capacity.
     buffer: Vec<u8>,
+    /// What is written down with the full part in the buffer.
+    checkpoint: Option<Saved>,
     state: State,
     /// A write failed, or was dropped half-way, so that bytes may be missing.
     broken: bool,
@@ -50,16 +56,25 @@ enum State {
 impl Writing {
     pub(super) fn new(remote: Arc<Remote>, spec: UploadSpec, claim: Claim<UploadId>) -> Self {
         Self {
+            part_bytes: remote.part_bytes,
             remote,
             spec,
             attempt: Attempt::new(),
             tally: Tally::new(),
             note: Note::default(),
             buffer: Vec::new(),
+            checkpoint: None,
             state: State::Small,
             broken: false,
             _claim: claim,
         }
+    }
+
+    /// Goes on where an upload was cut off.
+    pub(super) fn resumed(remote: Arc<Remote>, resumed: Resumed, claim: Claim<UploadId>) -> Self {
+        let Resumed { spec, attempt, parts, part_bytes, saved: Saved { tally, note }, tail } = resumed;
+        let new = Self::new(remote, spec, claim);
+        Self { attempt, tally, note, part_bytes, buffer: tail, state: State::Open(parts), ..new }
     }
 
     /// Makes room for `more` bytes, but for no more than a part: doubling, so that a small file takes little; at once where
@@ -70,13 +85,13 @@ impl Writing {
             return;
         }
         let capacity = match self.state {
-            State::Small => needed.max(self.buffer.capacity() * 2).max(FIRST_BUFFER).min(self.remote.part_bytes),
-            State::Opening(_) | State::Open(_) => self.remote.part_bytes,
+            State::Small => needed.max(self.buffer.capacity() * 2).max(FIRST_BUFFER).min(self.part_bytes),
+            State::Opening(_) | State::Open(_) => self.part_bytes,
         };
         self.buffer.reserve_exact(capacity - self.buffer.len());
     }
 
-    /// Sends the buffer off as a part, and begins an empty one.
+    /// Sends the buffer off as a part, and begins an empty one. An empty buffer is no part, but of an empty file.
     async fn flush(&mut self) -> Result<()> {
         if self.broken {
             let message = format!("{:?} can't go on after a write that failed", self.spec.key.as_str());
@@ -86,7 +101,9 @@ impl Writing {
         self.broken = true;
         self.open().await?;
         if let State::Open(parts) = &mut self.state {
-            parts.send(std::mem::take(&mut self.buffer).into()).await?;
+            if parts.is_empty() || !self.buffer.is_empty() {
+                parts.send(std::mem::take(&mut self.buffer).into(), self.checkpoint.take()).await?;
+            }
             self.broken = false;
         }
         Ok(())
@@ -116,7 +133,7 @@ impl Writing {
             let body = Bytes::from(self.buffer);
             return commit::small(&self.remote, &self.spec, &self.attempt, body, content).await;
         }
-        // The buffer is the last part, and never empty here: a part is sent only when more bytes have come.
+        // The buffer is the last part, unless the upload was cut where the part before it ended.
         if let Err(error) = self.flush().await {
             return Err(self.give_up(error).await);
         }
@@ -129,10 +146,43 @@ impl Writing {
     /// Gives the upload up because of `error`, which is answered.
     async fn give_up(self, error: Error) -> Error {
         let name = self.spec.key.clone();
-        if let Err(litter) = self.discard().await {
-            tracing::warn!(name = name.as_str(), error = %litter, "a multipart upload stays in the store until it expires");
-        }
+        self.discard().await.unwrap_or_else(|litter| warn_of_litter(&name, &litter));
         error
+    }
+
+    /// Keeps what can be kept, and says up to which byte that is.
+    async fn keep(mut self, note: Note) -> Result<u64> {
+        let offset = self.tally.size();
+        if let Err(error) = self.save(Saved { tally: self.tally.clone(), note }).await {
+            tracing::warn!(name = self.spec.key.as_str(), %error, "an upload that was cut off is kept up to its last checkpoint");
+        }
+        let kept = match &mut self.state {
+            State::Open(parts) if parts.is_kept() => Some(parts.saved_to().await),
+            State::Open(_) | State::Opening(_) | State::Small => None,
+        };
+        match kept {
+            Some(kept) if kept > 0 || offset == 0 => Ok(kept),
+            Some(_) | None => self.discard().await.map(|()| 0),
+        }
+    }
+
+    /// Brings everything that was taken to the store: as parts, and what does not fill one as a tail.
+    async fn save(&mut self, saved: Saved) -> Result<()> {
+        if self.broken {
+            return Ok(());
+        }
+        self.open().await?;
+        if self.buffer.len() == self.part_bytes {
+            self.checkpoint = Some(saved);
+            return self.flush().await;
+        }
+        let State::Open(parts) = &mut self.state else { return Ok(()) };
+        let from = saved.tally.size() - self.buffer.len() as u64;
+        // A tail that follows on nothing would be of no use; and what was resumed, and has not grown, is there.
+        if parts.saved_to().await >= from && !parts.holds_up_to(saved.tally.size()) {
+            parts.keep_tail(&saved, std::mem::take(&mut self.buffer).into()).await?;
+        }
+        Ok(())
     }
 
     async fn discard(self) -> Result<()> {
@@ -163,25 +213,41 @@ impl Staged for Writing {
         &self.note
     }
 
+    /// To the end of the part that is filling.
     fn until_checkpoint(&self) -> u64 {
-        u64::MAX
+        match self.spec.when_cut {
+            WhenCut::Keep if self.buffer.len() == self.part_bytes => self.part_bytes as u64,
+            WhenCut::Keep => (self.part_bytes - self.buffer.len()) as u64,
+            WhenCut::Drop => u64::MAX,
+        }
     }
 
-    async fn checkpoint(&mut self, _note: Note) -> Result<()> {
+    /// Goes with the part that is full, as soon as that is sent.
+    async fn checkpoint(&mut self, note: Note) -> Result<()> {
+        if self.spec.when_cut == WhenCut::Keep && self.buffer.len() == self.part_bytes {
+            self.checkpoint = Some(Saved { tally: self.tally.clone(), note });
+        }
         Ok(())
     }
 
-    async fn suspend(self: Box<Self>, _note: Note) -> Result<u64> {
-        self.abort().await.map(|()| 0)
+    /// Like a commit, runs to its end even if nobody waits for it.
+    async fn suspend(self: Box<Self>, note: Note) -> Result<u64> {
+        let suspending = tokio::spawn(async move {
+            match self.spec.when_cut {
+                WhenCut::Keep => self.keep(note).await,
+                WhenCut::Drop => self.discard().await.map(|()| 0),
+            }
+        });
+        suspending.await.unwrap_or_else(|error| Err(stopped("keeping an upload", error)))
     }
 
     async fn write(&mut self, mut chunk: Bytes) -> Result<()> {
         self.tally.add(&chunk);
         while !chunk.is_empty() {
-            if self.buffer.len() == self.remote.part_bytes {
+            if self.buffer.len() == self.part_bytes {
                 self.flush().await?;
             }
-            let next = chunk.split_to(chunk.len().min(self.remote.part_bytes - self.buffer.len()));
+            let next = chunk.split_to(chunk.len().min(self.part_bytes - self.buffer.len()));
             self.grow(next.len());
             self.buffer.extend_from_slice(&next);
         }

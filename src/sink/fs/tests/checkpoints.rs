@@ -1,0 +1,1 @@
+//! Checkpoints that are torn, strange, old, or of another file.
