@@ -5,4 +5,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod crowds;
+mod cuts;
+mod harness;
 mod proxied;
+mod slow;
+mod stalls;
