@@ -57,7 +57,6 @@ pub enum Piece {
 
 /// How it stands with an upload whose sender asks before it sends.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one lives at a time, and not for long")]
 pub enum Asked {
     /// It has been committed before; the receipt says that this is a duplicate.
     Committed(Receipt),

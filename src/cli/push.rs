@@ -74,8 +74,9 @@ pub(super) struct Args {
     /// Files on their way at once, each over its own connection
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..))]
     jobs: u8,
-    /// Print one JSON object a file: path, name, outcome, sent_bytes, and receipt or code, message and report
+    // No doc comment, as above.
     #[arg(long)]
+    #[arg(help = "Print one JSON object a file: path, name, outcome, sent_bytes, and receipt or code, message and report")]
     json: bool,
     /// How often a file is tried again after a failure that may pass; a try that went further begins the count anew
     #[arg(long, value_name = "N", default_value_t = 4)]

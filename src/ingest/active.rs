@@ -123,8 +123,6 @@ fn busy(id: &UploadId) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt as _;
-
     use super::*;
 
     const LONG: Duration = Duration::from_secs(20);
@@ -167,7 +165,11 @@ mod tests {
         assert_eq!(active.take_over(&id(), Duration::ZERO).await.unwrap_err().kind(), ErrorKind::Busy);
         let id = id();
         let mut second = Box::pin(active.take_over(&id, LONG));
-        assert!(second.as_mut().now_or_never().is_none(), "the place of the one who gave up is free");
+        tokio::select! {
+            biased;
+            _ = &mut second => panic!("the place of the one who gave up is free, and the turn is not"),
+            () = std::future::ready(()) => {}
+        }
         drop(first);
         // The turn is on its way to one who never takes it.
         drop(second);

@@ -20,7 +20,7 @@ use super::stream::{Filled, Reader, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Asked, Landed};
 use crate::ledger::Origin;
-use crate::upload::{Key, UploadId};
+use crate::upload::{Key, UploadId, UploadSpec};
 use crate::wire::framed::{self, Event, Hello, MAX_LINE_BYTES, Put, Request};
 
 /// Keys that are remembered to have a commit under way; beyond, all commits are awaited once.
@@ -149,20 +149,22 @@ impl Session {
         self.answer(Answer::Now(Event::Hello { version: framed::VERSION, limits })).await
     }
 
-    async fn put(&mut self, mut put: Put) -> Next {
-        let id = put.id.get_or_insert_with(|| UploadId::generate().into()).clone();
-        if put.resume { self.put_after_asking(&id, &put).await } else { self.put_at_once(&id, &put).await }
+    async fn put(&mut self, put: Put) -> Next {
+        let spec = put.spec(self.shared.framed.on_conflict).inspect_err(|error| self.shared.ingest.refuse(&put.name, error));
+        let id = match (&put.id, &spec) {
+            (Some(id), _) => id.clone(),
+            (None, Ok(spec)) => spec.id.to_string(),
+            (None, Err(_)) => UploadId::generate().into(),
+        };
+        if put.resume { self.put_after_asking(&id, spec).await } else { self.put_at_once(&id, spec, put.size).await }
     }
 
     /// A put whose body is on its way already.
-    async fn put_at_once(&mut self, id: &str, put: &Put) -> Next {
-        let mut body = FramedBody::new(&mut self.reader, put.size, 0);
-        let received = match put.spec(self.shared.framed.on_conflict) {
+    async fn put_at_once(&mut self, id: &str, spec: Result<UploadSpec>, size: Option<u64>) -> Next {
+        let mut body = FramedBody::new(&mut self.reader, size, 0);
+        let received = match spec {
             Ok(spec) => self.shared.ingest.receive(spec, &mut body).await,
-            Err(error) => {
-                self.shared.ingest.refuse(&put.name, &error);
-                Err(error)
-            }
+            Err(error) => Err(error),
         };
         let rest = body.rest();
         self.received(id, received, rest).await
@@ -170,8 +172,9 @@ impl Session {
 
     /// A put whose sender first wants to know what the server has of it. No body comes before `ready`, and none at all where
     /// something else is answered.
-    async fn put_after_asking(&mut self, id: &str, put: &Put) -> Next {
-        let asked = match self.ask(put).await {
+    async fn put_after_asking(&mut self, id: &str, spec: Result<UploadSpec>) -> Next {
+        let size = spec.as_ref().ok().and_then(|spec| spec.size);
+        let asked = match self.ask(spec).await {
             Ok(asked) => asked,
             Err(error) => return self.answer(Answer::Now(Event::from_error(id.to_owned(), &error))).await,
         };
@@ -186,24 +189,18 @@ impl Session {
             begun.abandon(Error::new(ErrorKind::Incomplete, "the sender takes no more answers")).await;
             return Next::Close;
         }
-        let mut body = FramedBody::new(&mut self.reader, put.size, offset);
+        let mut body = FramedBody::new(&mut self.reader, size, offset);
         let received = begun.receive(&mut body).await;
         let rest = body.rest();
         self.received(id, received, rest).await
     }
 
     /// What the server has of an upload. What fails is counted and logged.
-    async fn ask(&mut self, put: &Put) -> Result<Asked> {
-        let spec = put.spec(self.shared.framed.on_conflict);
+    async fn ask(&mut self, spec: Result<UploadSpec>) -> Result<Asked> {
+        let spec = spec?;
         // `ready` waits in the queue behind the commits of this connection, while the deadlines of its body already run.
-        let settled = self.settle_commits().await;
-        match settled.and(spec) {
-            Ok(spec) => self.shared.ingest.resume(spec).await,
-            Err(error) => {
-                self.shared.ingest.refuse(&put.name, &error);
-                Err(error)
-            }
-        }
+        self.settle_commits().await.inspect_err(|error| self.shared.ingest.refuse(spec.key.as_str(), error))?;
+        self.shared.ingest.resume(spec).await
     }
 
     /// What follows when a body has come, or what is left of it is of no use.

@@ -24,7 +24,8 @@ fn the_defaults_are_those_that_were_agreed() {
     assert_eq!((s3.request_timeout, s3.retry_timeout), (Duration::from_mins(1), Duration::from_mins(1)));
     let limits = &config.limits;
     assert_eq!((limits.header_timeout, limits.idle_timeout), (Duration::from_secs(10), Duration::from_secs(30)));
-    assert_eq!((limits.upload_timeout, limits.commit_timeout), (Duration::from_hours(24), Duration::from_mins(5)));
+    assert_eq!((limits.upload_timeout, limits.resume_ttl), (Duration::from_hours(24), Duration::from_hours(24)));
+    assert_eq!(limits.commit_timeout, Duration::from_mins(5));
     assert_eq!((limits.drain_timeout, limits.max_file_bytes), (Duration::from_secs(30), 64 << 30));
     assert_eq!((limits.max_connections, limits.max_connections_per_address), (4096, 2048));
     assert_eq!((limits.max_discard_bytes, limits.max_json_depth, limits.max_record_bytes), (64 << 20, 128, 16 << 20));
@@ -118,8 +119,8 @@ fn sizes_durations_and_flags_are_read_in_all_their_spellings() {
         assert_eq!(load(&[&format!("limits.max_file_bytes = {text}")], &[]).unwrap().limits.max_file_bytes, bytes, "{text}");
     }
     for (text, millis) in [("300ms", 300), ("1h 30m", 5_400_000), ("1h30m", 5_400_000), ("2days", 172_800_000)] {
-        let limits = load(&[], &[("TIDEGATE__LIMITS__UPLOAD_TIMEOUT", text)]).unwrap().limits;
-        assert_eq!(limits.upload_timeout, Duration::from_millis(millis), "{text}");
+        let limits = load(&[], &[("TIDEGATE__LIMITS__COMMIT_TIMEOUT", text)]).unwrap().limits;
+        assert_eq!(limits.commit_timeout, Duration::from_millis(millis), "{text}");
     }
     assert!(!load(&[], &[("TIDEGATE__PLAIN__HEADER_WITHOUT_NEWLINE", "false")]).unwrap().plain.header_without_newline);
     assert!(load(&["sink.s3.allow_http = true"], &[]).unwrap().sink.s3.allow_http);

@@ -42,14 +42,14 @@ proptest! {
     ) {
         let bytes = (bytes >> shift << shift).max(1);
         let file = format!(
-            "[limits]\nmax_file_bytes = {bytes}\nupload_timeout = \"{millis}ms\"\nmax_connections = {count}\n"
+            "[limits]\nmax_file_bytes = {bytes}\ncommit_timeout = \"{millis}ms\"\nmax_connections = {count}\n"
         );
         let first = load(&[&file], &[]).unwrap();
         prop_assert_eq!(first.limits.max_file_bytes, bytes);
         let written: Vec<_> = first.explain().into_iter().map(|setting| (variable(&setting.key), setting.value)).collect();
         let again = Config::load_with(&[], written).unwrap();
         prop_assert_eq!(again.limits.max_file_bytes, bytes);
-        prop_assert_eq!(again.limits.upload_timeout, Duration::from_millis(millis));
+        prop_assert_eq!(again.limits.commit_timeout, Duration::from_millis(millis));
         prop_assert_eq!(format!("{:?}", again.limits), format!("{:?}", first.limits));
     }
 

@@ -224,6 +224,11 @@ fn keys_that_do_not_go_together() {
             "ledger.folder: \"store/log\" lies below sink.fs.root, among the files that are stored: \
              choose another folder, or \"\" (in 0.toml, line 2)",
         ),
+        (
+            "limits.resume_ttl = \"1h\"",
+            "limits.resume_ttl: 1h is shorter than limits.upload_timeout, 1day: an upload that still runs at another server \
+             could be swept up (in 0.toml, line 1)",
+        ),
     ] {
         assert_eq!(refusal(&[file], &[]), told);
     }
