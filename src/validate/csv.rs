@@ -301,6 +301,6 @@ impl Scanner for Csv {
     }
 
     fn resume(self, saved: SavedCsv, here: Place) -> Option<Self> {
-        saved.into_csv(self, here)
+        saved.into_csv(&self, here)
     }
 }

@@ -24,8 +24,8 @@ use self::beds::{Bed, FsBed, InProcessBed, MemoryBed, MinioBed, ValidatedBed};
 use self::plan::Kind;
 use self::world::World;
 
-/// Lives one case in `share` of those that are asked for.
-fn check<B: Bed>(kind: Kind, share: u32) {
+/// Lives one case in `share` of those that are asked for, each of so many steps.
+fn check<B: Bed>(kind: Kind, share: u32, most_steps: usize) {
     let asked = Config::default();
     let seed = match asked.rng_seed {
         RngSeed::Fixed(seed) => seed,
@@ -34,7 +34,7 @@ fn check<B: Bed>(kind: Kind, share: u32) {
     let cases = asked.cases.div_ceil(share);
     let config =
         Config { cases, failure_persistence: None, rng_seed: RngSeed::Fixed(seed), max_shrink_iters: 16 * cases, ..asked };
-    let lived = TestRunner::new(config).run(&plan::lives(), |life| {
+    let lived = TestRunner::new(config).run(&plan::lives(most_steps), |life| {
         Runtime::new().unwrap().block_on(async {
             match B::open().await {
                 Some(bed) => World::new(&bed, kind, &life).await.live(&life).await,
@@ -49,30 +49,30 @@ fn check<B: Bed>(kind: Kind, share: u32) {
 
 #[test]
 fn memory_keeps_the_law() {
-    check::<MemoryBed>(Kind::Bytes, 1);
+    check::<MemoryBed>(Kind::Bytes, 1, 40);
 }
 
 #[test]
 fn memory_behind_validators_keeps_the_law() {
-    check::<ValidatedBed<MemoryBed>>(Kind::Tables, 1);
+    check::<ValidatedBed<MemoryBed>>(Kind::Tables, 1, 40);
 }
 
 #[test]
 fn a_folder_keeps_the_law() {
-    check::<FsBed>(Kind::Bytes, 8);
+    check::<FsBed>(Kind::Bytes, 8, 40);
 }
 
 #[test]
 fn a_folder_behind_validators_keeps_the_law() {
-    check::<ValidatedBed<FsBed>>(Kind::Tables, 8);
+    check::<ValidatedBed<FsBed>>(Kind::Tables, 8, 40);
 }
 
 #[test]
 fn a_bucket_in_process_keeps_the_law() {
-    check::<InProcessBed>(Kind::Bytes, 64);
+    check::<InProcessBed>(Kind::Bytes, 128, 12);
 }
 
 #[test]
 fn a_bucket_of_minio_keeps_the_law() {
-    check::<MinioBed>(Kind::Bytes, 64);
+    check::<MinioBed>(Kind::Bytes, 64, 12);
 }

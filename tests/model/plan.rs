@@ -103,14 +103,14 @@ enum Announces {
 const NODES: usize = 2;
 const CONTENTS: usize = 4;
 
-pub(crate) fn lives() -> impl Strategy<Value = Life> {
+pub(crate) fn lives(most_steps: usize) -> impl Strategy<Value = Life> {
     let parts = prop_oneof![4 => Just(0_usize), 3 => Just(1), 2 => Just(2)];
     let bytes = prop_oneof![Just(0_isize), Just(1), 2_isize..300, 2_000_isize..9_000];
     let length = (parts, bytes, any::<bool>()).prop_map(|(parts, bytes, short)| {
         let bytes = if short && parts > 0 { -bytes } else { bytes };
         Length { parts, bytes }
     });
-    (vec(length, CONTENTS), vec(step(), 1..40)).prop_map(|(contents, steps)| Life { contents, steps })
+    (vec(length, CONTENTS), vec(step(), 1..=most_steps)).prop_map(|(contents, steps)| Life { contents, steps })
 }
 
 fn step() -> impl Strategy<Value = Step> {

@@ -143,6 +143,11 @@ impl Parts {
         self.arrived.is_empty()
     }
 
+    /// Whether the store does not know the upload any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.fate == Fate::Gone
+    }
+
     /// Whether it is written down what becomes of the upload.
     pub(super) fn is_kept(&self) -> bool {
         self.journal.is_some()

@@ -135,6 +135,11 @@ impl Writing {
         }
         // The buffer is the last part, unless the upload was cut where the part before it ended.
         if let Err(error) = self.flush().await {
+            if let State::Open(parts) = &self.state
+                && let Some(receipt) = large::completed_elsewhere(&self.remote, &self.attempt, parts, content).await
+            {
+                return Ok(receipt);
+            }
             return Err(self.give_up(error).await);
         }
         match self.state {

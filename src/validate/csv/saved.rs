@@ -33,14 +33,24 @@ impl SavedCsv {
     }
 
     /// `fresh`, which has read nothing, as if it had read all before `here`.
-    pub(super) fn into_csv(self, fresh: Csv, here: Place) -> Option<Csv> {
+    pub(super) fn into_csv(self, fresh: &Csv, here: Place) -> Option<Csv> {
         let Self { state, header, columns, rows, fields, record_bytes, field } = self;
         let header = match header {
             Some(saved) => Some(Header::resume(saved)?),
             None => None,
         };
         let mark = Mark::Earlier(field.unwrap_or(Place::START));
-        let csv = Csv { state, header, columns, rows, fields, record_bytes, field: mark, ..fresh };
+        let csv = Csv {
+            state,
+            header,
+            columns,
+            rows,
+            fields,
+            record_bytes,
+            field: mark,
+            delimiter: fresh.delimiter,
+            max_record_bytes: fresh.max_record_bytes,
+        };
         let field_fits = match field {
             Some(place) => csv.keeps_field() && place.is_before(here),
             None => !csv.keeps_field(),

@@ -2,7 +2,7 @@
 
 use super::forgetful::{Fault, Forgetful, Survives};
 use super::random::{Random, seed, tries};
-use super::script::{Play, steps};
+use super::script::{Play, Start, steps};
 
 #[tokio::test]
 async fn every_receipt_survives_a_crash_at_every_operation() {
@@ -43,6 +43,7 @@ async fn crash(mut play: Play, at: u64, mut random: Random) {
         _ => play.disk.cut(Survives::Anything, Survives::Anything, &mut random),
     };
     play.assert_law();
+    play.retry = [Start::WhereItWas, Start::Anew][random.below(2)];
     // Once more, soon.
     play.disk.plan(random.below(80) as u64, Fault::Death);
     if play.go_on().await.is_err() {

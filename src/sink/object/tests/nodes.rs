@@ -159,6 +159,26 @@ async fn two_nodes_that_go_on_with_one_upload_commit_it_once() {
 }
 
 #[tokio::test]
+async fn a_node_that_comes_too_late_with_the_same_bytes_has_the_same_receipt() {
+    for (left, first, bytes) in [(1, LARGE, LARGE), (1, LARGE, OTHER)] {
+        let bench = Bench::new();
+        let (spec, other) = (kept(OnConflict::Reject), bench.another());
+        begun(&bench.sink, &spec, first, 20).await.suspend(note(20)).await.unwrap();
+        let mut one = resumed(&bench.sink, &spec).await;
+        let mut two = resumed(&other, &spec).await;
+        feed(one.as_mut(), first, first.len()).await.unwrap();
+        feed(two.as_mut(), bytes, bytes.len() - left).await.unwrap();
+        let receipt = one.commit(Ending::default()).await.unwrap();
+        feed(two.as_mut(), bytes, bytes.len()).await.unwrap();
+        match two.commit(Ending::default()).await {
+            Ok(late) => assert_eq!((late, bytes), (receipt, first)),
+            Err(error) => assert_eq!((error.kind(), bytes), (ErrorKind::Store, OTHER), "{error}"),
+        }
+        assert_one(&bench, first).await;
+    }
+}
+
+#[tokio::test]
 async fn a_receipt_that_was_noted_before_is_the_answer() {
     let bench = Bench::new();
     let spec = kept(OnConflict::Reject);
@@ -281,7 +301,10 @@ async fn a_node_that_was_overtaken_with_the_same_bytes_does_no_harm() {
                 Some(error) => zombie.suspend(Note::default()).await.map(|_| Err::<Receipt, _>(error)).unwrap(),
                 None => zombie.commit(Ending::default()).await,
             };
-            assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Store);
+            match outcome {
+                Ok(late) => assert_eq!(late, receipt),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Store, "{error}"),
+            }
             assert_eq!(bench.sink.committed(&spec.id, &spec.key).await.unwrap(), Some(receipt));
         } else {
             feed(zombie.as_mut(), LARGE, LARGE.len()).await.unwrap();

@@ -49,9 +49,8 @@ impl State {
     fn token_bytes(self) -> Option<u64> {
         match self {
             Self::Between(_) => Some(0),
-            Self::Text(_) => Some(1),
             Self::Escape(_, escape) => Some(1 + escape.bytes()?),
-            Self::Number(Digits::Minus | Digits::Zero | Digits::Integer) => Some(1),
+            Self::Text(_) | Self::Number(Digits::Minus | Digits::Zero | Digits::Integer) => Some(1),
             Self::Number(Digits::Point | Digits::E) => Some(2),
             Self::Number(Digits::Fraction | Digits::ESign | Digits::Exponent) => Some(3),
             Self::Word(word, seen) => (1..word.letters().len()).contains(&seen).then_some(seen as u64),
