@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::forgetful::Forgetful;
 use super::random::Random;
@@ -59,11 +60,11 @@ impl Step {
 }
 
 /// Everything that a sender can do, with small files. The order matters: what is left behind meets what comes.
-pub(super) fn steps() -> Vec<Step> {
+pub(super) fn steps() -> Arc<[Step]> {
     let first = || Step::new("first", "new/deep/a.bin", 300);
     let cut = || Step::new("cut", "c.bin", 1300);
     let refused = |kind| End::Refused(kind);
-    vec![
+    Arc::new([
         first(),
         Step::new("same", "new/deep/a.bin", 0).bytes_of(&first()),
         Step::new("kept", "kept/b.bin", 1800).kept(&[200, 1100]),
@@ -82,21 +83,21 @@ pub(super) fn steps() -> Vec<Step> {
             ..Step::new("broken", "e.bin", 600).conflicting(OnConflict::Reject, refused(ErrorKind::DigestMismatch))
         },
         Step { end: End::Suspended, ..Step::new("left", "f.bin", 800).kept(&[700]) },
-    ]
+    ])
 }
 
 /// A store, those who send to it, and what they were promised.
 pub(super) struct Play {
     pub(super) disk: Forgetful,
-    steps: Vec<Step>,
+    steps: Arc<[Step]>,
     done: usize,
     /// By key, what the last receipt was for.
     receipts: BTreeMap<String, Vec<u8>>,
 }
 
 impl Play {
-    pub(super) fn on(disk: Forgetful) -> Self {
-        Self { disk, steps: steps(), done: 0, receipts: BTreeMap::new() }
+    pub(super) fn of(steps: &Arc<[Step]>, disk: Forgetful) -> Self {
+        Self { disk, steps: Arc::clone(steps), done: 0, receipts: BTreeMap::new() }
     }
 
     pub(super) fn open(&self) -> Result<Fs<Forgetful>> {
@@ -185,7 +186,7 @@ impl Play {
             if offset >= to {
                 return Ok(staged);
             }
-            let len = room.min(to - offset).min(190);
+            let len = room.min(to - offset).min(300);
             let mut sent = staged.write(bytes[offset..offset + len].to_vec().into()).await;
             if sent.is_ok() && len == room {
                 sent = staged.checkpoint(note(staged.offset())).await;
