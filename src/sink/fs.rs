@@ -37,7 +37,7 @@ use self::disk::{Disk, Os};
 use self::dropped::Dropped;
 use self::record::Record;
 use self::staged::StagedFile;
-use self::tree::Tree;
+use self::tree::{Opened, Tree};
 use super::{Probe, Sink, Staged};
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Durability, Key, Receipt, Tally, UploadId, UploadSpec};
@@ -165,7 +165,7 @@ impl<D: Disk> Fs<D> {
                 |errno: Errno| Error::new(ErrorKind::Store, format!("looking at {:?}", key.as_str())).because(errno);
             shared.check_writable("looking at", &key)?;
             match shared.tree.open_file(&key).map_err(failed)? {
-                Some((folder, file)) if wanted(&shared, &file) => {
+                Some(Opened { folder, file }) if wanted(&shared, &file) => {
                     let receipt = record::receipt(&shared.disk, &file, &key, shared.terms.durability).map_err(failed)?;
                     shared.promise_standing(&folder, &file, &key)?;
                     Ok(Some(receipt))
