@@ -7,12 +7,13 @@ mod common;
 use std::time::{Duration, Instant};
 
 use object_store::ObjectStoreExt;
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use tidegate::config::{S3, Secret};
 use tidegate::error::{ErrorKind, Result};
 use tidegate::sink::Sink;
 use tidegate::sink::object::Object;
-use tidegate::upload::{Digest, Ending, OnConflict, Receipt, UploadId, UploadSpec};
+use tidegate::upload::{Digest, Ending, Note, OnConflict, Receipt, UploadId, UploadSpec, WhenCut};
 
 use self::common::bucket::Bucket;
 use self::common::minio::Minio;
@@ -116,4 +117,77 @@ async fn two_processes_on_one_bucket_of_minio() {
         }
     }
     assert_eq!(bucket.unfinished().await, Vec::<String>::new());
+}
+
+fn kept() -> UploadSpec {
+    UploadSpec { when_cut: WhenCut::Keep, ..spec(OnConflict::Reject) }
+}
+
+/// Writes a part that is written down, and `more` bytes; then the line is cut.
+async fn cut(sink: &dyn Sink, spec: &UploadSpec, bytes: &[u8], more: usize) {
+    let mut staged = sink.stage(spec.clone()).await.unwrap();
+    let part = usize::try_from(staged.until_checkpoint()).unwrap();
+    staged.write(bytes[..part].to_vec().into()).await.unwrap();
+    staged.checkpoint(Note::default()).await.unwrap();
+    staged.write(bytes[part..part + more].to_vec().into()).await.unwrap();
+    assert_eq!(staged.suspend(Note::default()).await.unwrap(), (part + more) as u64);
+}
+
+/// Other tools' multipart uploads outside the prefix stay; so does what a manifest speaks of.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_of_minio_finds_multipart_uploads_that_nobody_speaks_of() {
+    let Some(minio) = Minio::shared() else { return };
+    let bucket = minio.bucket().await;
+    let sink = Object::connect(&bucket.config("in")).unwrap();
+    for path in ["in/a & b.bin", "elsewhere.bin"] {
+        bucket.client().create_multipart(&Path::parse(path).unwrap()).await.unwrap();
+    }
+    assert_eq!(sink.sweep(Duration::from_hours(1)).await.unwrap(), 0);
+    assert_eq!(bucket.unfinished().await.len(), 2);
+    assert_eq!(sink.sweep(Duration::ZERO).await.unwrap(), 1);
+    assert_eq!(bucket.unfinished().await, ["elsewhere.bin"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_multipart_upload_that_minio_has_dropped_begins_anew() {
+    let Some(minio) = Minio::shared() else { return };
+    let bucket = minio.bucket().await;
+    let sink = Object::connect(&bucket.config("")).unwrap();
+    let (spec, bytes) = (kept(), vec![7; (10 << 20) + 9]);
+    cut(&sink, &spec, &bytes, 100).await;
+    // As its owner would: nobody else may.
+    let manifest = bucket.list().await.into_iter().find(|path| path.ends_with("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&bucket.read(&manifest).await.unwrap()).unwrap();
+    let multipart = manifest["multipart"].as_str().unwrap().to_owned();
+    bucket.client().abort_multipart(&Path::parse("a.bin").unwrap(), &multipart).await.unwrap();
+    let mut staged = sink.resume(spec.clone()).await.unwrap().unwrap();
+    let offset = usize::try_from(staged.offset()).unwrap();
+    staged.write(bytes[offset..].to_vec().into()).await.unwrap();
+    assert_eq!(staged.commit(Ending::default()).await.unwrap_err().kind(), ErrorKind::Store);
+    assert!(sink.resume(spec.clone()).await.unwrap().is_none());
+    let receipt = send(&sink, spec, &bytes).await.unwrap();
+    assert_eq!(receipt.digest, Digest::of(&bytes));
+}
+
+/// Both have taken the upload over, and both end it.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_commit_one_upload_once_on_minio() {
+    let Some(minio) = Minio::shared() else { return };
+    let bucket = minio.bucket().await;
+    let sinks = [(); 2].map(|()| Object::connect(&bucket.config("")).unwrap());
+    let (spec, bytes) = (kept(), vec![7; (10 << 20) + 9]);
+    cut(&sinks[0], &spec, &bytes, 100).await;
+    let take_over = async |sink: &Object| {
+        let mut staged = sink.resume(spec.clone()).await.unwrap().unwrap();
+        let offset = usize::try_from(staged.offset()).unwrap();
+        staged.write(bytes[offset..].to_vec().into()).await.unwrap();
+        staged
+    };
+    let (one, two) = tokio::join!(take_over(&sinks[0]), take_over(&sinks[1]));
+    let (one, two) = tokio::join!(one.commit(Ending::default()), two.commit(Ending::default()));
+    assert_eq!(one.unwrap(), two.unwrap());
+    assert!(bucket.read("a.bin").await.unwrap() == bytes);
+    sinks[0].sweep(Duration::ZERO).await.unwrap();
+    assert_eq!(bucket.unfinished().await, Vec::<String>::new());
+    assert_eq!(bucket.list().await.len(), 2, "the file and its receipt");
 }

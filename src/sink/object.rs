@@ -5,8 +5,10 @@
 //! the upload's id, and their digest in their metadata or, where that was not known when the multipart upload was opened,
 //! in a record below `<prefix>/.tidegate/receipts/`.
 //!
-//! An unfinished multipart upload that a crash leaves behind is invisible, but takes room until the store drops it: set a
-//! lifecycle rule (`AbortIncompleteMultipartUpload`), or know that `MinIO` does it after a day.
+//! Of an upload whose sender may come back it is written down, below `<prefix>/.tidegate/uploads/`, what has arrived
+//! (`manifest`), so that any node can go on with it (`resume`). Nodes share nothing but the bucket: each thing that two of
+//! them may do at once is decided by one conditional request. What a crash leaves behind is invisible, but takes room until
+//! it is swept up (`sweep`).
 //!
 //! Only `s3` knows how S3 is configured and what it answers; everything else speaks through `object_store`.
 

@@ -36,6 +36,22 @@ pub(super) async fn commit(
     outcome
 }
 
+/// The receipt, where another node has completed this very upload with the same content: that is why the store does not know
+/// the multipart upload any more. What can't be seen is no receipt.
+pub(super) async fn completed_elsewhere(
+    remote: &Remote,
+    attempt: &Attempt,
+    parts: &Parts,
+    content: Content,
+) -> Option<Receipt> {
+    if !parts.is_gone() {
+        return None;
+    }
+    let found = remote.look(parts.key()).await.ok().flatten().filter(|found| found.is_of(attempt))?;
+    let receipt = remote.receipt(found).await.ok().flatten()?;
+    ((receipt.size, receipt.digest) == (content.size, content.digest)).then_some(receipt)
+}
+
 /// A multipart upload about to be committed.
 struct Large<'a> {
     remote: &'a Remote,
@@ -50,7 +66,9 @@ struct Large<'a> {
 
 impl Large<'_> {
     async fn run(&mut self) -> Result<Receipt> {
-        self.parts.all_arrived().await?;
+        if let Err(error) = self.parts.all_arrived().await {
+            return completed_elsewhere(self.remote, self.attempt, &self.parts, self.content).await.ok_or(error);
+        }
         let mut place = Place::new(self.spec, self.content);
         let _turn = match self.spec.on_conflict {
             OnConflict::Version => {

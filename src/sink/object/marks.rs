@@ -35,10 +35,10 @@ impl TryFrom<String> for Attempt {
 
     /// It is part of objects' names, so that no other than such as are made here can be read.
     fn try_from(text: String) -> Result<Self> {
-        match text.bytes().all(|byte| byte.is_ascii_hexdigit()) && !text.is_empty() {
-            true => Ok(Self(text)),
-            false => Err(Error::new(ErrorKind::Store, "what was noted as an attempt is none")),
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(Error::new(ErrorKind::Store, "what was noted as an attempt is none"));
         }
+        Ok(Self(text))
     }
 }
 

@@ -13,7 +13,7 @@ use super::manifest::{Journal, Manifest, Saved};
 use super::marks::{self, Attempt};
 use super::probe;
 use super::remote::{Clients, Remote};
-use super::sending::{Arrived, Fate, Sending};
+use super::sending::{Arrived, Fate, Outcome, Sending};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::claims::Claim;
 use crate::sink::place::MAX_VERSIONS;
@@ -35,7 +35,7 @@ pub(super) struct Parts {
     multipart: MultipartId,
     /// Bytes of every part but the last.
     part_bytes: usize,
-    on_the_way: JoinSet<(usize, Result<Arrived, (Fate, Error)>)>,
+    on_the_way: JoinSet<(usize, Outcome)>,
     /// What came of each part, by its number.
     arrived: Vec<Option<Arrived>>,
     fate: Fate,
@@ -141,6 +141,11 @@ impl Parts {
     /// Whether no part was sent yet.
     pub(super) fn is_empty(&self) -> bool {
         self.arrived.is_empty()
+    }
+
+    /// Whether the store does not know the upload any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.fate == Fate::Gone
     }
 
     /// Whether it is written down what becomes of the upload.

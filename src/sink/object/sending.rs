@@ -25,7 +25,7 @@ pub(super) struct Sending {
 
 impl Sending {
     /// Sends `part`, then writes down that it has arrived.
-    pub(super) async fn run(self, part: Bytes) -> Result<Arrived, (Fate, Error)> {
+    pub(super) async fn run(self, part: Bytes) -> Outcome {
         let Self { remote, path, multipart, index, saved } = self;
         let bytes = part.len();
         let id = remote.clients.plain.put_part(&path, &multipart, index, part.into()).await.map_err(|error| {
@@ -45,6 +45,9 @@ impl Sending {
         }
     }
 }
+
+/// What came of a part; where it failed, whose the upload is by then.
+pub(super) type Outcome = Result<Arrived, (Fate, Error)>;
 
 /// Whose the upload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! What the sink makes of a store that fails, lies, or loses its answers.
 
 mod faulty;
+mod nodes;
+mod swept;
 
 use std::sync::Arc;
 
@@ -38,18 +40,13 @@ impl Bench {
 
     fn of(seen: Seen) -> Self {
         let store = Arc::new(Faulty::new(InMemory::new()));
-        let clients = Clients { plain: Arc::clone(&store) as _, creating: Arc::new(store.conditional()) };
-        let remote = Remote {
-            clients: clients.clone(),
-            store: "bucket \"test\" in memory".to_owned(),
-            prefix: "in".to_owned(),
-            part_bytes: PART,
-            parts_in_flight: 2,
-            larger: Claims::default(),
-            turns: Turns::default(),
-            seen,
-        };
-        Self { store, sink: Object::over(remote, clients) }
+        let sink = node(&store, seen);
+        Self { store, sink }
+    }
+
+    /// Another node, that shares nothing with the first but the store.
+    fn another(&self) -> Object {
+        node(&self.store, Seen { create: true.into(), complete: true.into() })
     }
 
     async fn send(&self, spec: &UploadSpec, bytes: &[u8]) -> Result<Receipt> {
@@ -73,6 +70,27 @@ impl Bench {
         assert_eq!(self.store.unfinished(), 0);
         assert_eq!(self.store.paths(), Vec::<String>::new());
     }
+}
+
+fn node(store: &Arc<Faulty>, seen: Seen) -> Object {
+    node_with_parts(store, seen, PART)
+}
+
+fn node_with_parts(store: &Arc<Faulty>, seen: Seen, part_bytes: usize) -> Object {
+    let clients = Clients { plain: Arc::clone(store) as _, creating: Arc::new(store.conditional()) };
+    let remote = Remote {
+        clients: clients.clone(),
+        store: "bucket \"test\" in memory".to_owned(),
+        prefix: "in".to_owned(),
+        part_bytes,
+        parts_in_flight: 2,
+        larger: Claims::default(),
+        open: Claims::default(),
+        unfinished: Arc::clone(store) as _,
+        turns: Turns::default(),
+        seen,
+    };
+    Object::over(remote, clients)
 }
 
 fn spec(on_conflict: OnConflict) -> UploadSpec {

@@ -50,7 +50,7 @@ enum State {
     /// is still known, and can be given up.
     Opening(JoinHandle<Result<Parts>>),
     /// Every byte before the buffer's is in a part.
-    Open(Parts),
+    Open(Box<Parts>),
 }
 
 impl Writing {
@@ -74,7 +74,7 @@ impl Writing {
     pub(super) fn resumed(remote: Arc<Remote>, resumed: Resumed, claim: Claim<UploadId>) -> Self {
         let Resumed { spec, attempt, parts, part_bytes, saved: Saved { tally, note }, tail } = resumed;
         let new = Self::new(remote, spec, claim);
-        Self { attempt, tally, note, part_bytes, buffer: tail, state: State::Open(parts), ..new }
+        Self { attempt, tally, note, part_bytes, buffer: tail, state: State::Open(Box::new(parts)), ..new }
     }
 
     /// Makes room for `more` bytes, but for no more than a part: doubling, so that a small file takes little; at once where
@@ -119,7 +119,7 @@ impl Writing {
             let opened = opening.await.unwrap_or_else(|error| Err(stopped("opening a multipart upload", error)));
             // A handle can't be waited for twice; where nothing was opened, nothing is to be given up.
             self.state = State::Small;
-            self.state = State::Open(opened?);
+            self.state = State::Open(Box::new(opened?));
         }
         Ok(())
     }
@@ -135,10 +135,15 @@ impl Writing {
         }
         // The buffer is the last part, unless the upload was cut where the part before it ended.
         if let Err(error) = self.flush().await {
+            if let State::Open(parts) = &self.state
+                && let Some(receipt) = large::completed_elsewhere(&self.remote, &self.attempt, parts, content).await
+            {
+                return Ok(receipt);
+            }
             return Err(self.give_up(error).await);
         }
         match self.state {
-            State::Open(parts) => large::commit(&self.remote, &self.spec, &self.attempt, parts, content).await,
+            State::Open(parts) => large::commit(&self.remote, &self.spec, &self.attempt, *parts, content).await,
             State::Small | State::Opening(_) => unreachable!("a flush that works leaves the upload open"),
         }
     }

@@ -159,9 +159,12 @@ async fn assert_litter_is_seen(bed: &dyn Bed, bucket: &Bucket) {
     assert_ne!(bed.litter().await, Vec::<String>::new(), "an unfinished upload");
     bucket.client().abort_multipart(&object, &multipart).await.unwrap();
     assert_eq!(bed.litter().await, Vec::<String>::new());
-    let stray = Path::parse(format!("{PREFIX}/.tidegate/receipts/u.json")).unwrap();
-    bucket.client().put(&stray, "{}".into()).await.unwrap();
-    assert_eq!(bed.litter().await, [stray.to_string()]);
+    for stray in ["receipts/u.json", "uploads/u/manifest.json", "uploads/u/0a/00000.json", "uploads/u/0a/tail-0-3"] {
+        let stray = Path::parse(format!("{PREFIX}/.tidegate/{stray}")).unwrap();
+        bucket.client().put(&stray, "{}".into()).await.unwrap();
+        assert_eq!(bed.litter().await, [stray.to_string()]);
+        bucket.client().delete(&stray).await.unwrap();
+    }
 }
 
 #[tokio::test]

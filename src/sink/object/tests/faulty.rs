@@ -1,13 +1,15 @@
 //! A store in memory that fails on demand.
 
-use std::collections::HashSet;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
@@ -17,11 +19,20 @@ use object_store::{
 };
 use tokio::sync::Notify;
 
+use super::super::unfinished::{Multipart, Unfinished};
+use crate::upload::Digest;
+
 /// What can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Op {
+    /// Of a file; not of a record.
     Put,
+    /// Of whatever is written down beside the files.
+    Note,
     Head,
+    Get,
+    List,
+    Delete,
     Create,
     PutPart,
     Complete,
@@ -51,6 +62,19 @@ pub(super) enum Fault {
 struct Plan {
     /// Calls to let pass, then the fault; once, or for ever.
     faults: Vec<(Op, usize, Fault, bool)>,
+    /// Requests to let pass, what becomes of the next, and that all behind it fail.
+    crash: Option<(usize, Fault)>,
+    /// Requests so far.
+    requests: usize,
+}
+
+/// A multipart upload that is open.
+#[derive(Debug)]
+struct Open {
+    path: Path,
+    initiated: SystemTime,
+    /// What the parts hash to, by their number.
+    etags: BTreeMap<usize, String>,
 }
 
 /// The store. Its clones share everything.
@@ -58,7 +82,9 @@ struct Plan {
 pub(super) struct Faulty {
     inner: Arc<InMemory>,
     plan: Arc<Mutex<Plan>>,
-    open: Arc<Mutex<HashSet<MultipartId>>>,
+    open: Arc<Mutex<BTreeMap<MultipartId, Open>>>,
+    /// How much older than it is everything looks that stands at this moment, by its path.
+    aged: Arc<Mutex<BTreeMap<Path, Duration>>>,
     stuck: Arc<AtomicUsize>,
     healed: Arc<Notify>,
     unconditional: Arc<AtomicBool>,
@@ -72,6 +98,7 @@ impl Faulty {
             inner: Arc::new(inner),
             plan: Arc::default(),
             open: Arc::default(),
+            aged: Arc::default(),
             stuck: Arc::default(),
             healed: Arc::default(),
             unconditional: Arc::default(),
@@ -99,20 +126,50 @@ impl Faulty {
         self.plan.lock().unwrap().faults.push((op, 0, fault, true));
     }
 
+    /// Lets `nth` requests of any kind pass; the next ends in `fault`, and all behind it come to nothing.
+    pub(super) fn crash_at(&self, nth: usize, fault: Fault) {
+        let mut plan = self.plan.lock().unwrap();
+        plan.crash = Some((plan.requests + nth, fault));
+    }
+
+    /// Whether a crash has been reached.
+    pub(super) fn has_crashed(&self) -> bool {
+        let plan = self.plan.lock().unwrap();
+        plan.crash.is_some_and(|(at, _)| plan.requests > at)
+    }
+
+    /// Makes everything that there is look older by this much.
+    pub(super) fn age(&self, by: Duration) {
+        let objects: Vec<_> = self.inner.list(None).collect::<Vec<_>>().now_or_never().expect("memory does not wait");
+        let mut aged = self.aged.lock().unwrap();
+        for object in objects {
+            *aged.entry(object.unwrap().location).or_default() += by;
+        }
+        self.open.lock().unwrap().values_mut().for_each(|open| open.initiated -= by);
+    }
+
+    /// The store drops a multipart upload, as stores do after a while.
+    pub(super) fn drop_unfinished(&self) {
+        self.open.lock().unwrap().clear();
+    }
+
     /// No fault any more.
     pub(super) fn heal(&self) {
-        self.plan.lock().unwrap().faults.clear();
+        let mut plan = self.plan.lock().unwrap();
+        plan.faults.clear();
+        plan.crash = None;
+        drop(plan);
         self.healed.notify_waiters();
     }
 
     /// Conditions are ignored from now on.
     pub(super) fn ignore_conditions(&self) {
-        self.unconditional.store(true, Ordering::SeqCst);
+        self.unconditional.store(true, SeqCst);
     }
 
     /// Calls that are stuck.
     pub(super) fn stuck(&self) -> usize {
-        self.stuck.load(Ordering::SeqCst)
+        self.stuck.load(SeqCst)
     }
 
     /// Multipart uploads that are open.
@@ -128,6 +185,14 @@ impl Faulty {
 
     fn next_fault(&self, op: Op) -> Option<Fault> {
         let mut plan = self.plan.lock().unwrap();
+        plan.requests += 1;
+        if let Some((at, fault)) = plan.crash {
+            match (plan.requests - 1).cmp(&at) {
+                Ordering::Less => {}
+                Ordering::Equal => return Some(fault),
+                Ordering::Greater => return Some(Fault::TimedOut),
+            }
+        }
         let at = plan.faults.iter().position(|(of, ..)| *of == op)?;
         let (_, wait, fault, forever) = &mut plan.faults[at];
         if *wait > 0 {
@@ -153,7 +218,7 @@ impl Faulty {
             Some(Fault::NotFound) => return Err(Error::NotFound { path, source: "NoSuchUpload".into() }),
             Some(Fault::Stuck) => {
                 let healed = self.healed.notified();
-                self.stuck.fetch_add(1, Ordering::SeqCst);
+                self.stuck.fetch_add(1, SeqCst);
                 healed.await;
                 return work.await;
             }
@@ -177,14 +242,17 @@ impl fmt::Display for Faulty {
 #[async_trait]
 impl ObjectStore for Faulty {
     async fn put_opts(&self, path: &Path, payload: PutPayload, mut options: PutOptions) -> Result<PutResult> {
-        // Faults are for objects: a record is an object that nobody meant to break.
-        if path.as_ref().contains("receipts") {
-            return self.inner.put_opts(path, payload, options).await;
-        }
-        if self.unconditional.load(Ordering::SeqCst) {
+        if self.unconditional.load(SeqCst) {
             options.mode = PutMode::Overwrite;
         }
-        self.with_fault(Op::Put, path, self.inner.put_opts(path, payload, options)).await
+        let noted = ["/receipts/", "/uploads/"].iter().any(|folder| path.as_ref().contains(folder));
+        let op = if noted { Op::Note } else { Op::Put };
+        let work = async {
+            let done = self.inner.put_opts(path, payload, options).await?;
+            self.aged.lock().unwrap().remove(path);
+            Ok(done)
+        };
+        self.with_fault(op, path, work).await
     }
 
     async fn put_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
@@ -195,15 +263,34 @@ impl ObjectStore for Faulty {
         if options.head {
             return self.with_fault(Op::Head, path, self.inner.get_opts(path, options)).await;
         }
-        self.inner.get_opts(path, options).await
+        self.with_fault(Op::Get, path, self.inner.get_opts(path, options)).await
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(paths)
+        let store = self.clone();
+        let delete = move |path: Result<Path>| {
+            let store = store.clone();
+            async move {
+                let path = path?;
+                let work = async { store.inner.delete(&path).await };
+                store.with_fault(Op::Delete, &path, work).await.map(|()| path.clone())
+            }
+        };
+        paths.then(delete).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
+        let (store, prefix) = (self.clone(), prefix.cloned());
+        let listed = async move {
+            let work = async { store.inner.list(prefix.as_ref()).try_collect::<Vec<_>>().await };
+            let mut objects = store.with_fault(Op::List, &prefix.clone().unwrap_or_default(), work).await?;
+            let aged = store.aged.lock().unwrap();
+            for object in &mut objects {
+                object.last_modified -= aged.get(&object.location).copied().unwrap_or_default();
+            }
+            Ok::<_, Error>(futures::stream::iter(objects.into_iter().map(Ok)))
+        };
+        listed.into_stream().try_flatten().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -224,21 +311,42 @@ impl MultipartStore for Faulty {
     async fn create_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<MultipartId> {
         let work = async {
             let id = self.inner.create_multipart_opts(path, options).await?;
-            self.open.lock().unwrap().insert(id.clone());
+            let open = Open { path: path.clone(), initiated: SystemTime::now(), etags: BTreeMap::new() };
+            self.open.lock().unwrap().insert(id.clone(), open);
             Ok(id)
         };
         self.with_fault(Op::Create, path, work).await
     }
 
     async fn put_part(&self, path: &Path, id: &MultipartId, index: usize, data: PutPayload) -> Result<PartId> {
-        self.with_fault(Op::PutPart, path, self.inner.put_part(path, id, index, data)).await
+        // The store in memory gives no part a name: S3 calls it by what it holds.
+        let etag = Digest::of(&data.iter().flatten().copied().collect::<Vec<_>>()).to_string();
+        let work = async {
+            if !self.open.lock().unwrap().contains_key(id) {
+                return Err(no_such_upload(path));
+            }
+            self.inner.put_part(path, id, index, data).await?;
+            if let Some(open) = self.open.lock().unwrap().get_mut(id) {
+                open.etags.insert(index, etag.clone());
+            }
+            Ok(PartId { content_id: etag })
+        };
+        self.with_fault(Op::PutPart, path, work).await
     }
 
     async fn complete_multipart(&self, path: &Path, id: &MultipartId, parts: Vec<PartId>) -> Result<PutResult> {
         let work = async {
-            let conditional = self.creating && !self.unconditional.load(Ordering::SeqCst);
+            let conditional = self.creating && !self.unconditional.load(SeqCst);
             if conditional && self.inner.head(path).await.is_ok() {
                 return Err(Error::Precondition { path: path.to_string(), source: "taken".into() });
+            }
+            let named: Vec<_> = parts.iter().map(|part| part.content_id.clone()).collect();
+            match self.open.lock().unwrap().get(id) {
+                None => return Err(no_such_upload(path)),
+                Some(open) if open.etags.values().ne(&named) => {
+                    return Err(Error::Generic { store: "Faulty", source: "<Code>InvalidPart</Code>".into() });
+                }
+                Some(_) => {}
             }
             let result = self.inner.complete_multipart(path, id, parts).await?;
             self.open.lock().unwrap().remove(id);
@@ -249,11 +357,28 @@ impl MultipartStore for Faulty {
 
     async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> Result<()> {
         let work = async {
-            if !self.open.lock().unwrap().remove(id) {
-                return Err(Error::NotFound { path: path.to_string(), source: "NoSuchUpload".into() });
+            if self.open.lock().unwrap().remove(id).is_none() {
+                return Err(no_such_upload(path));
             }
             self.inner.abort_multipart(path, id).await
         };
         self.with_fault(Op::Abort, path, work).await
     }
+}
+
+#[async_trait]
+impl Unfinished for Faulty {
+    async fn unfinished(&self) -> crate::error::Result<Vec<Multipart>> {
+        let open = self.open.lock().unwrap();
+        let multipart = |(id, open): (&MultipartId, &Open)| Multipart {
+            path: open.path.clone(),
+            id: id.clone(),
+            initiated: open.initiated,
+        };
+        Ok(open.iter().map(multipart).collect())
+    }
+}
+
+fn no_such_upload(path: &Path) -> Error {
+    Error::NotFound { path: path.to_string(), source: "NoSuchUpload".into() }
 }

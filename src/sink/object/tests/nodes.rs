@@ -1,0 +1,495 @@
+//! Several nodes that share nothing but the bucket, and nodes that die.
+
+use std::time::Duration;
+
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
+
+use super::faulty::{Fault, Op};
+use super::{Bench, LARGE, Object, PART, SMALL, spec};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sink::{Sink, Staged};
+use crate::upload::{Digest, Ending, Note, OnConflict, Receipt, UploadSpec, WhenCut};
+
+/// Begins like [`LARGE`], up to the second part's end.
+const OTHER: &[u8] = b"0123456789abcdefghijKLMNOP";
+
+const ALL: [OnConflict; 3] = [OnConflict::Reject, OnConflict::Version, OnConflict::Overwrite];
+
+fn kept(on_conflict: OnConflict) -> UploadSpec {
+    UploadSpec { when_cut: WhenCut::Keep, ..spec(on_conflict) }
+}
+
+fn note(offset: u64) -> Note {
+    Note(Some(offset.into()))
+}
+
+/// Writes as the pump does, up to `end`.
+pub(super) async fn feed(staged: &mut dyn Staged, bytes: &[u8], end: usize) -> Result<()> {
+    let mut rest = &bytes[usize::try_from(staged.offset()).unwrap()..end];
+    while !rest.is_empty() {
+        let room = staged.until_checkpoint();
+        let (piece, behind) = rest.split_at(rest.len().min(4).min(usize::try_from(room).unwrap()));
+        staged.write(piece.to_vec().into()).await?;
+        if piece.len() as u64 == room {
+            staged.checkpoint(note(staged.offset())).await?;
+        }
+        rest = behind;
+    }
+    Ok(())
+}
+
+async fn begun(sink: &Object, spec: &UploadSpec, bytes: &[u8], end: usize) -> Box<dyn Staged> {
+    let mut staged = sink.stage(spec.clone()).await.unwrap();
+    feed(staged.as_mut(), bytes, end).await.unwrap();
+    staged
+}
+
+async fn resumed(sink: &Object, spec: &UploadSpec) -> Box<dyn Staged> {
+    sink.resume(spec.clone()).await.unwrap().expect("something to go on from")
+}
+
+/// A whole upload as a sender sees it: asks whether it was committed, goes on or begins anew, and commits; cut off at
+/// `cut` and taken up again.
+async fn upload(sink: &Object, spec: &UploadSpec, bytes: &[u8], cut: Option<usize>) -> Result<Receipt> {
+    if let Some(receipt) = sink.committed(&spec.id, &spec.key).await? {
+        return Ok(Receipt { duplicate: true, ..receipt });
+    }
+    let mut staged = match sink.resume(spec.clone()).await? {
+        Some(staged) => staged,
+        None => sink.stage(spec.clone()).await?,
+    };
+    assert!(bytes.len() as u64 >= staged.offset(), "never more than was sent");
+    let end = cut.unwrap_or(bytes.len()).max(usize::try_from(staged.offset()).unwrap());
+    if let Err(error) = feed(staged.as_mut(), bytes, end).await {
+        staged.suspend(Note::default()).await?;
+        return Err(error);
+    }
+    match cut {
+        None => staged.commit(Ending::default()).await,
+        Some(_) => {
+            let offset = staged.offset();
+            staged.suspend(note(offset)).await?;
+            Err(Error::new(ErrorKind::Incomplete, "cut off"))
+        }
+    }
+}
+
+/// Tries until there is a receipt; passing failures are what a sender tries again after.
+async fn until_committed(sink: &Object, spec: &UploadSpec, bytes: &[u8]) -> Receipt {
+    let mut last = None;
+    for _ in 0..4 {
+        match upload(sink, spec, bytes, None).await {
+            Ok(receipt) => return receipt,
+            Err(error) => last = Some(error),
+        }
+    }
+    panic!("not committed: {last:?}");
+}
+
+/// One file of these bytes, its record where it needs one, and nothing else after a sweep.
+async fn assert_one(bench: &Bench, bytes: &[u8]) {
+    assert_eq!(bench.read("a.bin").await.as_deref(), Some(bytes));
+    let another = bench.another();
+    another.sweep(Duration::ZERO).await.unwrap();
+    assert_eq!(bench.store.unfinished(), 0);
+    let (records, files): (Vec<_>, Vec<_>) = bench.store.paths().into_iter().partition(|path| path.contains(".tidegate/"));
+    assert_eq!(files, ["in/a.bin"]);
+    assert!(records.len() <= 1 && records.iter().all(|path| path.contains("/receipts/")), "{records:?}");
+    let stat = another.stat(&"a.bin".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(stat.digest, Digest::of(bytes));
+}
+
+#[tokio::test]
+async fn a_crash_at_any_request_loses_no_receipt_and_leaves_no_litter() {
+    for on_conflict in ALL {
+        for fault in [Fault::TimedOut, Fault::DoneButTimedOut] {
+            for (bytes, cut) in [(SMALL, None), (SMALL, Some(2)), (LARGE, None), (LARGE, Some(15)), (LARGE, Some(20))] {
+                let mut reached = true;
+                let mut nth = 0;
+                while reached {
+                    reached = crash(on_conflict, fault, bytes, cut, nth).await;
+                    nth += 1;
+                }
+                assert!(nth > 3, "only {nth} requests");
+            }
+        }
+    }
+}
+
+/// One node dies at its `nth` request, another one takes over. Says whether there was such a request.
+async fn crash(on_conflict: OnConflict, fault: Fault, bytes: &[u8], cut: Option<usize>, nth: usize) -> bool {
+    let story = format!("{on_conflict:?}, {fault:?} at request {nth}, cut at {cut:?} of {}", bytes.len());
+    let bench = Bench::new();
+    let spec = kept(on_conflict);
+    bench.store.crash_at(nth, fault);
+    let mut outcome = upload(&bench.sink, &spec, bytes, cut).await;
+    if cut.is_some() && outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Incomplete) {
+        outcome = upload(&bench.sink, &spec, bytes, None).await;
+    }
+    let crashed = bench.store.has_crashed();
+    bench.store.heal();
+    let given = outcome.ok();
+    let receipt = until_committed(&bench.another(), &spec, bytes).await;
+    assert_eq!((receipt.key.as_str(), receipt.digest), ("a.bin", Digest::of(bytes)), "{story}");
+    if let Some(given) = given {
+        assert_eq!(receipt, Receipt { duplicate: true, ..given }, "{story}");
+    }
+    assert_one(&bench, bytes).await;
+    crashed
+}
+
+#[tokio::test]
+async fn two_nodes_that_go_on_with_one_upload_commit_it_once() {
+    for on_conflict in ALL {
+        let bench = Bench::new();
+        let (spec, other) = (kept(on_conflict), bench.another());
+        begun(&bench.sink, &spec, LARGE, 13).await.suspend(note(13)).await.unwrap();
+        let mut one = resumed(&bench.sink, &spec).await;
+        let mut two = resumed(&other, &spec).await;
+        assert_eq!((one.offset(), two.offset()), (13, 13));
+        feed(one.as_mut(), LARGE, LARGE.len()).await.unwrap();
+        feed(two.as_mut(), LARGE, LARGE.len()).await.unwrap();
+        let (one, two) = tokio::join!(one.commit(Ending::default()), two.commit(Ending::default()));
+        let (one, two) = (one.unwrap(), two.unwrap());
+        assert_eq!(Receipt { duplicate: false, ..two }, one, "{on_conflict:?}: one receipt");
+        assert_eq!(bench.sink.stat(&spec.key).await.unwrap(), Some(one));
+        assert_one(&bench, LARGE).await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_comes_too_late_with_the_same_bytes_has_the_same_receipt() {
+    for (left, first, bytes) in [(1, LARGE, LARGE), (1, LARGE, OTHER)] {
+        let bench = Bench::new();
+        let (spec, other) = (kept(OnConflict::Reject), bench.another());
+        begun(&bench.sink, &spec, first, 20).await.suspend(note(20)).await.unwrap();
+        let mut one = resumed(&bench.sink, &spec).await;
+        let mut two = resumed(&other, &spec).await;
+        feed(one.as_mut(), first, first.len()).await.unwrap();
+        feed(two.as_mut(), bytes, bytes.len() - left).await.unwrap();
+        let receipt = one.commit(Ending::default()).await.unwrap();
+        feed(two.as_mut(), bytes, bytes.len()).await.unwrap();
+        match two.commit(Ending::default()).await {
+            Ok(late) => assert_eq!((late, bytes), (receipt, first)),
+            Err(error) => assert_eq!((error.kind(), bytes), (ErrorKind::Store, OTHER), "{error}"),
+        }
+        assert_one(&bench, first).await;
+    }
+}
+
+#[tokio::test]
+async fn a_receipt_that_was_noted_before_is_the_answer() {
+    let bench = Bench::new();
+    let spec = kept(OnConflict::Reject);
+    let staged = begun(&bench.sink, &spec, LARGE, LARGE.len()).await;
+    // The first node is stuck between its record and its complete, and dies there.
+    bench.store.after(0, Op::Complete, Fault::Stuck);
+    let first = tokio::spawn(staged.commit(Ending::default()));
+    while bench.store.stuck() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let json = bench.store.paths().into_iter().find(|path| path.contains("/receipts/")).unwrap();
+    let noted = bench.store.inner().get(&Path::parse(json).unwrap()).await.unwrap().bytes().await.unwrap();
+    let noted: Receipt = serde_json::from_slice(&noted).unwrap();
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let receipt = until_committed(&bench.another(), &spec, LARGE).await;
+    assert_eq!(receipt, noted, "its time as well");
+    bench.store.heal();
+    assert_eq!(first.await.unwrap().unwrap(), receipt);
+    assert_one(&bench, LARGE).await;
+}
+
+#[tokio::test]
+async fn two_nodes_with_different_last_bytes_do_not_mix_them() {
+    for on_conflict in ALL {
+        let bench = Bench::new();
+        let (spec, other) = (kept(on_conflict), bench.another());
+        begun(&bench.sink, &spec, LARGE, 20).await.suspend(note(20)).await.unwrap();
+        let mut one = resumed(&bench.sink, &spec).await;
+        let mut two = resumed(&other, &spec).await;
+        feed(one.as_mut(), LARGE, LARGE.len()).await.unwrap();
+        feed(two.as_mut(), OTHER, OTHER.len()).await.unwrap();
+        let outcomes: [_; 2] = tokio::join!(one.commit(Ending::default()), two.commit(Ending::default())).into();
+        for (outcome, bytes) in outcomes.iter().zip([LARGE, OTHER]) {
+            match outcome {
+                Ok(receipt) => assert_eq!(receipt.digest, Digest::of(bytes), "{on_conflict:?}"),
+                Err(error) => assert!(matches!(error.kind(), ErrorKind::Store | ErrorKind::Busy), "{error}"),
+            }
+        }
+        assert!(!outcomes.iter().all(Result::is_ok), "{on_conflict:?}: {outcomes:?}");
+        if let Some(receipt) = bench.sink.stat(&spec.key).await.unwrap() {
+            let bytes = bench.read("a.bin").await.unwrap();
+            assert_eq!(receipt.digest, Digest::of(&bytes), "what lies there is what the record says");
+            assert!(outcomes.iter().any(|outcome| outcome.as_ref().is_ok_and(|given| *given == receipt)));
+        } else {
+            // Nobody is in the way of the next try.
+            until_committed(&other, &spec, OTHER).await;
+            assert_one(&bench, OTHER).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_receipt_noted_for_other_bytes_is_not_completed() {
+    let bench = Bench::new();
+    let (spec, other) = (kept(OnConflict::Reject), bench.another());
+    begun(&bench.sink, &spec, LARGE, 20).await.suspend(note(20)).await.unwrap();
+    let mut one = resumed(&bench.sink, &spec).await;
+    let mut two = resumed(&other, &spec).await;
+    feed(one.as_mut(), LARGE, LARGE.len()).await.unwrap();
+    feed(two.as_mut(), OTHER, OTHER.len()).await.unwrap();
+    bench.store.after(0, Op::Complete, Fault::Stuck);
+    let first = tokio::spawn(one.commit(Ending::default()));
+    while bench.store.stuck() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let error = two.commit(Ending::default()).await.unwrap_err();
+    assert!(error.to_string().contains("with other bytes"), "{error}");
+    bench.store.heal();
+    assert_eq!(first.await.unwrap().unwrap_err().kind(), ErrorKind::Store);
+    until_committed(&other, &spec, LARGE).await;
+    assert_one(&bench, LARGE).await;
+}
+
+#[tokio::test]
+async fn a_node_that_was_overtaken_with_other_bytes_stops_and_removes_nothing() {
+    let bench = Bench::new();
+    let (spec, other) = (kept(OnConflict::Reject), bench.another());
+    let mut zombie = begun(&bench.sink, &spec, OTHER, 11).await;
+    // A record of the second part is what decides, so it must be there first.
+    while other.resume(spec.clone()).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let wrong = b"0123456789XXXXXXXXXXXXXXXX";
+    begun_on(&other, &spec, LARGE, 24).await.suspend(note(24)).await.unwrap();
+    let before = bench.store.paths();
+    let error = match feed(zombie.as_mut(), wrong, wrong.len()).await {
+        Ok(()) => zombie.commit(Ending::default()).await.unwrap_err(),
+        Err(error) => {
+            zombie.abort().await.unwrap();
+            error
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+    assert_eq!((bench.store.paths(), bench.store.unfinished()), (before, 1));
+    // It has replaced a part, which the store says.
+    until_committed(&other, &spec, LARGE).await;
+    assert_one(&bench, LARGE).await;
+}
+
+async fn begun_on(sink: &Object, spec: &UploadSpec, bytes: &[u8], end: usize) -> Box<dyn Staged> {
+    let mut staged = resumed(sink, spec).await;
+    feed(staged.as_mut(), bytes, end).await.unwrap();
+    staged
+}
+
+#[tokio::test]
+async fn a_node_that_was_overtaken_with_the_same_bytes_does_no_harm() {
+    for commit_first in [true, false] {
+        let bench = Bench::new();
+        let (spec, other) = (kept(OnConflict::Reject), bench.another());
+        let mut zombie = begun(&bench.sink, &spec, LARGE, 11).await;
+        while other.resume(spec.clone()).await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+        let mut heir = begun_on(&other, &spec, LARGE, LARGE.len()).await;
+        if commit_first {
+            let receipt = heir.commit(Ending::default()).await.unwrap();
+            let error = feed(zombie.as_mut(), LARGE, LARGE.len()).await.err();
+            let outcome = match error {
+                Some(error) => zombie.suspend(Note::default()).await.map(|_| Err::<Receipt, _>(error)).unwrap(),
+                None => zombie.commit(Ending::default()).await,
+            };
+            match outcome {
+                Ok(late) => assert_eq!(late, receipt),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Store, "{error}"),
+            }
+            assert_eq!(bench.sink.committed(&spec.id, &spec.key).await.unwrap(), Some(receipt));
+        } else {
+            feed(zombie.as_mut(), LARGE, LARGE.len()).await.unwrap();
+            zombie.suspend(note(LARGE.len() as u64)).await.unwrap();
+            heir.checkpoint(Note::default()).await.unwrap();
+            heir.commit(Ending::default()).await.unwrap();
+        }
+        assert_one(&bench, LARGE).await;
+    }
+}
+
+#[tokio::test]
+async fn of_two_nodes_that_begin_one_upload_the_second_is_told() {
+    let bench = Bench::new();
+    let (spec, other) = (kept(OnConflict::Reject), bench.another());
+    let mut one = bench.sink.stage(spec.clone()).await.unwrap();
+    let mut two = other.stage(spec.clone()).await.unwrap();
+    feed(one.as_mut(), LARGE, 11).await.unwrap();
+    let error = feed(two.as_mut(), LARGE, 11).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+    assert_eq!(two.suspend(Note::default()).await.unwrap(), 0);
+    assert_eq!(bench.store.unfinished(), 1, "that of the first");
+    feed(one.as_mut(), LARGE, LARGE.len()).await.unwrap();
+    one.commit(Ending::default()).await.unwrap();
+    assert_one(&bench, LARGE).await;
+}
+
+#[tokio::test]
+async fn two_nodes_that_race_for_one_name_end_with_one_file_and_two_answers() {
+    for (first, second) in [(LARGE, LARGE), (LARGE, OTHER), (SMALL, LARGE)] {
+        let bench = Bench::new();
+        let (one, two, other) = (kept(OnConflict::Reject), kept(OnConflict::Reject), bench.another());
+        let outcomes: [_; 2] =
+            tokio::join!(upload(&bench.sink, &one, first, None), upload(&other, &two, second, None)).into();
+        let won = outcomes.iter().filter(|outcome| outcome.as_ref().is_ok_and(|receipt| !receipt.duplicate)).count();
+        assert_eq!(won, 1, "{outcomes:?}");
+        for outcome in &outcomes {
+            match outcome {
+                Ok(receipt) => assert_eq!(receipt.digest, Digest::of(&bench.read("a.bin").await.unwrap())),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error}"),
+            }
+        }
+        let bytes = bench.read("a.bin").await.unwrap();
+        assert_one(&bench, &bytes).await;
+    }
+}
+
+#[tokio::test]
+async fn a_multipart_upload_that_the_store_has_dropped_begins_anew() {
+    for (end, suspend) in [(13, true), (13, false), (25, true)] {
+        let bench = Bench::new();
+        let spec = kept(OnConflict::Reject);
+        let mut staged = begun(&bench.sink, &spec, LARGE, end).await;
+        if suspend {
+            staged.suspend(note(end as u64)).await.unwrap();
+            staged = resumed(&bench.sink, &spec).await;
+        }
+        bench.store.drop_unfinished();
+        let outcome = match feed(staged.as_mut(), LARGE, LARGE.len()).await {
+            Ok(()) => staged.commit(Ending::default()).await.map(drop),
+            Err(error) => {
+                assert_eq!(staged.suspend(Note::default()).await.unwrap(), 0);
+                Err(error)
+            }
+        };
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Store);
+        assert!(bench.sink.resume(spec.clone()).await.unwrap().is_none(), "nothing can be gone on with");
+        until_committed(&bench.sink, &spec, LARGE).await;
+        assert_one(&bench, LARGE).await;
+    }
+}
+
+#[tokio::test]
+async fn answers_that_were_lost_of_what_is_written_down_are_settled_by_reading() {
+    for fault in [Fault::DoneButTimedOut, Fault::DoneButTaken] {
+        // The manifest, two parts, a tail, the receipt.
+        for nth in 0..3 {
+            let bench = Bench::new();
+            let spec = kept(OnConflict::Reject);
+            bench.store.after(nth, Op::Note, fault);
+            let mut staged = begun(&bench.sink, &spec, LARGE, 25).await;
+            feed(staged.as_mut(), LARGE, 26).await.unwrap();
+            assert_eq!(staged.suspend(note(26)).await.unwrap(), 26, "{fault:?} {nth}");
+            let staged = resumed(&bench.another(), &spec).await;
+            assert_eq!((staged.offset(), staged.note()), (26, &note(26)));
+            bench.store.after(0, Op::Note, fault);
+            let receipt = staged.commit(Ending::default()).await.unwrap();
+            assert_eq!(bench.sink.stat(&spec.key).await.unwrap(), Some(receipt));
+            assert_one(&bench, LARGE).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_could_not_be_written_down_is_sent_again_later() {
+    let bench = Bench::new();
+    let spec = kept(OnConflict::Reject);
+    // The manifest passes, the record of the first part does not.
+    bench.store.after(1, Op::Note, Fault::TimedOut);
+    let staged = begun(&bench.sink, &spec, LARGE, 25).await;
+    assert_eq!(staged.suspend(note(25)).await.unwrap(), 0, "what lies behind a gap is no use");
+    until_committed(&bench.sink, &spec, LARGE).await;
+    assert_one(&bench, LARGE).await;
+}
+
+#[tokio::test]
+async fn what_lies_behind_a_gap_is_not_in_the_way_of_other_bytes() {
+    let bench = Bench::new();
+    let spec = kept(OnConflict::Reject);
+    let staged = begun(&bench.sink, &spec, b"0123456789abcdefghijklmnopqrstuvwxyz", 31).await;
+    staged.suspend(note(31)).await.unwrap();
+    let second = bench.store.paths().into_iter().find(|path| path.ends_with("/00001.json")).unwrap();
+    bench.store.inner().delete(&Path::parse(second).unwrap()).await.unwrap();
+    let mut staged = resumed(&bench.sink, &spec).await;
+    assert_eq!((staged.offset(), staged.note()), (PART as u64, &note(PART as u64)));
+    let bytes = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    feed(staged.as_mut(), bytes, bytes.len()).await.unwrap();
+    staged.commit(Ending::default()).await.unwrap();
+    assert_one(&bench, bytes).await;
+}
+
+#[tokio::test]
+async fn a_tail_that_does_not_belong_to_the_parts_is_passed_over() {
+    let bench = Bench::new();
+    let spec = kept(OnConflict::Reject);
+    begun(&bench.sink, &spec, LARGE, 13).await.suspend(note(13)).await.unwrap();
+    let tail = bench.store.paths().into_iter().find(|path| path.contains("/tail-10-13")).unwrap();
+    let tail = Path::parse(tail).unwrap();
+    let whole = bench.store.inner().get(&tail).await.unwrap().bytes().await.unwrap();
+    let mut other = whole.to_vec();
+    *other.last_mut().unwrap() ^= 1;
+    bench.store.inner().put(&tail, other.into()).await.unwrap();
+    assert_eq!(resumed(&bench.another(), &spec).await.offset(), PART as u64);
+}
+
+#[tokio::test]
+async fn what_an_upload_was_opened_with_can_not_change() {
+    let bench = Bench::new();
+    let spec = kept(OnConflict::Version);
+    begun(&bench.sink, &spec, LARGE, 13).await.suspend(note(13)).await.unwrap();
+    let meta = std::collections::BTreeMap::from([("site".to_owned(), "north".to_owned())]);
+    for other in [
+        UploadSpec { on_conflict: OnConflict::Reject, ..spec.clone() },
+        UploadSpec { meta: meta.try_into().unwrap(), ..spec.clone() },
+        UploadSpec { content_type: Some("text/x".to_owned().try_into().unwrap()), ..spec.clone() },
+    ] {
+        assert!(bench.sink.resume(other).await.unwrap().is_none());
+    }
+    assert_eq!(resumed(&bench.sink, &spec).await.offset(), 13);
+}
+
+#[tokio::test]
+async fn a_digest_that_was_announced_at_the_beginning_still_counts() {
+    let bench = Bench::new();
+    let spec = UploadSpec { digest: Some(Digest::of(OTHER)), ..kept(OnConflict::Reject) };
+    begun(&bench.sink, &spec, LARGE, 13).await.suspend(note(13)).await.unwrap();
+    let staged = begun_on(&bench.sink, &UploadSpec { digest: None, ..spec }, LARGE, LARGE.len()).await;
+    assert_eq!(staged.commit(Ending::default()).await.unwrap_err().kind(), ErrorKind::DigestMismatch);
+    bench.assert_nothing_stays();
+}
+
+#[tokio::test]
+async fn a_store_that_ignores_conditions_keeps_nothing() {
+    let bench = Bench::untried();
+    bench.store.ignore_conditions();
+    let spec = kept(OnConflict::Overwrite);
+    let staged = begun(&bench.sink, &spec, LARGE, 25).await;
+    assert_eq!(staged.suspend(note(25)).await.unwrap(), 0);
+    assert!(bench.sink.resume(spec.clone()).await.unwrap().is_none());
+    bench.assert_nothing_stays();
+    until_committed(&bench.sink, &spec, LARGE).await;
+    assert_one(&bench, LARGE).await;
+}
+
+#[tokio::test]
+async fn the_parts_of_an_upload_are_as_large_as_where_it_began() {
+    let bench = Bench::new();
+    let spec = kept(OnConflict::Reject);
+    begun(&bench.sink, &spec, LARGE, 13).await.suspend(note(13)).await.unwrap();
+    let other = super::node_with_parts(&bench.store, super::Seen { create: true.into(), complete: true.into() }, 7);
+    let mut staged = resumed(&other, &spec).await;
+    assert_eq!((staged.offset(), staged.until_checkpoint()), (13, 7));
+    feed(staged.as_mut(), LARGE, 21).await.unwrap();
+    assert_eq!(staged.until_checkpoint(), 9);
+    feed(staged.as_mut(), LARGE, LARGE.len()).await.unwrap();
+    staged.commit(Ending::default()).await.unwrap();
+    assert_one(&bench, LARGE).await;
+}
