@@ -1,11 +1,8 @@
 //! The server killed, or the power cut, before each operation of the disk in turn.
 
 use super::forgetful::{Fault, Forgetful, Survives};
-use super::random::{Random, seed};
-use super::script::Play;
-
-/// Times that each crash is tried, with other survivors.
-const TRIES: u64 = 8;
+use super::random::{Random, seed, tries};
+use super::script::{Play, Start, steps};
 
 #[tokio::test]
 async fn every_receipt_survives_a_crash_at_every_operation() {
@@ -19,25 +16,26 @@ async fn every_receipt_survives_a_crash_where_a_rename_may_clobber() {
 
 /// Runs the play once for each of its operations, kills it there, and once more on the way back.
 async fn crash_everywhere(disk: impl Fn() -> Forgetful) {
-    let mut rehearsal = Play::on(disk());
+    let steps = steps();
+    let mut rehearsal = Play::of(&steps, disk());
     rehearsal.go_on().await.unwrap();
     rehearsal.assert_done();
     rehearsal.assert_clean();
     let (operations, seed) = (rehearsal.disk.operations(), seed());
     for at in 0..operations {
-        for attempt in 0..TRIES {
+        for attempt in 0..tries() {
             let told = Told(format!("crash at operation {at} of {operations}, try {attempt}, TIDEGATE_SEED={seed}"));
             let random = Random::new(seed ^ (at << 32) ^ (attempt << 56));
-            crash(Play::on(disk()), at, attempt, random).await;
+            crash(Play::of(&steps, disk()), at, random).await;
             drop(told);
         }
     }
 }
 
-async fn crash(mut play: Play, at: u64, attempt: u64, mut random: Random) {
+async fn crash(mut play: Play, at: u64, mut random: Random) {
     play.disk.plan(at, Fault::Death);
     play.go_on().await.unwrap_err();
-    play.disk = match attempt {
+    play.disk = match random.below(8) {
         0 => play.disk.killed(),
         1 => play.disk.cut(Survives::Nothing, Survives::Nothing, &mut random),
         2 => play.disk.cut(Survives::Everything, Survives::Nothing, &mut random),
@@ -45,6 +43,7 @@ async fn crash(mut play: Play, at: u64, attempt: u64, mut random: Random) {
         _ => play.disk.cut(Survives::Anything, Survives::Anything, &mut random),
     };
     play.assert_law();
+    play.retry = [Start::WhereItWas, Start::Anew][random.below(2)];
     // Once more, soon.
     play.disk.plan(random.below(80) as u64, Fault::Death);
     if play.go_on().await.is_err() {

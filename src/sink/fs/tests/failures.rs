@@ -1,30 +1,33 @@
 //! Each operation of the disk failing in turn.
 
+use std::sync::Arc;
+
 use rustix::io::Errno;
 
 use super::crashes::Told;
 use super::forgetful::{Fault, Forgetful, Survives};
 use super::random::{Random, seed};
-use super::script::Play;
+use super::script::{Play, Step, steps};
 use crate::error::{Error, ErrorKind};
 
 #[tokio::test]
 async fn every_failure_of_the_disk_is_told_and_leaves_nothing_partial() {
-    let mut rehearsal = Play::on(Forgetful::new());
+    let steps = steps();
+    let mut rehearsal = Play::of(&steps, Forgetful::new());
     rehearsal.go_on().await.unwrap();
     let (operations, seed) = (rehearsal.disk.operations(), seed());
     for at in 0..operations {
         for errno in [Errno::IO, Errno::NOSPC] {
             let told = Told(format!("{errno} at operation {at} of {operations}, TIDEGATE_SEED={seed}"));
             let mut random = Random::new(seed ^ (at << 32));
-            fail(at, errno, &mut random).await;
+            fail(&steps, at, errno, &mut random).await;
             drop(told);
         }
     }
 }
 
-async fn fail(at: u64, errno: Errno, random: &mut Random) {
-    let mut play = Play::on(Forgetful::new());
+async fn fail(steps: &Arc<[Step]>, at: u64, errno: Errno, random: &mut Random) {
+    let mut play = Play::of(steps, Forgetful::new());
     play.disk.plan(at, Fault::Fails(errno));
     let sink = match play.open() {
         Ok(sink) => sink,
@@ -49,7 +52,7 @@ async fn fail(at: u64, errno: Errno, random: &mut Random) {
     play.disk = play.disk.cut(Survives::Nothing, Survives::Nothing, random);
     play.assert_done();
     // Whatever could not be removed then.
-    play.open().unwrap();
+    play.go_on().await.unwrap();
     play.assert_clean();
 }
 

@@ -135,7 +135,8 @@ impl Node {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let mut bytes: Vec<u8> = self.blocks.iter().flat_map(|block| *block.seen()).collect();
+        let mut bytes = Vec::with_capacity(self.blocks.len() * BLOCK);
+        self.blocks.iter().for_each(|block| bytes.extend_from_slice(block.seen()));
         bytes.resize(*self.size.seen(), 0);
         bytes
     }

@@ -1,7 +1,9 @@
 //! What senders do to a store in these tests, and the law that must hold whatever happens to them on the way.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::forgetful::Forgetful;
 use super::random::Random;
@@ -24,8 +26,10 @@ pub(super) struct Step {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Start {
+pub(super) enum Start {
+    /// As plain senders do, who can't ask.
     Anew,
+    /// As those who ask first, and go on.
     WhereItWas,
 }
 
@@ -59,11 +63,11 @@ impl Step {
 }
 
 /// Everything that a sender can do, with small files. The order matters: what is left behind meets what comes.
-pub(super) fn steps() -> Vec<Step> {
+pub(super) fn steps() -> Arc<[Step]> {
     let first = || Step::new("first", "new/deep/a.bin", 300);
     let cut = || Step::new("cut", "c.bin", 1300);
     let refused = |kind| End::Refused(kind);
-    vec![
+    Arc::new([
         first(),
         Step::new("same", "new/deep/a.bin", 0).bytes_of(&first()),
         Step::new("kept", "kept/b.bin", 1800).kept(&[200, 1100]),
@@ -82,21 +86,32 @@ pub(super) fn steps() -> Vec<Step> {
             ..Step::new("broken", "e.bin", 600).conflicting(OnConflict::Reject, refused(ErrorKind::DigestMismatch))
         },
         Step { end: End::Suspended, ..Step::new("left", "f.bin", 800).kept(&[700]) },
-    ]
+    ])
 }
 
 /// A store, those who send to it, and what they were promised.
 pub(super) struct Play {
     pub(super) disk: Forgetful,
-    steps: Vec<Step>,
+    steps: Arc<[Step]>,
     done: usize,
     /// By key, what the last receipt was for.
     receipts: BTreeMap<String, Vec<u8>>,
+    /// What senders do who were interrupted.
+    pub(super) retry: Start,
+    /// From where the upload that is on its way can be resumed, as it was told.
+    kept: Cell<u64>,
 }
 
 impl Play {
-    pub(super) fn on(disk: Forgetful) -> Self {
-        Self { disk, steps: steps(), done: 0, receipts: BTreeMap::new() }
+    pub(super) fn of(steps: &Arc<[Step]>, disk: Forgetful) -> Self {
+        Self {
+            disk,
+            steps: Arc::clone(steps),
+            done: 0,
+            receipts: BTreeMap::new(),
+            retry: Start::WhereItWas,
+            kept: Cell::new(0),
+        }
     }
 
     pub(super) fn open(&self) -> Result<Fs<Forgetful>> {
@@ -113,14 +128,14 @@ impl Play {
     pub(super) async fn go_on_with(&mut self, sink: &Fs<Forgetful>) -> Result<()> {
         let mut first = true;
         while let Some(step) = self.steps.get(self.done) {
-            // Whoever was interrupted asks first, and goes on where it was.
-            let start = if first { Start::WhereItWas } else { step.start };
+            let start = if first { self.retry } else { step.start };
             first = false;
             let receipt = self.act(sink, step, start).await?;
             if let (Some(receipt), End::Committed(key)) = (receipt, step.end) {
                 assert_eq!((receipt.key.as_str(), receipt.digest), (key, Digest::of(&step.bytes)));
                 self.receipts.insert(key.to_owned(), step.bytes.clone());
             }
+            self.kept.set(0);
             self.done += 1;
         }
         sink.sweep(std::time::Duration::ZERO).await?;
@@ -130,7 +145,10 @@ impl Play {
     async fn act(&self, sink: &Fs<Forgetful>, step: &Step, start: Start) -> Result<Option<Receipt>> {
         let Step { spec, bytes, cuts, end, .. } = step;
         let mut staged = match start {
-            Start::Anew => sink.stage(spec.clone()).await?,
+            Start::Anew => {
+                self.kept.set(0);
+                sink.stage(spec.clone()).await?
+            }
             Start::WhereItWas => match (sink.committed(&spec.id, &spec.key).await?, end) {
                 (Some(receipt), End::Committed(_)) => return Ok(Some(receipt)),
                 _ => self.resume(sink, step).await?,
@@ -143,17 +161,20 @@ impl Play {
             if kept != came {
                 return Err(Error::new(ErrorKind::Store, "it could not be suspended where it was"));
             }
+            self.kept.set(kept);
             if *end == End::Suspended {
                 return Ok(None);
             }
             staged = self.resume(sink, step).await?;
         }
         if *end == End::GivenUp {
+            self.kept.set(0);
             staged.abort().await?;
             return Ok(None);
         }
         let staged = self.send(staged, bytes, bytes.len()).await?;
         let before = self.disk.files();
+        self.kept.set(0);
         let committed = staged.commit(Ending { claim: Some(Digest::of(bytes)), verdict: None }).await;
         match (committed, end) {
             (Err(error), End::Refused(kind)) if error.kind() == *kind => Ok(None),
@@ -169,7 +190,11 @@ impl Play {
 
     /// As what is there of it says, or else from its beginning. What is there is what was sent.
     async fn resume(&self, sink: &Fs<Forgetful>, step: &Step) -> Result<Box<dyn Staged>> {
-        let Some(staged) = sink.resume(step.spec.clone()).await? else { return sink.stage(step.spec.clone()).await };
+        let Some(staged) = sink.resume(step.spec.clone()).await? else {
+            assert_eq!(self.kept.get(), 0, "{} is kept, as it was told", step.spec.id);
+            return sink.stage(step.spec.clone()).await;
+        };
+        assert!(staged.offset() >= self.kept.get(), "{} is kept as far as it was told", step.spec.id);
         let offset = usize::try_from(staged.offset()).unwrap();
         assert_eq!(staged.note(), &note(staged.offset()));
         let there = &self.disk.files()[&format!(".tidegate/staging/{}", step.spec.id)];
@@ -185,7 +210,7 @@ impl Play {
             if offset >= to {
                 return Ok(staged);
             }
-            let len = room.min(to - offset).min(190);
+            let len = room.min(to - offset).min(300);
             let mut sent = staged.write(bytes[offset..offset + len].to_vec().into()).await;
             if sent.is_ok() && len == room {
                 sent = staged.checkpoint(note(staged.offset())).await;
