@@ -179,26 +179,21 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn many_at_once_all_come_to_an_end() {
         let active = Active::default();
-        let tasks: Vec<_> = (0..64)
-            .map(|_| {
-                let active = active.clone();
-                tokio::spawn(async move {
-                    let mut turns = 0;
-                    while turns < 100 {
-                        let Ok(turn) = active.take_over(&id(), LONG).await else {
-                            tokio::task::yield_now().await;
-                            continue;
-                        };
-                        turns += 1;
-                        turn.opened();
-                        tokio::task::yield_now().await;
-                    }
-                })
-            })
-            .collect();
+        let tasks: Vec<_> = (0..64).map(|_| tokio::spawn(hundred_turns(active.clone()))).collect();
         for task in tasks {
             tokio::time::timeout(LONG, task).await.unwrap().unwrap();
         }
         assert!(active.slots().is_empty());
+    }
+
+    async fn hundred_turns(active: Active) {
+        let mut turns = 0;
+        while turns < 100 {
+            if let Ok(turn) = active.take_over(&id(), LONG).await {
+                turns += 1;
+                turn.opened();
+            }
+            tokio::task::yield_now().await;
+        }
     }
 }
