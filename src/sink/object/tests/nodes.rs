@@ -253,6 +253,28 @@ async fn a_receipt_noted_for_other_bytes_is_not_completed() {
 }
 
 #[tokio::test]
+async fn who_has_other_bytes_leaves_the_record_of_what_stands() {
+    let bench = Bench::new();
+    let (spec, other) = (kept(OnConflict::Reject), bench.another());
+    begun(&bench.sink, &spec, LARGE, 20).await.suspend(note(20)).await.unwrap();
+    let mut one = resumed(&bench.sink, &spec).await;
+    let mut two = resumed(&other, &spec).await;
+    feed(one.as_mut(), LARGE, LARGE.len()).await.unwrap();
+    feed(two.as_mut(), OTHER, OTHER.len()).await.unwrap();
+    // Its last part has arrived, its receipt has not; then the other's last part takes the place of its own.
+    bench.store.after(0, Op::Note, Fault::Stuck);
+    let late = tokio::spawn(two.commit(Ending::default()));
+    while bench.store.stuck() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let receipt = one.commit(Ending::default()).await.unwrap();
+    bench.store.heal();
+    assert_eq!(late.await.unwrap().unwrap_err().kind(), ErrorKind::Store);
+    assert_eq!(bench.sink.stat(&spec.key).await.unwrap(), Some(receipt));
+    assert_one(&bench, LARGE).await;
+}
+
+#[tokio::test]
 async fn a_node_that_was_overtaken_with_other_bytes_stops_and_removes_nothing() {
     let bench = Bench::new();
     let (spec, other) = (kept(OnConflict::Reject), bench.another());
