@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Numbers that look random and follow from a seed (SplitMix64: Steele, Lea and Flood, OOPSLA 2014).
+/// Numbers that look random and follow from a seed (`SplitMix64`: Steele, Lea and Flood, OOPSLA 2014).
 #[derive(Debug, Clone)]
 pub struct Chance(u64);
 

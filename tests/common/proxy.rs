@@ -271,7 +271,7 @@ async fn carry(mut client: TcpStream, shared: Arc<Shared>, line: Line) {
             client
         }
     };
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Ends one side.

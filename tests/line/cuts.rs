@@ -31,8 +31,9 @@ impl Conversation {
         let mut bytes =
             format!("{{\"op\":\"hello\"}}\n{{\"op\":\"put\",\"name\":\"{sized}\",\"size\":{}}}\n{BODY}", BODY.len());
         let first = bytes.len();
-        bytes += &format!("{{\"op\":\"put\",\"name\":\"{chunked}\"}}\n{{\"chunk\":{}}}\n{head}", head.len());
-        bytes += &format!("{{\"chunk\":{}}}\n{tail}{{\"end\":true}}\n", tail.len());
+        let put = format!("{{\"op\":\"put\",\"name\":\"{chunked}\"}}\n{{\"chunk\":{}}}\n{head}", head.len());
+        let rest = format!("{{\"chunk\":{}}}\n{tail}{{\"end\":true}}\n", tail.len());
+        bytes.extend([put, rest]);
         Self { files: vec![(sized, first), (chunked, bytes.len())], bytes }
     }
 }

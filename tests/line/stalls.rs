@@ -49,7 +49,7 @@ fn who_drips_without_end_is_ended_by_the_deadline_of_the_whole_upload() {
     let server = Server::with(&[("limits.upload_timeout", "300ms"), ("limits.idle_timeout", "5s")]);
     let drip = Flow { piece_bytes: 1, pause: Duration::from_millis(10), stop: None };
     let proxy = Proxy::start(&server.serve.address, move |_| Line { to_server: drip, ..Line::default() });
-    let body = [b'x'; 100_000];
+    let body = vec![b'x'; 100_000];
     for (header, expected) in [
         ("a.bin 100000\n", "ERR timeout not complete within 300ms"),
         ("{\"op\":\"put\",\"name\":\"a.bin\",\"size\":100000}\n", "\"code\":\"timeout\""),

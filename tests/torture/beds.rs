@@ -47,7 +47,7 @@ impl Bed {
     }
 
     /// Writes down what every node is told.
-    pub(crate) fn prepare(&self, folder: &Path) {
+    pub(crate) fn prepare(folder: &Path) {
         std::fs::write(folder.join("config.toml"), format!("{CONFIG}{RULES}")).unwrap();
     }
 

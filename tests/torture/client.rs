@@ -50,7 +50,7 @@ async fn deliver(storm: &Storm, chance: &mut Chance, job: &Job) {
         let patience = match storm.rages() {
             true if chance.one_in(4) => Duration::from_millis(chance.within(0..400)),
             true => Duration::from_millis(chance.within(1_000..5_000)),
-            false => Duration::from_secs(60),
+            false => Duration::from_mins(1),
         };
         let heard = tokio::time::timeout(patience, attempt(storm, chance, job, &bytes, form)).await;
         match heard.unwrap_or_else(|_elapsed| Err(format!("no patience after {patience:?}"))) {

@@ -72,7 +72,7 @@ impl Verdict {
                 let is_overwritten = job.name.starts_with("overwrite/");
                 if !job.content.kind.is_valid() || name_of(key) != job.name {
                     self.untrue.push(format!("{} has a receipt for {key}", job.name));
-                } else if !stands(key) && !(is_overwritten && standing.contains_key(key)) {
+                } else if !(stands(key) || is_overwritten && standing.contains_key(key)) {
                     self.lost.push(format!("{key}: {}", job.digest));
                 }
             }

@@ -50,7 +50,7 @@ pub(crate) async fn run(bed: Bed, settings: &Settings) {
     let began = Instant::now();
     let folder = tempfile::Builder::new().prefix("tidegate-torture-").tempdir().unwrap().keep();
     say(&format!("torture: {}, seed {}, below {}", bed.name(), settings.seed, folder.display()));
-    bed.prepare(&folder);
+    Bed::prepare(&folder);
     let bed = Arc::new(bed);
     let (storm, ended) = begin(&bed, &folder, settings.seed);
     rage(&storm, settings).await;

@@ -33,15 +33,15 @@ pub(crate) enum Naming {
 }
 
 pub(crate) async fn plain(address: &str, job: &Job, bytes: &[u8], end: PlainEnd) -> Heard {
-    let mut socket = connect(address).await.map_err(lost)?;
+    let mut socket = connect(address).await.map_err(|error| error.to_string())?;
     let header = match end {
         PlainEnd::Size => format!("{} {}\n", job.name, bytes.len()),
         PlainEnd::EndOfStream => format!("{}\n", job.name),
     };
-    socket.write_all(header.as_bytes()).await.map_err(lost)?;
+    socket.write_all(header.as_bytes()).await.map_err(|error| error.to_string())?;
     let written = socket.write_all(bytes).await;
     if written.is_ok() && end == PlainEnd::EndOfStream {
-        socket.shutdown().await.map_err(lost)?;
+        socket.shutdown().await.map_err(|error| error.to_string())?;
     }
     let mut answer = String::new();
     let read = socket.read_to_string(&mut answer).await;
@@ -60,7 +60,7 @@ pub(crate) async fn plain(address: &str, job: &Job, bytes: &[u8], end: PlainEnd)
 }
 
 pub(crate) async fn framed(address: &str, job: &Job, bytes: &[u8], naming: Naming, book: &Book) -> Heard {
-    let (from_server, mut to_server) = connect(address).await.map_err(lost)?.into_split();
+    let (from_server, mut to_server) = connect(address).await.map_err(|error| error.to_string())?.into_split();
     let mut lines = BufReader::new(from_server).split(b'\n');
     let put = Put {
         id: (naming != Naming::None).then(|| job.id.to_string()),
@@ -70,10 +70,10 @@ pub(crate) async fn framed(address: &str, job: &Job, bytes: &[u8], naming: Namin
         resume: naming == Naming::IdAndResume,
         ..Put::default()
     };
-    to_server.write_all(encode_request(&Request::Put(put)).as_bytes()).await.map_err(lost)?;
+    to_server.write_all(encode_request(&Request::Put(put)).as_bytes()).await.map_err(|error| error.to_string())?;
     let mut offset = 0;
     if naming == Naming::IdAndResume {
-        let line = lines.next_segment().await.map_err(lost)?.ok_or("closed instead of ready")?;
+        let line = lines.next_segment().await.map_err(|error| error.to_string())?.ok_or("closed instead of ready")?;
         match decode_event(&line) {
             Ok(Event::Ready { id, offset: ready }) if id == job.id.as_str() && ready <= bytes.len() as u64 => {
                 offset = usize::try_from(ready).unwrap();
@@ -132,8 +132,4 @@ async fn connect(address: &str) -> io::Result<TcpStream> {
     // Who gives up, resets: the end of a stream may be the end of a file.
     socket.set_zero_linger()?;
     Ok(socket)
-}
-
-fn lost(error: io::Error) -> String {
-    error.to_string()
 }
