@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::forgetful::Forgetful;
 use super::random::Random;
@@ -25,7 +26,7 @@ pub(super) struct Step {
     end: End,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Start {
     /// As plain senders do, who can't ask.
     Anew,
@@ -126,19 +127,30 @@ impl Play {
     }
 
     pub(super) async fn go_on_with(&mut self, sink: &Fs<Forgetful>) -> Result<()> {
-        let mut first = true;
-        while let Some(step) = self.steps.get(self.done) {
-            let start = if first { self.retry } else { step.start };
-            first = false;
-            let receipt = self.act(sink, step, start).await?;
-            if let (Some(receipt), End::Committed(key)) = (receipt, step.end) {
-                assert_eq!((receipt.key.as_str(), receipt.digest), (key, Digest::of(&step.bytes)));
-                self.receipts.insert(key.to_owned(), step.bytes.clone());
-            }
-            self.kept.set(0);
-            self.done += 1;
+        let mut start = self.retry;
+        while self.done < self.steps.len() {
+            self.step(sink, start).await?;
+            start = self.steps.get(self.done).map_or(start, |step| step.start);
         }
-        sink.sweep(std::time::Duration::ZERO).await?;
+        sink.sweep(Duration::ZERO).await?;
+        Ok(())
+    }
+
+    /// Opens the store, and lets who was interrupted come to the end.
+    pub(super) async fn finish_step(&mut self) -> Result<()> {
+        let sink = self.open()?;
+        if self.done < self.steps.len() { self.step(&sink, self.retry).await } else { Ok(()) }
+    }
+
+    async fn step(&mut self, sink: &Fs<Forgetful>, start: Start) -> Result<()> {
+        let step = &self.steps[self.done];
+        let receipt = self.act(sink, step, start).await?;
+        if let (Some(receipt), End::Committed(key)) = (receipt, step.end) {
+            assert_eq!((receipt.key.as_str(), receipt.digest), (key, Digest::of(&step.bytes)));
+            self.receipts.insert(key.to_owned(), step.bytes.clone());
+        }
+        self.kept.set(0);
+        self.done += 1;
         Ok(())
     }
 
