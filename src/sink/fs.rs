@@ -11,6 +11,7 @@
 //!
 //! Symbolic links below the root are never followed: a sender can't be led out of it.
 
+mod flusher;
 mod probe;
 mod record;
 mod staged;
