@@ -11,25 +11,27 @@
 //!
 //! Symbolic links below the root are never followed: a sender can't be led out of it.
 
+mod disk;
 mod flusher;
 mod probe;
 mod record;
 mod staged;
 mod staging;
+mod syncfs;
 mod tree;
 
-use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytesize::ByteSize;
-use rustix::fs::RenameFlags;
 use rustix::io::Errno;
 use tokio::sync::Semaphore;
 
+use self::disk::{Disk, Os};
+use self::flusher::Flusher;
+pub use self::flusher::Grouping;
 use self::record::Record;
 use self::staged::StagedFile;
 use self::tree::Tree;
@@ -45,13 +47,16 @@ const MAX_READING: usize = 2;
 
 /// A store of files below a root. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Fs(Arc<Shared>);
+pub struct Fs<D: Disk = Os>(Arc<Shared<D>>);
 
 #[derive(Debug)]
-struct Shared {
+struct Shared<D: Disk> {
+    disk: D,
     root: PathBuf,
-    tree: Tree,
-    staging: OwnedFd,
+    tree: Tree<D>,
+    /// Every flush of everything goes through this handle: to it is told what has failed since the last one.
+    staging: D::Handle,
+    flusher: Flusher,
     min_free_bytes: u64,
     /// Whole files are read for answers, by so many at once: a sender that asks much must not take the disk's workers away from
     /// the others.
@@ -68,22 +73,41 @@ impl Fs {
     /// # Errors
     /// [`ErrorKind::Store`] where the folder can't be made, read or written.
     pub fn open(root: &Path, min_free_bytes: u64) -> Result<Self> {
-        let failed = |error: std::io::Error| {
+        Self::open_with(root, min_free_bytes, Grouping::Shared)
+    }
+
+    /// Opens a store whose flushes are shared or not: what the benchmark compares.
+    #[doc(hidden)]
+    pub fn open_with(root: &Path, min_free_bytes: u64, grouping: Grouping) -> Result<Self> {
+        let made = tree::make_durable_dirs(root).and_then(|()| root.canonicalize());
+        let there = made.map_err(|error| {
             let hint = if root.is_file() { ", which is a file" } else { "" };
             Error::new(ErrorKind::Store, format!("opening the folder {:?}{hint}", root.display().to_string())).because(error)
+        })?;
+        Self::on(Os, there, min_free_bytes, grouping)
+    }
+}
+
+impl<D: Disk> Fs<D> {
+    /// Opens the store below `root`, which is there.
+    fn on(disk: D, root: PathBuf, min_free_bytes: u64, grouping: Grouping) -> Result<Self> {
+        let failed = |errno: Errno| {
+            Error::new(ErrorKind::Store, format!("opening the folder {:?}", root.display().to_string())).because(errno)
         };
-        tree::make_durable_dirs(&root.join(RESERVED).join(STAGING)).map_err(failed)?;
-        let root = root.canonicalize().map_err(failed)?;
-        let tree = Tree::open(&root).map_err(failed)?;
-        let staging = tree::open_dir(tree.root(), &format!("{RESERVED}/{STAGING}")).map_err(|errno| failed(errno.into()))?;
-        let swept = staging::sweep(&staging).map_err(failed)?;
+        let tree = Tree::open(disk.clone(), &root).map_err(failed)?;
+        let reserved = tree::durable_folder(&disk, tree.root(), RESERVED).map_err(failed)?;
+        let staging = tree::durable_folder(&disk, &reserved, STAGING).map_err(failed)?;
+        let swept = staging::sweep(&disk, &staging).map_err(failed)?;
         if swept > 0 {
             tracing::info!(files = swept, root = %root.display(), "removed what interrupted uploads had left");
         }
+        let grouping = if disk.flushes_all(&staging) { grouping } else { Grouping::One };
         Ok(Self(Arc::new(Shared {
+            disk,
             root,
             tree,
             staging,
+            flusher: Flusher::new(grouping),
             min_free_bytes,
             reading: Semaphore::new(MAX_READING),
             broken: OnceLock::new(),
@@ -94,19 +118,20 @@ impl Fs {
     pub fn root(&self) -> &Path {
         &self.0.root
     }
-}
 
-impl Fs {
     /// The receipt of the file under `key`, if it is `wanted`.
-    async fn read(&self, key: &Key, wanted: impl FnOnce(&File) -> bool + Send + 'static) -> Result<Option<Receipt>> {
+    async fn read(
+        &self,
+        key: &Key,
+        wanted: impl FnOnce(&Shared<D>, &D::Handle) -> bool + Send + 'static,
+    ) -> Result<Option<Receipt>> {
         let _turn = self.0.reading.acquire().await;
         let (shared, key) = (Arc::clone(&self.0), key.clone());
         blocking(move || {
-            let failed = |error: std::io::Error| {
-                Error::new(ErrorKind::Store, format!("looking at {:?}", key.as_str())).because(error)
-            };
+            let failed =
+                |errno: Errno| Error::new(ErrorKind::Store, format!("looking at {:?}", key.as_str())).because(errno);
             match shared.tree.open_file(&key).map_err(failed)? {
-                Some(mut file) if wanted(&file) => record::receipt(&mut file, &key).map(Some).map_err(failed),
+                Some(file) if wanted(&shared, &file) => record::receipt(&shared.disk, &file, &key).map(Some).map_err(failed),
                 Some(_) | None => Ok(None),
             }
         })
@@ -115,7 +140,7 @@ impl Fs {
 }
 
 #[async_trait]
-impl Sink for Fs {
+impl<D: Disk> Sink for Fs<D> {
     async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
         let shared = Arc::clone(&self.0);
         let staged = blocking(move || StagedFile::create(shared, spec)).await?;
@@ -127,12 +152,15 @@ impl Sink for Fs {
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
-        self.read(key, |_| true).await
+        self.read(key, |_, _| true).await
     }
 
     async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>> {
         let id = id.clone();
-        let found = self.read(key, move |file| Record::read(file).is_some_and(|record| record.id == id)).await?;
+        let ours = move |shared: &Shared<D>, file: &D::Handle| {
+            Record::read(&shared.disk, file).is_some_and(|record| record.id == id)
+        };
+        let found = self.read(key, ours).await?;
         // Without an id the bytes are not those that its record was made for.
         Ok(found.filter(|receipt| receipt.id.is_some()))
     }
@@ -147,7 +175,7 @@ impl Sink for Fs {
     }
 }
 
-impl Shared {
+impl<D: Disk> Shared<D> {
     /// Fails where the store takes nothing any more.
     fn check_writable(&self, doing: &str, key: &Key) -> Result<()> {
         let Some(why) = self.broken.get() else { return Ok(()) };
@@ -158,7 +186,7 @@ impl Shared {
 
     /// Fails where `more` bytes would not leave enough room.
     fn check_room(&self, more: u64, doing: &str, key: &Key) -> Result<()> {
-        let free = self.free_bytes().map_err(|errno| {
+        let free = self.disk.free_bytes(&self.staging).map_err(|errno| {
             Error::new(ErrorKind::Store, format!("{doing} {:?}: asking for the free space", key.as_str())).because(errno)
         })?;
         if free.saturating_sub(more) >= self.min_free_bytes && free >= more {
@@ -174,15 +202,13 @@ impl Shared {
         Err(Error::new(ErrorKind::NoSpace, message))
     }
 
-    fn free_bytes(&self) -> Result<u64, Errno> {
-        let stat = rustix::fs::fstatvfs(&self.staging)?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-    }
-
-    /// Flushes a file or a folder. A flush that failed is final: the kernel has marked the pages clean, so that the next one
+    /// Flushes a file or a folder, together with what others want flushed at the same time. A flush that failed is final: the kernel has marked the pages clean, so that the next one
     /// would succeed without them (what became known as "fsyncgate"). The store then takes nothing any more.
-    fn flush(&self, fd: impl AsFd, what: &str) -> Result<()> {
-        match rustix::fs::fsync(fd) {
+    fn flush(&self, handle: &D::Handle, what: &str) -> Result<()> {
+        let flushed = self.disk.stat(handle).and_then(|stat| {
+            self.flusher.flush(stat.identity, || self.disk.flush(handle), || self.disk.flush_all(&self.staging))
+        });
+        match flushed {
             Ok(()) => Ok(()),
             Err(errno) if is_full(errno) => Err(Error::new(ErrorKind::NoSpace, format!("flushing {what}")).because(errno)),
             Err(errno) => {
@@ -207,6 +233,3 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
         Err(error) => Err(Error::new(ErrorKind::Unknown, "the disk's worker ended early").because(error)),
     }
 }
-
-/// `renameat2` without clobbering is what commits stand on.
-const NO_CLOBBER: RenameFlags = RenameFlags::NOREPLACE;

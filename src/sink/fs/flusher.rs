@@ -1,31 +1,31 @@
 //! Turns at the disk: flushes that are wanted at the same time are done together.
 //!
+//! Or side by side, where that is faster at the moment ([`Pace`]).
+//!
 //! Who finds nobody flushing flushes at once, and waits for no company. Who comes while a flush runs waits for the next one:
 //! the first of those who wait leads, and flushes for all of them. A flush that had begun before somebody came never counts
 //! for him, for it may have passed by what he wants to have flushed.
 //!
 //! Nothing here knows files, folders or disks: the flushes are given as closures.
 
+mod pace;
 #[cfg(test)]
 mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::io::Errno;
 
-/// A flush of everything that takes longer is held up by what others write to the same file system.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// For so long everybody then flushes for himself, before it is tried again.
-const REST: Duration = Duration::from_secs(60);
+use self::pace::{Pace, Way};
 
 /// Whether flushes that are wanted at the same time are done together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grouping {
-    /// One flush for all that wait.
+    /// One flush for all that wait, while that is the faster way.
     Shared,
-    /// A flush for each.
+    /// A flush for each, always.
     One,
 }
 
@@ -35,20 +35,17 @@ pub(super) type Identity = (u64, u64);
 /// The line before a disk.
 #[derive(Debug)]
 pub(super) struct Flusher {
-    grouping: Grouping,
-    patience: Duration,
     line: Mutex<Line>,
     /// Told to the leader of those who wait when a flush has ended.
     ended: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Line {
     flushing: bool,
     /// Those who wait for the next flush; closed when it begins.
     next: Option<Arc<Batch>>,
-    /// Until when everybody flushes for himself.
-    apart_until: Option<Instant>,
+    pace: Pace,
 }
 
 /// Those who share a flush.
@@ -71,7 +68,14 @@ enum Outcome {
 
 impl Flusher {
     pub(super) fn new(grouping: Grouping) -> Self {
-        Self { grouping, patience: PATIENCE, line: Mutex::default(), ended: Condvar::new() }
+        Self::at(match grouping {
+            Grouping::Shared => Pace::measured(),
+            Grouping::One => Pace::steady(Way::Apart),
+        })
+    }
+
+    fn at(pace: Pace) -> Self {
+        Self { line: Mutex::new(Line { flushing: false, next: None, pace }), ended: Condvar::new() }
     }
 
     /// Flushes `thing`: when this returns, a flush that began after the call has come to what is returned. It is `one`, of
@@ -85,11 +89,9 @@ impl Flusher {
         one: impl Fn() -> Result<(), Errno>,
         all: impl FnOnce() -> Result<(), Errno>,
     ) -> Result<(), Errno> {
-        if self.grouping == Grouping::One {
-            return one();
-        }
+        let _wanted = Wanted::of(self);
         let line = self.lock();
-        if line.is_apart() {
+        if line.pace.way() == Way::Apart {
             drop(line);
             return one();
         }
@@ -119,9 +121,9 @@ impl Flusher {
         }
         // From here on nobody joins.
         line.next = None;
-        let apart = line.is_apart();
+        let way = line.pace.way();
         let mut turn = self.begin(line, Some(Arc::clone(&batch)));
-        if apart {
+        if way == Way::Apart {
             turn.outcome = Outcome::Apart;
             drop(turn);
             return one();
@@ -129,28 +131,19 @@ impl Flusher {
         if !batch.mixed.load(Ordering::Relaxed) {
             return turn.settle(one());
         }
-        let began = Instant::now();
-        let flushed = all();
-        turn.was_slow = began.elapsed() >= self.patience;
-        turn.settle(flushed)
+        turn.settle(all())
     }
 
     /// Takes the turn of who finds nobody flushing.
     fn begin(&self, mut line: MutexGuard<'_, Line>, batch: Option<Arc<Batch>>) -> Turn<'_> {
         line.flushing = true;
         // A leader that panics has flushed nothing that could be believed.
-        Turn { flusher: self, batch, outcome: Outcome::Flushed(Err(Errno::IO)), was_slow: false }
+        Turn { flusher: self, batch, outcome: Outcome::Flushed(Err(Errno::IO)) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Line> {
         // What is kept under it is whole at every moment.
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Line {
-    fn is_apart(&self) -> bool {
-        self.apart_until.is_some_and(|until| Instant::now() < until)
     }
 }
 
@@ -183,7 +176,6 @@ struct Turn<'a> {
     flusher: &'a Flusher,
     batch: Option<Arc<Batch>>,
     outcome: Outcome,
-    was_slow: bool,
 }
 
 impl Turn<'_> {
@@ -197,14 +189,27 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut line = self.flusher.lock();
         line.flushing = false;
-        if self.was_slow {
-            line.apart_until = Some(Instant::now() + REST);
-        }
         if let Some(batch) = &self.batch {
             // Nobody else sets it.
             let _ = batch.outcome.set(self.outcome);
             batch.settled.notify_all();
         }
         self.flusher.ended.notify_one();
+    }
+}
+
+/// A flush that is wanted, for as long as it is.
+struct Wanted<'a>(&'a Flusher);
+
+impl<'a> Wanted<'a> {
+    fn of(flusher: &'a Flusher) -> Self {
+        flusher.lock().pace.begin(Instant::now());
+        Self(flusher)
+    }
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        self.0.lock().pace.end(Instant::now());
     }
 }

@@ -1,15 +1,15 @@
 //! Trying out on the disk what a commit needs of it.
 
 use bytesize::ByteSize;
-use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use uuid::Uuid;
 
+use super::disk::Disk;
 use super::staging::lock_new;
 use super::{Shared, tree};
 use crate::sink::Probe;
 
-impl Shared {
+impl<D: Disk> Shared<D> {
     pub(super) fn probe(&self) -> Probe {
         let mut probe = Probe::of(format!("files below {:?}", self.root.display().to_string()));
         if let Some(why) = self.broken.get() {
@@ -20,7 +20,7 @@ impl Shared {
             probe.fail("folder", "it was moved, removed or replaced since the start: put it back, or restart");
             return probe;
         }
-        match self.free_bytes() {
+        match self.disk.free_bytes(&self.staging) {
             Ok(free) if free >= self.min_free_bytes => probe.pass("room", format!("{} free", ByteSize(free))),
             Ok(free) => {
                 let (free, kept) = (ByteSize(free), ByteSize(self.min_free_bytes));
@@ -37,9 +37,9 @@ impl Shared {
     fn probe_commit(&self, probe: &mut Probe) {
         let name = format!("probe-{}", Uuid::now_v7());
         let other = format!("{name}-other");
-        let written = lock_new(&self.staging, &name).and_then(|file| {
-            rustix::io::write(&file, b"tidegate")?;
-            rustix::fs::fsync(&file)?;
+        let written = lock_new(&self.disk, &self.staging, &name).and_then(|file| {
+            self.disk.write_at(&file, b"tidegate", 0)?;
+            self.disk.flush(&file)?;
             Ok(file)
         });
         let _held = match written {
@@ -47,8 +47,8 @@ impl Shared {
             Err(errno) => return probe.fail("write and flush", format!("{errno}: may this user write there?")),
         };
         probe.pass("write and flush", "works");
-        let clobbered = lock_new(&self.staging, &other).and_then(|file| {
-            tree::rename_new(&self.staging, &name, &self.staging, &other)?;
+        let clobbered = lock_new(&self.disk, &self.staging, &other).and_then(|file| {
+            tree::rename_new(&self.disk, (&self.staging, &name), (&self.staging, &other))?;
             Ok(file)
         });
         match clobbered {
@@ -58,7 +58,7 @@ impl Shared {
             }
             Err(errno) => probe.fail("create without clobbering", errno),
         }
-        let removed = [&name, &other].map(|name| match rustix::fs::unlinkat(&self.staging, name, AtFlags::empty()) {
+        let removed = [&name, &other].map(|name| match self.disk.unlink(&self.staging, name) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(errno),
         });

@@ -3,14 +3,13 @@
 //! It is a help, not the truth: files that came by another way have none, and some file systems keep none. The digest in a
 //! receipt is always that of the bytes that lie there now.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::time::SystemTime;
 
-use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::disk::Disk;
 use crate::report::Verdict;
 use crate::sink::place::Content;
 use crate::upload::{ContentType, Digest, Durability, Key, Meta, Receipt, Tally, UploadId, UploadSpec, rfc3339};
@@ -52,9 +51,9 @@ impl Record {
 
     /// Puts the record on a file; where the file system keeps no attributes, or has no room for this one, the file goes
     /// without.
-    pub(super) fn write(&self, file: &File) -> io::Result<()> {
+    pub(super) fn write<D: Disk>(&self, disk: &D, file: &D::Handle) -> io::Result<()> {
         let json = serde_json::to_vec(self)?;
-        match rustix::fs::fsetxattr(file, ATTRIBUTE, &json, XattrFlags::empty()) {
+        match disk.set_attribute(file, ATTRIBUTE, &json) {
             Ok(())
             | Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOSPC | Errno::DQUOT | Errno::RANGE | Errno::TOOBIG | Errno::PERM) => {
                 Ok(())
@@ -64,29 +63,28 @@ impl Record {
     }
 
     /// The record of a file, if it has one that can be read.
-    pub(super) fn read(file: &File) -> Option<Self> {
-        let mut buffer = vec![0; MAX_ATTRIBUTE_BYTES];
-        let bytes = rustix::fs::fgetxattr(file, ATTRIBUTE, &mut buffer[..]).ok()?;
-        serde_json::from_slice(&buffer[..bytes]).ok()
+    pub(super) fn read<D: Disk>(disk: &D, file: &D::Handle) -> Option<Self> {
+        let json = disk.attribute(file, ATTRIBUTE, MAX_ATTRIBUTE_BYTES).ok()?;
+        serde_json::from_slice(&json).ok()
     }
 }
 
 /// The receipt of a file that stands under `key`: reads all of it.
-pub(super) fn receipt(file: &mut File, key: &Key) -> io::Result<Receipt> {
+pub(super) fn receipt<D: Disk>(disk: &D, file: &D::Handle, key: &Key) -> Result<Receipt, Errno> {
     let mut tally = Tally::new();
     let mut buffer = vec![0; READ_BYTES];
     loop {
-        match file.read(&mut buffer)? {
+        match disk.read_at(file, &mut buffer, tally.size())? {
             0 => break,
             bytes => tally.add(&buffer[..bytes]),
         }
     }
     let (size, digest) = (tally.size(), tally.digest());
     // A record of other bytes than these is of a file that was changed since.
-    let record = Record::read(file).filter(|record| record.digest == digest);
+    let record = Record::read(disk, file).filter(|record| record.digest == digest);
     let (id, name, committed_at, verdict) = match record {
         Some(record) => (Some(record.id), record.name, record.committed_at, record.verdict),
-        None => (None, key.clone(), file.metadata()?.modified()?, None),
+        None => (None, key.clone(), disk.stat(file)?.modified, None),
     };
     Ok(Receipt {
         id,

@@ -1,16 +1,13 @@
 //! An upload on its way to the disk.
 
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use tokio::task::JoinHandle;
 
+use super::disk::Disk;
 use super::record::{self, Record};
 use super::staging::lock_new;
 use super::tree::{Found, NoFolder};
@@ -24,11 +21,11 @@ use crate::upload::{Durability, Ending, Note, Receipt, Tally, UploadSpec};
 ///
 /// One chunk is on its way to the disk while the next one is awaited from the sender.
 #[derive(Debug)]
-pub(super) struct StagedFile {
-    shared: Arc<Shared>,
+pub(super) struct StagedFile<D: Disk> {
+    shared: Arc<Shared<D>>,
     spec: Arc<UploadSpec>,
     /// Open, and so locked, for as long as this upload lives.
-    file: Arc<File>,
+    file: Arc<D::Handle>,
     offset: u64,
     note: Note,
     state: State,
@@ -44,12 +41,12 @@ enum State {
     Failed,
 }
 
-impl StagedFile {
+impl<D: Disk> StagedFile<D> {
     /// Opens a place for the upload.
-    pub(super) fn create(shared: Arc<Shared>, spec: UploadSpec) -> Result<Self> {
+    pub(super) fn create(shared: Arc<Shared<D>>, spec: UploadSpec) -> Result<Self> {
         shared.check_writable("staging", &spec.key)?;
         shared.check_room(spec.size.unwrap_or(0), "staging", &spec.key)?;
-        let file = lock_new(&shared.staging, spec.id.as_str()).map_err(|errno| match errno {
+        let file = lock_new(&shared.disk, &shared.staging, spec.id.as_str()).map_err(|errno| match errno {
             Errno::WOULDBLOCK => {
                 Error::new(ErrorKind::Busy, format!("upload {} is being written by somebody else", spec.id))
             }
@@ -76,7 +73,7 @@ impl StagedFile {
 
     /// Removes the staged name. Only while it is known to be there: once it is renamed, the name is free for another upload.
     fn remove(&self) -> Result<()> {
-        match rustix::fs::unlinkat(&self.shared.staging, self.spec.id.as_str(), AtFlags::empty()) {
+        match self.shared.disk.unlink(&self.shared.staging, self.spec.id.as_str()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(failed("removing what was staged of", &self.spec, errno)),
         }
@@ -84,7 +81,7 @@ impl StagedFile {
 }
 
 #[async_trait]
-impl Staged for StagedFile {
+impl<D: Disk> Staged for StagedFile<D> {
     fn spec(&self) -> &UploadSpec {
         &self.spec
     }
@@ -115,10 +112,7 @@ impl Staged for StagedFile {
         let (shared, spec, file) = (Arc::clone(&self.shared), Arc::clone(&self.spec), Arc::clone(&self.file));
         self.state = State::Writing(tokio::task::spawn_blocking(move || {
             shared.check_room(chunk.len() as u64, "writing", &spec.key)?;
-            file.as_ref().write_all(&chunk).map_err(|error| {
-                let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-                failed("writing", &spec, errno)
-            })?;
+            shared.disk.write_at(&file, &chunk, tally.size()).map_err(|errno| failed("writing", &spec, errno))?;
             tally.add(&chunk);
             Ok(tally)
         }));
@@ -154,14 +148,21 @@ enum Name {
     Final,
 }
 
-impl Shared {
+impl<D: Disk> Shared<D> {
     /// Flush the file, rename it, flush its folder; in this order. Says in `name` whether the staged name has become the final
     /// one, also where the commit fails afterwards.
-    fn commit(&self, spec: &UploadSpec, file: &File, tally: &Tally, ending: Ending, name: &mut Name) -> Result<Receipt> {
+    fn commit(
+        &self,
+        spec: &UploadSpec,
+        file: &D::Handle,
+        tally: &Tally,
+        ending: Ending,
+        name: &mut Name,
+    ) -> Result<Receipt> {
         let content = Content::seal(tally, spec, ending)?;
         self.check_writable("committing", &spec.key)?;
         let record = Record::new(spec, &content);
-        record.write(file).map_err(|error| {
+        record.write(&self.disk, file).map_err(|error| {
             Error::new(ErrorKind::Store, format!("committing {:?}: noting who sent it", spec.key.as_str())).because(error)
         })?;
         self.flush(file, &format!("{:?}", spec.key.as_str()))?;
@@ -169,7 +170,7 @@ impl Shared {
         let folder = self.folder(spec)?;
         let mut place = Place::new(spec, content);
         loop {
-            match tree::rename_new(&self.staging, spec.id.as_str(), &folder, place.key().file_name()) {
+            match tree::rename_new(&self.disk, (&self.staging, spec.id.as_str()), (&folder, place.key().file_name())) {
                 Ok(()) => {
                     *name = Name::Final;
                     break;
@@ -182,7 +183,8 @@ impl Shared {
                 Step::Done(receipt) => return Ok(receipt),
                 Step::Next => {}
                 Step::Replace => {
-                    rustix::fs::renameat(&self.staging, spec.id.as_str(), &folder, place.key().file_name())
+                    self.disk
+                        .rename(&self.staging, spec.id.as_str(), &folder, place.key().file_name())
                         .map_err(|errno| failed("committing", spec, errno))?;
                     *name = Name::Final;
                     break;
@@ -198,8 +200,8 @@ impl Shared {
     }
 
     /// The folder of the upload's key, durable.
-    fn folder(&self, spec: &UploadSpec) -> Result<OwnedFd> {
-        let flush = |folder: &OwnedFd| self.flush(folder, &format!("a folder above {:?}", spec.key.as_str()));
+    fn folder(&self, spec: &UploadSpec) -> Result<Arc<D::Handle>> {
+        let flush = |folder: &D::Handle| self.flush(folder, &format!("a folder above {:?}", spec.key.as_str()));
         self.tree.folder(&spec.key, flush).map_err(|why| match why {
             NoFolder::NotFlushed(error) => error,
             NoFolder::Failed(errno) => failed("committing", spec, errno),
@@ -212,21 +214,20 @@ impl Shared {
 
     /// What stands where the upload should go; `None` where it has gone meanwhile. What is answered to be a duplicate must be
     /// durable too: whoever put it there may not have flushed it yet.
-    fn look(&self, folder: &OwnedFd, place: &Place<'_>, ours: &Record) -> Result<Option<Standing>> {
-        let looking = |error: std::io::Error| {
-            Error::new(ErrorKind::Store, format!("looking at {:?}", place.key().as_str())).because(error)
-        };
-        let mut file = match tree::open_regular(folder, place.key().file_name()).map_err(|errno| looking(errno.into()))? {
+    fn look(&self, folder: &D::Handle, place: &Place<'_>, ours: &Record) -> Result<Option<Standing>> {
+        let looking =
+            |errno: Errno| Error::new(ErrorKind::Store, format!("looking at {:?}", place.key().as_str())).because(errno);
+        let file = match tree::open_regular(&self.disk, folder, place.key().file_name()).map_err(looking)? {
             Found::Nothing => return Ok(None),
             Found::Obstacle => return Ok(Some(Standing::Obstacle)),
             Found::File(file) => file,
         };
-        let size = file.metadata().map_err(looking)?.len();
+        let size = self.disk.stat(&file).map_err(looking)?.size;
         // A record that names another digest spares the reading: at worst it is stale, and the same content is kept twice.
-        if size != place.size() || Record::read(&file).is_some_and(|record| record.digest != ours.digest) {
+        if size != place.size() || Record::read(&self.disk, &file).is_some_and(|record| record.digest != ours.digest) {
             return Ok(Some(Standing::Other));
         }
-        let receipt = record::receipt(&mut file, place.key()).map_err(looking)?;
+        let receipt = record::receipt(&self.disk, &file, place.key()).map_err(looking)?;
         if receipt.digest == ours.digest {
             self.flush(&file, &format!("{:?}", place.key().as_str()))?;
             self.flush(folder, &format!("the folder of {:?}", place.key().as_str()))?;

@@ -2,29 +2,16 @@
 //!
 //! A lock (flock), not a file's existence, says that somebody writes it: so any number of processes can share a root.
 
-use std::ffi::{CStr, CString};
-use std::fs::File;
-use std::os::fd::OwnedFd;
-
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-/// Creates a file in the staging folder that nobody else has.
-fn create(staging: &OwnedFd, name: &str) -> Result<File, Errno> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(staging, name, flags, Mode::from_raw_mode(0o666)).map(File::from)
-}
+use super::disk::{Access, Disk};
 
 /// Removes the staged files whose writers have died, and counts them.
-pub(super) fn sweep(staging: &OwnedFd) -> std::io::Result<usize> {
+pub(super) fn sweep<D: Disk>(disk: &D, staging: &D::Handle) -> Result<usize, Errno> {
     let mut swept = 0;
-    for entry in rustix::fs::Dir::read_from(staging)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if matches!(name.to_bytes(), b"." | b"..") {
-            continue;
-        }
-        match remove_dead(staging, name) {
+    for name in disk.list(staging)? {
+        // Every name that tidegate gives is ASCII.
+        match name.to_str().ok_or(Errno::ILSEQ).and_then(|name| remove_dead(disk, staging, name)) {
             Ok(Writer::Dead) => swept += 1,
             Ok(Writer::Alive) => {}
             // Nothing that tidegate has put there; it is in nobody's way.
@@ -42,23 +29,22 @@ enum Writer {
 }
 
 /// Removes a staged file if its writer has died: if nobody holds its lock.
-fn remove_dead(staging: &OwnedFd, name: &CStr) -> Result<Writer, Errno> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = match rustix::fs::openat(staging, name, flags, Mode::empty()) {
+fn remove_dead<D: Disk>(disk: &D, staging: &D::Handle, name: &str) -> Result<Writer, Errno> {
+    let file = match disk.open(staging, name, Access::Read) {
         Ok(file) => file,
         // Its writer has just ended it.
         Err(Errno::NOENT) => return Ok(Writer::Dead),
         Err(errno) => return Err(errno),
     };
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    match disk.lock(&file) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => return Ok(Writer::Alive),
         Err(errno) => return Err(errno),
     }
     // By now the name may be gone, or be another upload's. While it is this file's, only the lock's holder may remove it.
-    let ours = rustix::fs::fstat(&file)?.st_ino;
-    match rustix::fs::statat(staging, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) if stat.st_ino == ours => rustix::fs::unlinkat(staging, name, AtFlags::empty())?,
+    let ours = disk.stat(&file)?.identity;
+    match disk.stat_at(staging, name) {
+        Ok(stat) if stat.identity == ours => disk.unlink(staging, name)?,
         Ok(_) | Err(Errno::NOENT) => {}
         Err(errno) => return Err(errno),
     }
@@ -66,24 +52,23 @@ fn remove_dead(staging: &OwnedFd, name: &CStr) -> Result<Writer, Errno> {
 }
 
 /// Creates and locks a staged file; [`Errno::WOULDBLOCK`] while somebody else has it.
-pub(super) fn lock_new(staging: &OwnedFd, name: &str) -> Result<File, Errno> {
-    let c_name = CString::new(name).map_err(|_| Errno::INVAL)?;
+pub(super) fn lock_new<D: Disk>(disk: &D, staging: &D::Handle, name: &str) -> Result<D::Handle, Errno> {
     loop {
-        let file = match create(staging, name) {
+        let file = match disk.create(staging, name) {
             Ok(file) => file,
-            Err(Errno::EXIST) => match remove_dead(staging, &c_name)? {
+            Err(Errno::EXIST) => match remove_dead(disk, staging, name)? {
                 Writer::Dead => continue,
                 Writer::Alive => return Err(Errno::WOULDBLOCK),
             },
             Err(errno) => return Err(errno),
         };
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match disk.lock(&file) {
             Ok(()) => {}
             // A sweeper holds it for the moment that it takes to remove it.
             Err(Errno::WOULDBLOCK) => continue,
             Err(errno) => return Err(errno),
         }
-        if rustix::fs::fstat(&file)?.st_nlink > 0 {
+        if disk.stat(&file)?.links > 0 {
             return Ok(file);
         }
     }

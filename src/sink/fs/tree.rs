@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::NO_CLOBBER;
+use super::disk::{Access, Disk, Kind};
 use crate::error::{Error, Result};
 use crate::upload::Key;
 
@@ -19,10 +17,11 @@ const MAX_REMEMBERED: usize = 65_536;
 
 /// The root, and which folders below it are known to survive a power cut.
 #[derive(Debug)]
-pub(super) struct Tree {
-    root: OwnedFd,
-    /// By path, the number of the folder that was seen: another one may stand there by now.
-    durable: Mutex<HashMap<String, u64>>,
+pub(super) struct Tree<D: Disk> {
+    disk: D,
+    root: Arc<D::Handle>,
+    /// By path, the identity of the folder that was seen: another one may stand there by now.
+    durable: Mutex<HashMap<String, (u64, u64)>>,
 }
 
 /// Why a key's folder can't be had.
@@ -36,53 +35,54 @@ pub(super) enum NoFolder {
     NotFlushed(Error),
 }
 
-impl Tree {
-    pub(super) fn open(root: &Path) -> io::Result<Self> {
-        let root = rustix::fs::open(root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { root, durable: Mutex::default() })
+impl<D: Disk> Tree<D> {
+    pub(super) fn open(disk: D, root: &Path) -> Result<Self, Errno> {
+        let root = Arc::new(disk.open_root(root)?);
+        Ok(Self { disk, root, durable: Mutex::default() })
     }
 
     /// Whether the root still stands where it was opened.
     pub(super) fn stands_at(&self, path: &Path) -> bool {
-        match (rustix::fs::fstat(&self.root), rustix::fs::stat(path)) {
-            (Ok(ours), Ok(there)) => (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino),
+        let there = self.disk.open_root(path).and_then(|there| self.disk.stat(&there));
+        match (self.disk.stat(&self.root), there) {
+            (Ok(ours), Ok(there)) => ours.identity == there.identity,
             (Ok(_) | Err(_), _) => false,
         }
     }
 
-    pub(super) fn root(&self) -> &OwnedFd {
+    pub(super) fn root(&self) -> &D::Handle {
         &self.root
     }
 
     /// The folder that `key` lies in, made where it is missing. It and everything above it are durable when this returns:
     /// a folder is flushed into its parent by `flush` unless that was seen to happen already, for another upload may have
     /// made it and not yet have come so far.
-    pub(super) fn folder(&self, key: &Key, flush: impl Fn(&OwnedFd) -> Result<()>) -> Result<OwnedFd, NoFolder> {
-        let mut folder = rustix::io::fcntl_dupfd_cloexec(&self.root, 0).map_err(NoFolder::Failed)?;
+    pub(super) fn folder(&self, key: &Key, flush: impl Fn(&D::Handle) -> Result<()>) -> Result<Arc<D::Handle>, NoFolder> {
+        let mut folder = Arc::clone(&self.root);
         let mut path = String::new();
         let mut components: Vec<&str> = key.components().collect();
         components.pop();
         for component in components {
             path.push_str(component);
             path.push('/');
-            let made = match rustix::fs::mkdirat(&folder, component, Mode::from_raw_mode(0o777)) {
+            let made = match self.disk.make_folder(&folder, component) {
                 Ok(()) => true,
                 Err(Errno::EXIST) => false,
                 Err(errno) => return Err(NoFolder::Failed(errno)),
             };
-            let child = match open_dir(&folder, component) {
-                Ok(child) => child,
+            let child = match self.disk.open_folder(&folder, component) {
+                Ok(child) => Arc::new(child),
                 Err(Errno::NOTDIR | Errno::LOOP) => return Err(NoFolder::Obstacle),
                 Err(errno) => return Err(NoFolder::Failed(errno)),
             };
-            let number = rustix::fs::fstat(&child).map_err(NoFolder::Failed)?.st_ino;
+            let identity = self.disk.stat(&child).map_err(NoFolder::Failed)?.identity;
             if made {
                 // Before it is flushed: who comes meanwhile must not believe what was said of an earlier folder.
                 self.forget(&path);
             }
-            if made || !self.is_durable(&path, number) {
+            if made || !self.is_durable(&path, identity) {
                 flush(&folder).map_err(NoFolder::NotFlushed)?;
-                self.remember(&path, number);
+                self.remember(&path, identity);
             }
             folder = child;
         }
@@ -90,83 +90,91 @@ impl Tree {
     }
 
     /// The regular file under `key`, if there is one.
-    pub(super) fn open_file(&self, key: &Key) -> io::Result<Option<File>> {
-        let mut folder = None;
+    pub(super) fn open_file(&self, key: &Key) -> Result<Option<D::Handle>, Errno> {
+        let mut folder = Arc::clone(&self.root);
         let mut components: Vec<&str> = key.components().collect();
         components.pop();
         for component in components {
-            folder = match open_dir(folder.as_ref().unwrap_or(&self.root), component) {
-                Ok(child) => Some(child),
+            folder = match self.disk.open_folder(&folder, component) {
+                Ok(child) => Arc::new(child),
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
-                Err(errno) => return Err(errno.into()),
+                Err(errno) => return Err(errno),
             };
         }
-        match open_regular(folder.as_ref().unwrap_or(&self.root), key.file_name())? {
+        match open_regular(&self.disk, &folder, key.file_name())? {
             Found::File(file) => Ok(Some(file)),
             Found::Nothing | Found::Obstacle => Ok(None),
         }
     }
 
-    fn is_durable(&self, path: &str, number: u64) -> bool {
-        self.durable.lock().unwrap_or_else(PoisonError::into_inner).get(path) == Some(&number)
+    fn is_durable(&self, path: &str, identity: (u64, u64)) -> bool {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner).get(path) == Some(&identity)
     }
 
     fn forget(&self, path: &str) {
         self.durable.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
     }
 
-    fn remember(&self, path: &str, number: u64) {
+    fn remember(&self, path: &str, identity: (u64, u64)) {
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         if durable.len() >= MAX_REMEMBERED {
             durable.clear();
         }
-        durable.insert(path.to_owned(), number);
+        durable.insert(path.to_owned(), identity);
     }
 }
 
 /// What stands under a name.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum Found<H> {
     Nothing,
-    File(File),
+    File(H),
     /// A folder, a link, a device: nothing that a file may replace.
     Obstacle,
 }
 
 /// Opens what stands under a name in `folder`, if it is a regular file.
-pub(super) fn open_regular(folder: &OwnedFd, name: &str) -> Result<Found, Errno> {
-    // Not blocking, lest a named pipe keeps us waiting for its writer.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
+pub(super) fn open_regular<D: Disk>(disk: &D, folder: &D::Handle, name: &str) -> Result<Found<D::Handle>, Errno> {
+    let file = match disk.open(folder, name, Access::Read) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(Found::Nothing),
         // A link, a pipe, or somebody else's file that we may not read.
         Err(Errno::LOOP | Errno::NXIO | Errno::ACCESS) => return Ok(Found::Obstacle),
         Err(errno) => return Err(errno),
     };
-    match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
-        FileType::RegularFile => Ok(Found::File(File::from(file))),
-        _ => Ok(Found::Obstacle),
+    match disk.stat(&file)?.kind {
+        Kind::File => Ok(Found::File(file)),
+        Kind::Other => Ok(Found::Obstacle),
     }
-}
-
-/// Opens a folder that is no link.
-pub(super) fn open_dir(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(folder, name, flags, Mode::empty())
 }
 
 /// Renames a file to a name that must be free; [`Errno::EXIST`] where it is not.
-pub(super) fn rename_new(from: &OwnedFd, name: &str, to: &OwnedFd, new_name: &str) -> Result<(), Errno> {
-    match rustix::fs::renameat_with(from, name, to, new_name, NO_CLOBBER) {
+pub(super) fn rename_new<D: Disk>(
+    disk: &D,
+    (from, name): (&D::Handle, &str),
+    (to, new_name): (&D::Handle, &str),
+) -> Result<(), Errno> {
+    match disk.rename_new(from, name, to, new_name) {
         // Some file systems lack the flag; a hard link never clobbers either. A crash between the two leaves the staged name
         // behind, which is swept up.
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            rustix::fs::linkat(from, name, to, new_name, AtFlags::empty())?;
-            rustix::fs::unlinkat(from, name, AtFlags::empty())
+            disk.link(from, name, to, new_name)?;
+            disk.unlink(from, name)
         }
         renamed => renamed,
     }
+}
+
+/// Opens a folder of the server's own, made where it is missing, and flushes it into its parent: whoever made it may not have
+/// come so far.
+pub(super) fn durable_folder<D: Disk>(disk: &D, parent: &D::Handle, name: &str) -> Result<D::Handle, Errno> {
+    match disk.make_folder(parent, name) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    let folder = disk.open_folder(parent, name)?;
+    disk.flush(parent)?;
+    Ok(folder)
 }
 
 /// Makes a folder with everything above it, and flushes each that is new into its parent.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -56,9 +57,13 @@ struct Bench {
 
 const HELD: Identity = (0, 0);
 
+fn together() -> Flusher {
+    Flusher::at(Pace::steady(Way::Together))
+}
+
 impl Bench {
-    fn new(patience: Duration) -> Self {
-        let flusher = Arc::new(Flusher { patience, ..Flusher::new(Grouping::Shared) });
+    fn new() -> Self {
+        let flusher = Arc::new(together());
         let flushes = Arc::new(Flushes::default());
         let (go_on, came): (_, Receiver<Result<(), Errno>>) = channel();
         let (begun, begins) = channel();
@@ -113,7 +118,7 @@ fn flushed(outcomes: Vec<thread::Result<Result<(), Errno>>>) -> Vec<Result<(), E
 
 #[test]
 fn a_lone_flush_is_of_one_thing_and_waits_for_nobody() {
-    let flusher = Flusher::new(Grouping::Shared);
+    let flusher = together();
     let flushes = Flushes::default();
     for _ in 0..3 {
         flusher.flush((1, 1), || flushes.flush_one((1, 1)), || panic!("it is alone")).unwrap();
@@ -123,7 +128,7 @@ fn a_lone_flush_is_of_one_thing_and_waits_for_nobody() {
 
 #[test]
 fn who_waits_alone_flushes_one_thing() {
-    let bench = Bench::new(PATIENCE);
+    let bench = Bench::new();
     let waiting = vec![bench.wait_for((1, 1), Flushes::flush_all)];
     let (outcomes, counted) = bench.go_on(waiting);
     assert_eq!((flushed(outcomes), counted), (vec![Ok(())], vec![Some((1, 1))]));
@@ -131,7 +136,7 @@ fn who_waits_alone_flushes_one_thing() {
 
 #[test]
 fn a_flush_that_had_begun_before_does_not_count_even_for_the_same_thing() {
-    let bench = Bench::new(PATIENCE);
+    let bench = Bench::new();
     let waiting = vec![bench.wait_for(HELD, Flushes::flush_all)];
     let (outcomes, counted) = bench.go_on(waiting);
     assert_eq!((flushed(outcomes), counted), (vec![Ok(())], vec![Some(HELD)]));
@@ -139,7 +144,7 @@ fn a_flush_that_had_begun_before_does_not_count_even_for_the_same_thing() {
 
 #[test]
 fn those_who_wait_for_the_same_thing_share_one_flush_of_it() {
-    let bench = Bench::new(PATIENCE);
+    let bench = Bench::new();
     let waiting = (0..5).map(|_| bench.wait_for((1, 1), Flushes::flush_all)).collect();
     let (outcomes, counted) = bench.go_on(waiting);
     assert_eq!((flushed(outcomes), counted), (vec![Ok(()); 5], vec![Some((1, 1))]));
@@ -147,7 +152,7 @@ fn those_who_wait_for_the_same_thing_share_one_flush_of_it() {
 
 #[test]
 fn those_who_wait_for_several_things_share_one_flush_of_everything() {
-    let bench = Bench::new(PATIENCE);
+    let bench = Bench::new();
     // The leader's own thing is not the last that was asked for, nor the only one.
     let waiting = [(1, 1), (1, 2), (1, 1), (2, 1)].map(|thing| bench.wait_for(thing, Flushes::flush_all)).into();
     let (outcomes, counted) = bench.go_on(waiting);
@@ -157,7 +162,7 @@ fn those_who_wait_for_several_things_share_one_flush_of_everything() {
 #[test]
 fn a_shared_flush_that_fails_has_failed_for_all_who_shared_it_and_for_nobody_else() {
     for errno in [Errno::IO, Errno::NOSPC] {
-        let bench = Bench::new(PATIENCE);
+        let bench = Bench::new();
         let flusher = Arc::clone(&bench.flusher);
         let waiting = [(1, 1), (1, 2), (1, 3)].map(|thing| bench.wait_for(thing, move |_| Err(errno))).into();
         let (outcomes, _) = bench.go_on(waiting);
@@ -168,7 +173,7 @@ fn a_shared_flush_that_fails_has_failed_for_all_who_shared_it_and_for_nobody_els
 
 #[test]
 fn a_leader_that_panics_leaves_nobody_waiting_and_nobody_believing() {
-    let bench = Bench::new(PATIENCE);
+    let bench = Bench::new();
     let flusher = Arc::clone(&bench.flusher);
     let waiting =
         [(1, 1), (1, 2), (1, 3)].map(|thing| bench.wait_for(thing, |_| std::panic::panic_any("as it should"))).into();
@@ -179,17 +184,13 @@ fn a_leader_that_panics_leaves_nobody_waiting_and_nobody_believing() {
 }
 
 #[test]
-fn after_a_slow_flush_of_everything_everybody_flushes_for_himself() {
-    // Without any patience, every one is slow.
-    let bench = Bench::new(Duration::ZERO);
-    let (flusher, flushes) = (Arc::clone(&bench.flusher), Arc::clone(&bench.flushes));
-    let waiting = [(1, 1), (1, 2)].map(|thing| bench.wait_for(thing, Flushes::flush_all)).into();
-    let (outcomes, counted) = bench.go_on(waiting);
-    assert_eq!((flushed(outcomes), counted), (vec![Ok(()); 2], vec![None]));
-    // While somebody flushes, others do not wait for him.
-    let others = || flusher.flush((1, 2), || flushes.flush_one((1, 2)), || panic!("everybody for himself"));
-    flusher.flush((1, 1), others, || panic!("everybody for himself")).unwrap();
-    assert_eq!(flushes.counted.lock().unwrap()[1..], [Some((1, 2))]);
+fn those_who_wait_flush_for_themselves_where_that_is_the_faster_way_by_then() {
+    let bench = Bench::new();
+    let waiting = [(1, 1), (1, 2), (1, 1)].map(|thing| bench.wait_for(thing, Flushes::flush_all)).into();
+    bench.flusher.lock().pace.turn_to(Way::Apart);
+    let (outcomes, mut counted) = bench.go_on(waiting);
+    counted.sort();
+    assert_eq!((flushed(outcomes), counted), (vec![Ok(()); 3], vec![Some((1, 1)), Some((1, 1)), Some((1, 2))]));
 }
 
 #[test]
@@ -206,9 +207,9 @@ proptest! {
     #[test]
     fn when_a_flush_returns_one_that_covers_the_thing_has_begun_after_the_call(
         wanted in prop::collection::vec(prop::collection::vec(0..4_u64, 1..40), 2..8),
-        patience in prop::sample::select(vec![Duration::ZERO, PATIENCE]),
+        turns in any::<bool>(),
     ) {
-        let flusher = Flusher { patience, ..Flusher::new(Grouping::Shared) };
+        let flusher = together();
         let flushes = Flushes::default();
         let (flusher, flushes) = (&flusher, &flushes);
         thread::scope(|scope| {
@@ -216,6 +217,9 @@ proptest! {
                 scope.spawn(move || {
                     for &number in things {
                         let thing = (1, number);
+                        if turns {
+                            flusher.lock().pace.turn_to(if number % 2 == 0 { Way::Apart } else { Way::Together });
+                        }
                         let called = flushes.now();
                         flusher.flush(thing, || flushes.flush_one(thing), || flushes.flush_all()).unwrap();
                         assert!(flushes.last(thing) > called, "nothing covers {thing:?} since {called}");
