@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::{Config, SinkKind};
+use crate::config::{Config, FsDurability, SinkKind};
 use crate::error::Result;
 use crate::metrics::Metrics;
 use crate::sink::Sink;
@@ -19,7 +19,13 @@ use crate::validate::rules::{Rule, Rules};
 /// Where the store can't be opened.
 pub fn sink(config: &Config, rules: &Arc<Rules>, metrics: &Arc<Metrics>) -> Result<Arc<dyn Sink>> {
     let store: Arc<dyn Sink> = match config.sink.kind {
-        SinkKind::Fs => Arc::new(Fs::open(&config.sink.fs.root, config.sink.fs.min_free)?),
+        SinkKind::Fs => {
+            let open = match config.sink.fs.durability {
+                FsDurability::Disk => Fs::open,
+                FsDurability::Cache => Fs::open_cached,
+            };
+            Arc::new(open(&config.sink.fs.root, config.sink.fs.min_free)?)
+        }
         SinkKind::S3 => Arc::new(Object::connect(&config.sink.s3)?),
         SinkKind::Memory => Arc::new(Memory::new()),
     };

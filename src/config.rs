@@ -85,6 +85,17 @@ pub struct Fs {
     pub root: PathBuf,
     /// Room that is left free, in bytes.
     pub min_free: u64,
+    /// What receipts promise.
+    pub durability: FsDurability,
+}
+
+/// What a receipt of the file system promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FsDurability {
+    /// The file survives power loss: it is flushed before it is answered.
+    Disk,
+    /// The file survives the server, and no power loss: nothing is flushed for it.
+    Cache,
 }
 
 /// S3-compatible object storage as a store.

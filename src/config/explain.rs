@@ -5,7 +5,7 @@
 
 use super::keys::RULES;
 use super::problems::DEFAULT;
-use super::value::{LOG_FORMATS, ON_CONFLICT, SINK_KINDS, choice_text, duration_text, size_text};
+use super::value::{FS_DURABILITIES, LOG_FORMATS, ON_CONFLICT, SINK_KINDS, choice_text, duration_text, size_text};
 use super::{Config, Framed, Fs, Limits, Listen, Log, Plain, Rule, S3, Sink};
 
 /// One key of the configuration in force.
@@ -64,10 +64,11 @@ impl Lines<'_> {
 }
 
 fn sink_lines(lines: &mut Lines<'_>, sink: &Sink) {
-    let Sink { kind, fs: Fs { root, min_free }, s3 } = sink;
+    let Sink { kind, fs: Fs { root, min_free, durability }, s3 } = sink;
     lines.add("sink.kind", choice_text(&SINK_KINDS, kind));
     lines.add("sink.fs.root", &root.display());
     lines.add("sink.fs.min_free", &size_text(*min_free));
+    lines.add("sink.fs.durability", choice_text(&FS_DURABILITIES, durability));
     let S3 {
         endpoint,
         bucket,

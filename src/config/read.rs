@@ -42,7 +42,11 @@ pub(super) fn config(in_force: &Value, defaults: &Value, problems: &mut Problems
 fn sink(reader: &mut Reader<'_>) -> Sink {
     Sink {
         kind: reader.read("sink.kind", |value| value::choice(&value::SINK_KINDS, value)),
-        fs: Fs { root: reader.read("sink.fs.root", value::path), min_free: reader.read("sink.fs.min_free", value::size) },
+        fs: Fs {
+            root: reader.read("sink.fs.root", value::path),
+            min_free: reader.read("sink.fs.min_free", value::size),
+            durability: reader.read("sink.fs.durability", |value| value::choice(&value::FS_DURABILITIES, value)),
+        },
         s3: S3 {
             endpoint: reader.read("sink.s3.endpoint", value::endpoint),
             bucket: reader.read("sink.s3.bucket", value::bucket),

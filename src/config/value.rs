@@ -10,7 +10,7 @@ use std::time::Duration;
 use ::config::ValueKind;
 use bytesize::ByteSize;
 
-use super::{LogFormat, Secret, SinkKind};
+use super::{FsDurability, LogFormat, Secret, SinkKind};
 use crate::report::Format;
 use crate::upload::{Key, OnConflict};
 
@@ -27,6 +27,8 @@ const MAX_SIZE: u64 = i64::MAX as u64;
 /// The names of the sinks.
 pub(super) const SINK_KINDS: [(&str, SinkKind); 3] =
     [("fs", SinkKind::Fs), ("s3", SinkKind::S3), ("memory", SinkKind::Memory)];
+/// The names of what a receipt of the file system promises.
+pub(super) const FS_DURABILITIES: [(&str, FsDurability); 2] = [("disk", FsDurability::Disk), ("cache", FsDurability::Cache)];
 /// The names of the conflict policies.
 pub(super) const ON_CONFLICT: [(&str, OnConflict); 3] =
     [("reject", OnConflict::Reject), ("version", OnConflict::Version), ("overwrite", OnConflict::Overwrite)];

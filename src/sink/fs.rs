@@ -3,21 +3,27 @@
 //! ```text
 //! ROOT/readings/a.csv                 what was committed, under its key
 //! ROOT/.tidegate/staging/<upload id>  what is on its way; locked (flock) by its writer
+//! ROOT/.tidegate/resume/<upload id>   how far it came, if its sender may come back
 //! ```
 //!
 //! A commit is: flush the file, rename it into its folder without clobbering, flush the folder; every folder above it was
-//! flushed before. So at every moment, and after every power cut, a key holds a whole file or none. Staged files of writers
-//! that died are removed when the store is opened; a writer that lives holds a lock on its own.
+//! flushed before. So at every moment, and after every power cut, a key holds a whole file or none. What writers that died
+//! have left is removed when the store is opened, unless it can be resumed; a writer that lives holds a lock on its own.
 //!
 //! Symbolic links below the root are never followed: a sender can't be led out of it.
 
+mod checkpoint;
 mod disk;
+mod dropped;
 mod flusher;
 mod probe;
 mod record;
 mod staged;
 mod staging;
+mod sweep;
 mod syncfs;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +36,7 @@ use rustix::io::Errno;
 use tokio::sync::Semaphore;
 
 use self::disk::{Disk, Os};
+use self::dropped::Dropped;
 use self::flusher::Flusher;
 pub use self::flusher::Grouping;
 use self::record::Record;
@@ -37,11 +44,15 @@ use self::staged::StagedFile;
 use self::tree::Tree;
 use super::{Probe, Sink, Staged};
 use crate::error::{Error, ErrorKind, Result};
-use crate::upload::{Key, Receipt, UploadId, UploadSpec};
+use crate::upload::{Durability, Key, Receipt, Tally, UploadId, UploadSpec};
 
 /// The folder below the root that the server keeps for itself. No [`Key`] can name it.
 const RESERVED: &str = ".tidegate";
 const STAGING: &str = "staging";
+const RESUME: &str = "resume";
+/// Bytes between two checkpoints: what a crash costs a sender at most, and what an upload may have in the cache that is not on
+/// the disk. Less than a second of a fast line, and enough that three flushes do not count beside writing them.
+const CHECKPOINT_BYTES: u64 = 32 << 20;
 /// Files that are read whole at once, to answer what stands under a key.
 const MAX_READING: usize = 2;
 
@@ -56,8 +67,10 @@ struct Shared<D: Disk> {
     tree: Tree<D>,
     /// Every flush of everything goes through this handle: to it is told what has failed since the last one.
     staging: D::Handle,
+    resume: D::Handle,
+    terms: Terms,
     flusher: Flusher,
-    min_free_bytes: u64,
+    dropped: Dropped<Result<Tally>>,
     /// Whole files are read for answers, by so many at once: a sender that asks much must not take the disk's workers away from
     /// the others.
     reading: Semaphore,
@@ -65,53 +78,96 @@ struct Shared<D: Disk> {
     broken: OnceLock<String>,
 }
 
+/// What the store does for its uploads.
+#[derive(Debug, Clone, Copy)]
+struct Terms {
+    min_free_bytes: u64,
+    checkpoint_bytes: u64,
+    /// What receipts promise.
+    durability: Durability,
+    grouping: Grouping,
+}
+
+impl Terms {
+    /// The usual ones.
+    fn of(min_free_bytes: u64) -> Self {
+        let (checkpoint_bytes, durability, grouping) = (CHECKPOINT_BYTES, Durability::Disk, Grouping::Shared);
+        Self { min_free_bytes, checkpoint_bytes, durability, grouping }
+    }
+}
+
+/// What a flush that fails takes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loses {
+    /// Bytes that nobody has seen yet: without room for them, their upload fails, and the store goes on.
+    Upload,
+    /// Names, or files that stood there before. They can't be taken back.
+    Names,
+}
+
 impl Fs {
-    /// Opens the store below `root`, which is made if it is missing, and removes what dead writers have left behind.
+    /// Opens the store below `root`, which is made if it is missing, and removes what dead writers have left that can't be
+    /// resumed. Receipts promise [`Durability::Disk`].
     ///
     /// `min_free_bytes` of the file system are left free: uploads that would use them fail with [`ErrorKind::NoSpace`].
     ///
     /// # Errors
     /// [`ErrorKind::Store`] where the folder can't be made, read or written.
     pub fn open(root: &Path, min_free_bytes: u64) -> Result<Self> {
-        Self::open_with(root, min_free_bytes, Grouping::Shared)
+        Self::make(root, Terms::of(min_free_bytes))
     }
 
-    /// Opens a store whose flushes are shared or not: what the benchmark compares.
+    /// Opens a store that flushes nothing for a commit: its receipts promise [`Durability::Cache`], and a power cut may take
+    /// what they are for, or parts of it. Whatever is saved to be resumed is flushed even so.
+    ///
+    /// # Errors
+    /// As [`Fs::open`].
+    pub fn open_cached(root: &Path, min_free_bytes: u64) -> Result<Self> {
+        Self::make(root, Terms { durability: Durability::Cache, ..Terms::of(min_free_bytes) })
+    }
+
+    /// Opens a store whose commits share their flushes or not: what the benchmark compares.
     #[doc(hidden)]
     pub fn open_with(root: &Path, min_free_bytes: u64, grouping: Grouping) -> Result<Self> {
+        Self::make(root, Terms { grouping, ..Terms::of(min_free_bytes) })
+    }
+
+    fn make(root: &Path, terms: Terms) -> Result<Self> {
         let made = tree::make_durable_dirs(root).and_then(|()| root.canonicalize());
         let there = made.map_err(|error| {
             let hint = if root.is_file() { ", which is a file" } else { "" };
             Error::new(ErrorKind::Store, format!("opening the folder {:?}{hint}", root.display().to_string())).because(error)
         })?;
-        Self::on(Os, there, min_free_bytes, grouping)
+        Self::on(Os, there, terms)
     }
 }
 
 impl<D: Disk> Fs<D> {
     /// Opens the store below `root`, which is there.
-    fn on(disk: D, root: PathBuf, min_free_bytes: u64, grouping: Grouping) -> Result<Self> {
+    fn on(disk: D, root: PathBuf, terms: Terms) -> Result<Self> {
         let failed = |errno: Errno| {
             Error::new(ErrorKind::Store, format!("opening the folder {:?}", root.display().to_string())).because(errno)
         };
         let tree = Tree::open(disk.clone(), &root).map_err(failed)?;
         let reserved = tree::durable_folder(&disk, tree.root(), RESERVED).map_err(failed)?;
         let staging = tree::durable_folder(&disk, &reserved, STAGING).map_err(failed)?;
-        let swept = staging::sweep(&disk, &staging).map_err(failed)?;
-        if swept > 0 {
-            tracing::info!(files = swept, root = %root.display(), "removed what interrupted uploads had left");
+        let resume = tree::durable_folder(&disk, &reserved, RESUME).map_err(failed)?;
+        let shares =
+            terms.grouping == Grouping::Shared && terms.durability == Durability::Disk && disk.flushes_all(&staging);
+        let flusher = Flusher::new(if shares { Grouping::Shared } else { Grouping::One });
+        let (dropped, reading, broken) = (Dropped::default(), Semaphore::new(MAX_READING), OnceLock::new());
+        let shared = Shared { disk, root, tree, staging, resume, terms, flusher, dropped, reading, broken };
+        // However old: how long to wait for a sender is not known here.
+        match shared.sweep(Duration::MAX) {
+            Ok(0) => {}
+            Ok(uploads) => {
+                tracing::info!(uploads, root = %shared.root.display(), "removed what interrupted uploads had left");
+            }
+            Err(error) => {
+                tracing::warn!(%error, root = %shared.root.display(), "what interrupted uploads had left stays behind");
+            }
         }
-        let grouping = if disk.flushes_all(&staging) { grouping } else { Grouping::One };
-        Ok(Self(Arc::new(Shared {
-            disk,
-            root,
-            tree,
-            staging,
-            flusher: Flusher::new(grouping),
-            min_free_bytes,
-            reading: Semaphore::new(MAX_READING),
-            broken: OnceLock::new(),
-        })))
+        Ok(Self(Arc::new(shared)))
     }
 
     /// The folder that keys are relative to.
@@ -119,7 +175,8 @@ impl<D: Disk> Fs<D> {
         &self.0.root
     }
 
-    /// The receipt of the file under `key`, if it is `wanted`.
+    /// The receipt of the file under `key`, if it is `wanted`. It is flushed first: whoever put it there may not have come so
+    /// far.
     async fn read(
         &self,
         key: &Key,
@@ -130,8 +187,13 @@ impl<D: Disk> Fs<D> {
         blocking(move || {
             let failed =
                 |errno: Errno| Error::new(ErrorKind::Store, format!("looking at {:?}", key.as_str())).because(errno);
+            shared.check_writable("looking at", &key)?;
             match shared.tree.open_file(&key).map_err(failed)? {
-                Some(file) if wanted(&shared, &file) => record::receipt(&shared.disk, &file, &key).map(Some).map_err(failed),
+                Some((folder, file)) if wanted(&shared, &file) => {
+                    let receipt = record::receipt(&shared.disk, &file, &key, shared.terms.durability).map_err(failed)?;
+                    shared.promise_standing(&folder, &file, &key)?;
+                    Ok(Some(receipt))
+                }
                 Some(_) | None => Ok(None),
             }
         })
@@ -142,13 +204,17 @@ impl<D: Disk> Fs<D> {
 #[async_trait]
 impl<D: Disk> Sink for Fs<D> {
     async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
+        self.0.dropped.wait(&spec.id).await;
         let shared = Arc::clone(&self.0);
         let staged = blocking(move || StagedFile::create(shared, spec)).await?;
         Ok(Box::new(staged))
     }
 
-    async fn resume(&self, _spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
-        Ok(None)
+    async fn resume(&self, spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
+        self.0.dropped.wait(&spec.id).await;
+        let shared = Arc::clone(&self.0);
+        let staged = blocking(move || StagedFile::reopen(shared, spec)).await?;
+        Ok(staged.map(|staged| Box::new(staged) as Box<dyn Staged>))
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
@@ -165,8 +231,9 @@ impl<D: Disk> Sink for Fs<D> {
         Ok(found.filter(|receipt| receipt.id.is_some()))
     }
 
-    async fn sweep(&self, _ttl: Duration) -> Result<u64> {
-        Ok(0)
+    async fn sweep(&self, ttl: Duration) -> Result<u64> {
+        let shared = Arc::clone(&self.0);
+        blocking(move || shared.sweep(ttl)).await
     }
 
     async fn probe(&self) -> Result<Probe> {
@@ -189,7 +256,7 @@ impl<D: Disk> Shared<D> {
         let free = self.disk.free_bytes(&self.staging).map_err(|errno| {
             Error::new(ErrorKind::Store, format!("{doing} {:?}: asking for the free space", key.as_str())).because(errno)
         })?;
-        if free.saturating_sub(more) >= self.min_free_bytes && free >= more {
+        if free.saturating_sub(more) >= self.terms.min_free_bytes && free >= more {
             return Ok(());
         }
         let message = format!(
@@ -197,20 +264,42 @@ impl<D: Disk> Shared<D> {
             key.as_str(),
             ByteSize(free),
             ByteSize(more),
-            ByteSize(self.min_free_bytes)
+            ByteSize(self.terms.min_free_bytes)
         );
         Err(Error::new(ErrorKind::NoSpace, message))
     }
 
-    /// Flushes a file or a folder, together with what others want flushed at the same time. A flush that failed is final: the kernel has marked the pages clean, so that the next one
-    /// would succeed without them (what became known as "fsyncgate"). The store then takes nothing any more.
-    fn flush(&self, handle: &D::Handle, what: &str) -> Result<()> {
+    /// Flushes what a receipt stands on, where receipts promise the disk; together with what other receipts wait for.
+    fn promise(&self, handle: &D::Handle, loses: Loses, what: &str) -> Result<()> {
+        if self.terms.durability == Durability::Cache {
+            return Ok(());
+        }
         let flushed = self.disk.stat(handle).and_then(|stat| {
             self.flusher.flush(stat.identity, || self.disk.flush(handle), || self.disk.flush_all(&self.staging))
         });
+        self.settle(flushed, loses, what)
+    }
+
+    /// Flushes what stands under a key already, with its name.
+    fn promise_standing(&self, folder: &D::Handle, file: &D::Handle, key: &Key) -> Result<()> {
+        self.promise(file, Loses::Names, &format!("{:?}", key.as_str()))?;
+        self.promise(folder, Loses::Names, &format!("the folder of {:?}", key.as_str()))
+    }
+
+    /// Flushes a file or a folder by itself: nobody who waits for a receipt shall wait for the many bytes of an upload under
+    /// way.
+    fn flush(&self, handle: &D::Handle, loses: Loses, what: &str) -> Result<()> {
+        self.settle(self.disk.flush(handle), loses, what)
+    }
+
+    /// What a flush has come to. One that failed is final: the kernel has marked the pages clean, so that the next one would
+    /// succeed without them (what became known as "fsyncgate"). The store then takes nothing any more.
+    fn settle(&self, flushed: Result<(), Errno>, loses: Loses, what: &str) -> Result<()> {
         match flushed {
             Ok(()) => Ok(()),
-            Err(errno) if is_full(errno) => Err(Error::new(ErrorKind::NoSpace, format!("flushing {what}")).because(errno)),
+            Err(errno) if is_full(errno) && loses == Loses::Upload => {
+                Err(Error::new(ErrorKind::NoSpace, format!("flushing {what}")).because(errno))
+            }
             Err(errno) => {
                 let why = format!("flushing {what} failed ({errno})");
                 tracing::error!(root = %self.root.display(), reason = %why, "the store is read-only from now on");
@@ -220,6 +309,14 @@ impl<D: Disk> Shared<D> {
             }
         }
     }
+}
+
+fn failed(doing: &str, spec: &UploadSpec, errno: Errno) -> Error {
+    let message = format!("{doing} {:?}", spec.key.as_str());
+    if is_full(errno) {
+        return Error::new(ErrorKind::NoSpace, format!("{message}: disk full")).because(errno);
+    }
+    Error::new(ErrorKind::Store, message).because(errno)
 }
 
 fn is_full(errno: Errno) -> bool {

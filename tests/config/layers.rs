@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tidegate::config::{Config, LogFormat, Secret, SinkKind};
+use tidegate::config::{Config, FsDurability, LogFormat, Secret, SinkKind};
 use tidegate::report::Format;
 use tidegate::upload::OnConflict;
 
@@ -16,7 +16,7 @@ fn the_defaults_are_those_that_were_agreed() {
     assert_eq!(config.listen.admin.to_string(), "127.0.0.1:5011");
     assert_eq!(config.sink.kind, SinkKind::Fs);
     assert_eq!(config.sink.fs.root, Path::new("data"));
-    assert_eq!(config.sink.fs.min_free, 64 << 20);
+    assert_eq!((config.sink.fs.min_free, config.sink.fs.durability), (64 << 20, FsDurability::Disk));
     let s3 = &config.sink.s3;
     assert_eq!((&s3.endpoint, s3.bucket.as_str(), s3.prefix.as_str(), s3.region.as_str()), (&None, "", "", "us-east-1"));
     assert_eq!((&s3.access_key_id, &s3.secret_access_key, s3.allow_http), (&None, &None, false));

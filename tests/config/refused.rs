@@ -100,6 +100,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("sink.fs.min_free", "\"64 parsecs\"", "\"64 parsecs\" is not a size in bytes such as 1048576, \"64MiB\" or \"10GB\""),
     ("sink.fs.min_free", "1.5", "1.5 is not a size in bytes such as 1048576, \"64MiB\" or \"10GB\""),
     ("sink.fs.min_free", "\"\"", "\"\" is not a size in bytes such as 1048576, \"64MiB\" or \"10GB\""),
+    ("sink.fs.durability", "\"memory\"", "\"memory\" is not one of disk, cache"),
     ("limits.max_file_bytes", "\"9999999EB\"", "\"9999999EB\" is more than the largest size, 9223372036854775807 bytes"),
     ("limits.max_file_bytes", "99999999999999999999", "\"99999999999999999999\" is not a size in bytes such as 1048576, \"64MiB\" or \"10GB\""),
     ("limits.max_file_bytes", "0", "must be at least one byte"),

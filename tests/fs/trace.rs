@@ -42,8 +42,12 @@ fn calls(trace: &str) -> Vec<Call> {
 /// Runs a server under `strace`, lets `talk` talk to it, and returns what it asked of the kernel from its start on, and how
 /// many of these calls belong to the start.
 fn traced_from_start(root: &Path, talk: impl FnOnce(&Serve)) -> (Vec<Call>, usize) {
+    trace(Command::new("strace"), root, talk)
+}
+
+/// As [`traced_from_start`], with the `strace` that is given.
+fn trace(mut command: Command, root: &Path, talk: impl FnOnce(&Serve)) -> (Vec<Call>, usize) {
     let log = tempfile::NamedTempFile::new().unwrap();
-    let mut command = Command::new("strace");
     command.args([
         "-f",
         "-y",
@@ -192,6 +196,26 @@ fn a_duplicate_is_answered_after_what_stands_there_is_flushed() {
         let flushed = find(&calls, "flush of what stands there", |text| flush_of(text, &path));
         assert!(flushed.ended < answered.began, "{calls:#?}");
     }
+}
+
+#[test]
+fn a_commit_that_is_only_cached_flushes_nothing_and_says_so() {
+    if !has("strace", "--version", "commits without a flush") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().canonicalize().unwrap().join("store");
+    let mut strace = Command::new("strace");
+    strace.env("TIDEGATE__SINK__FS__DURABILITY", "cache");
+    let (calls, start) = trace(strace, &root, |serve| {
+        for id in ["u1", "u2"] {
+            let put = format!("{{\"op\":\"put\",\"id\":\"{id}\",\"name\":\"one/a.bin\",\"size\":4}}\nbody");
+            let answer = serve.exchange(put.as_bytes());
+            assert!(answer.contains("\"durability\":\"cache\""), "{answer}");
+        }
+    });
+    let flushes: Vec<_> = calls[start..].iter().filter(|call| call.text.contains("sync(")).collect();
+    assert!(flushes.is_empty(), "{flushes:#?}");
 }
 
 /// Lets every flush of a running server fail, until dropped.

@@ -53,6 +53,9 @@ pub trait Disk: Debug + Clone + Send + Sync + 'static {
     /// Writes all of `bytes` at `offset`. After an error, some of them may stand there.
     fn write_at(&self, file: &Self::Handle, bytes: &[u8], offset: u64) -> Result<(), Errno>;
 
+    /// Cuts a file off.
+    fn truncate(&self, file: &Self::Handle, bytes: u64) -> Result<(), Errno>;
+
     /// The value of an extended attribute, of at most `max_bytes`.
     fn attribute(&self, file: &Self::Handle, name: &str, max_bytes: usize) -> Result<Vec<u8>, Errno>;
 
@@ -94,6 +97,8 @@ pub trait Disk: Debug + Clone + Send + Sync + 'static {
 pub enum Access {
     /// To read, to lock, to ask.
     Read,
+    /// To write as well.
+    Write,
 }
 
 /// What a file or folder is.
@@ -148,6 +153,7 @@ impl Disk for Os {
     fn open(&self, folder: &OwnedFd, name: &str, access: Access) -> Result<OwnedFd, Errno> {
         let access = match access {
             Access::Read => OFlags::RDONLY,
+            Access::Write => OFlags::RDWR,
         };
         // Not blocking, lest a named pipe keeps us waiting for its writer.
         let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
@@ -188,6 +194,10 @@ impl Disk for Os {
             }
         }
         Ok(())
+    }
+
+    fn truncate(&self, file: &OwnedFd, bytes: u64) -> Result<(), Errno> {
+        rustix::io::retry_on_intr(|| rustix::fs::ftruncate(file, bytes))
     }
 
     fn attribute(&self, file: &OwnedFd, name: &str, max_bytes: usize) -> Result<Vec<u8>, Errno> {

@@ -141,6 +141,12 @@ impl Flusher {
         Turn { flusher: self, batch, outcome: Outcome::Flushed(Err(Errno::IO)) }
     }
 
+    /// How many wait for the next flush: each of them holds the batch, and so does the line.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().next.as_ref().map_or(0, |batch| Arc::strong_count(batch) - 1)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Line> {
         // What is kept under it is whole at every moment.
         self.line.lock().unwrap_or_else(PoisonError::into_inner)

@@ -21,9 +21,9 @@ impl<D: Disk> Shared<D> {
             return probe;
         }
         match self.disk.free_bytes(&self.staging) {
-            Ok(free) if free >= self.min_free_bytes => probe.pass("room", format!("{} free", ByteSize(free))),
+            Ok(free) if free >= self.terms.min_free_bytes => probe.pass("room", format!("{} free", ByteSize(free))),
             Ok(free) => {
-                let (free, kept) = (ByteSize(free), ByteSize(self.min_free_bytes));
+                let (free, kept) = (ByteSize(free), ByteSize(self.terms.min_free_bytes));
                 probe.fail("room", format!("disk full ({free} free, {kept} kept): make room, or lower sink.fs.min_free"));
             }
             Err(errno) => probe.fail("room", errno),

@@ -69,8 +69,8 @@ impl Record {
     }
 }
 
-/// The receipt of a file that stands under `key`: reads all of it.
-pub(super) fn receipt<D: Disk>(disk: &D, file: &D::Handle, key: &Key) -> Result<Receipt, Errno> {
+/// The receipt of a file that stands under `key`, as durable as the caller has made it: reads all of it.
+pub(super) fn receipt<D: Disk>(disk: &D, file: &D::Handle, key: &Key, durability: Durability) -> Result<Receipt, Errno> {
     let mut tally = Tally::new();
     let mut buffer = vec![0; READ_BYTES];
     loop {
@@ -86,15 +86,5 @@ pub(super) fn receipt<D: Disk>(disk: &D, file: &D::Handle, key: &Key) -> Result<
         Some(record) => (Some(record.id), record.name, record.committed_at, record.verdict),
         None => (None, key.clone(), disk.stat(file)?.modified, None),
     };
-    Ok(Receipt {
-        id,
-        name,
-        key: key.clone(),
-        size,
-        digest,
-        committed_at,
-        durability: Durability::Disk,
-        verdict,
-        duplicate: false,
-    })
+    Ok(Receipt { id, name, key: key.clone(), size, digest, committed_at, durability, verdict, duplicate: false })
 }

@@ -7,15 +7,16 @@ use bytes::Bytes;
 use rustix::io::Errno;
 use tokio::task::JoinHandle;
 
-use super::disk::Disk;
+use super::checkpoint::Checkpoint;
+use super::disk::{Access, Disk};
 use super::record::{self, Record};
-use super::staging::lock_new;
+use super::staging::{lock_left, lock_new};
 use super::tree::{Found, NoFolder};
-use super::{Shared, blocking, is_full, tree};
+use super::{Loses, Shared, blocking, failed, tree};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Staged;
 use crate::sink::place::{Content, Place, Standing, Step};
-use crate::upload::{Durability, Ending, Note, Receipt, Tally, UploadSpec};
+use crate::upload::{Durability, Ending, Note, Receipt, Tally, UploadSpec, WhenCut};
 
 /// A locked file in the staging folder.
 ///
@@ -37,7 +38,7 @@ enum State {
     Idle(Tally),
     /// A worker writes the last chunk, and brings the tally back.
     Writing(JoinHandle<Result<Tally>>),
-    /// A write failed, or was given up while it was awaited.
+    /// A write failed.
     Failed,
 }
 
@@ -46,36 +47,94 @@ impl<D: Disk> StagedFile<D> {
     pub(super) fn create(shared: Arc<Shared<D>>, spec: UploadSpec) -> Result<Self> {
         shared.check_writable("staging", &spec.key)?;
         shared.check_room(spec.size.unwrap_or(0), "staging", &spec.key)?;
-        let file = lock_new(&shared.disk, &shared.staging, spec.id.as_str()).map_err(|errno| match errno {
-            Errno::WOULDBLOCK => {
-                Error::new(ErrorKind::Busy, format!("upload {} is being written by somebody else", spec.id))
-            }
-            errno => failed("staging", &spec, errno),
-        })?;
+        let file = lock_new(&shared.disk, &shared.staging, spec.id.as_str())
+            .map_err(|errno| not_locked("staging", &spec, errno))?;
+        // Before the first byte: what was saved of another file must not be taken for this one's.
+        shared.forget(&spec.id)?;
         let state = State::Idle(Tally::new());
         Ok(Self { shared, spec: Arc::new(spec), file: Arc::new(file), offset: 0, note: Note::default(), state })
     }
 
+    /// Goes on with what an upload has left, if it is this one.
+    pub(super) fn reopen(shared: Arc<Shared<D>>, spec: UploadSpec) -> Result<Option<Self>> {
+        let failed = |errno: Errno| failed("resuming", &spec, errno);
+        shared.check_writable("resuming", &spec.key)?;
+        let left = lock_left(&shared.disk, &shared.staging, spec.id.as_str(), Access::Write)
+            .map_err(|errno| not_locked("resuming", &spec, errno))?;
+        let Some(file) = left else { return Ok(None) };
+        let saved = shared.saved(&spec.id, &file).map_err(failed)?;
+        let Some(Checkpoint { spec: begun, tally, note, .. }) = saved.filter(|saved| spec.continues(&saved.spec)) else {
+            return Ok(None);
+        };
+        let offset = tally.size();
+        // What came behind the checkpoint may have holes.
+        shared.disk.truncate(&file, offset).map_err(failed)?;
+        let spec = completed(spec, begun);
+        shared.check_room(spec.size.map_or(0, |size| size.saturating_sub(offset)), "resuming", &spec.key)?;
+        let state = State::Idle(tally);
+        Ok(Some(Self { shared, spec: Arc::new(spec), file: Arc::new(file), offset, note, state }))
+    }
+
     /// Waits for the write under way, and takes the tally.
     async fn settle(&mut self) -> Result<Tally> {
-        match std::mem::replace(&mut self.state, State::Failed) {
-            State::Idle(tally) => Ok(tally),
-            State::Writing(worker) => match worker.await {
-                Ok(written) => written,
-                Err(error) => {
-                    let message = format!("writing {:?}: the disk's worker ended early", self.spec.key.as_str());
-                    Err(Error::new(ErrorKind::Store, message).because(error))
-                }
-            },
-            State::Failed => Err(Error::new(ErrorKind::Store, format!("{:?} has failed before", self.spec.key.as_str()))),
+        // Where this is given up while it waits, the next one goes on waiting.
+        let ended = match &mut self.state {
+            State::Writing(worker) => Some(worker.await),
+            State::Idle(_) | State::Failed => None,
+        };
+        let doing = || format!("writing {:?}", self.spec.key.as_str());
+        match (ended, std::mem::replace(&mut self.state, State::Failed)) {
+            (Some(Ok(written)), _) => written,
+            (Some(Err(error)), _) => {
+                Err(Error::new(ErrorKind::Store, format!("{}: the disk's worker ended early", doing())).because(error))
+            }
+            (None, State::Idle(tally)) => Ok(tally),
+            (None, State::Writing(_) | State::Failed) => {
+                Err(Error::new(ErrorKind::Store, format!("{}: it has failed before", doing())))
+            }
         }
     }
 
-    /// Removes the staged name. Only while it is known to be there: once it is renamed, the name is free for another upload.
+    /// Lets a worker go on with the upload. At most one does at a time.
+    fn work(
+        &mut self,
+        mut tally: Tally,
+        work: impl FnOnce(&Shared<D>, &UploadSpec, &D::Handle, &mut Tally) -> Result<()> + Send + 'static,
+    ) {
+        let (shared, spec, file) = (Arc::clone(&self.shared), Arc::clone(&self.spec), Arc::clone(&self.file));
+        self.state =
+            State::Writing(tokio::task::spawn_blocking(move || work(&shared, &spec, &file, &mut tally).map(|()| tally)));
+    }
+
+    /// Whether the sink wants to do something every so many bytes.
+    fn has_checkpoints(&self) -> bool {
+        self.spec.when_cut == WhenCut::Keep || self.shared.terms.durability == Durability::Disk
+    }
+
+    /// How far the upload is saved; where it is not at all, nothing stays of it.
+    fn last_checkpoint(&self) -> Result<u64> {
+        match self.shared.saved(&self.spec.id, &self.file) {
+            Ok(Some(saved)) => Ok(saved.tally.size()),
+            Ok(None) => self.remove().map(|()| 0),
+            Err(errno) => Err(failed("looking how far it came", &self.spec, errno)),
+        }
+    }
+
+    /// Removes what was saved, then the staged name. Only while it is known to be there: once it is renamed, the name is free
+    /// for another upload.
     fn remove(&self) -> Result<()> {
+        self.shared.forget(&self.spec.id)?;
         match self.shared.disk.unlink(&self.shared.staging, self.spec.id.as_str()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(failed("removing what was staged of", &self.spec, errno)),
+        }
+    }
+}
+
+impl<D: Disk> Drop for StagedFile<D> {
+    fn drop(&mut self) {
+        if let State::Writing(worker) = std::mem::replace(&mut self.state, State::Failed) {
+            self.shared.dropped.add(&self.spec.id, worker);
         }
     }
 }
@@ -95,27 +154,52 @@ impl<D: Disk> Staged for StagedFile<D> {
     }
 
     fn until_checkpoint(&self) -> u64 {
-        u64::MAX
+        let every = self.shared.terms.checkpoint_bytes;
+        if self.has_checkpoints() { every - self.offset % every } else { u64::MAX }
     }
 
-    async fn checkpoint(&mut self, _note: Note) -> Result<()> {
+    /// An upload that is not kept is flushed all the same: so that none has more than that in the cache, and its commit does not
+    /// wait for all of it.
+    async fn checkpoint(&mut self, note: Note) -> Result<()> {
+        let due = self.offset > 0 && self.offset.is_multiple_of(self.shared.terms.checkpoint_bytes);
+        if !due || !self.has_checkpoints() {
+            return Ok(());
+        }
+        let tally = self.settle().await?;
+        self.work(tally, |shared, spec, file, tally| match spec.when_cut {
+            WhenCut::Keep => shared.save(spec, file, tally, note),
+            WhenCut::Drop => shared.flush(file, Loses::Upload, &format!("{:?}", spec.key.as_str())),
+        });
         Ok(())
     }
 
-    async fn suspend(self: Box<Self>, _note: Note) -> Result<u64> {
-        self.abort().await.map(|()| 0)
+    async fn suspend(mut self: Box<Self>, note: Note) -> Result<u64> {
+        if self.spec.when_cut == WhenCut::Drop {
+            return self.abort().await.map(|()| 0);
+        }
+        let settled = self.settle().await;
+        blocking(move || {
+            let saved = settled.and_then(|tally| {
+                self.shared.save(&self.spec, &self.file, &tally, note)?;
+                Ok(tally.size())
+            });
+            saved.or_else(|error| {
+                tracing::warn!(key = %self.spec.key, %error, "an upload that was cut off is kept as of its last checkpoint");
+                self.last_checkpoint()
+            })
+        })
+        .await
     }
 
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        let mut tally = self.settle().await?;
+        let tally = self.settle().await?;
         self.offset += chunk.len() as u64;
-        let (shared, spec, file) = (Arc::clone(&self.shared), Arc::clone(&self.spec), Arc::clone(&self.file));
-        self.state = State::Writing(tokio::task::spawn_blocking(move || {
+        self.work(tally, move |shared, spec, file, tally| {
             shared.check_room(chunk.len() as u64, "writing", &spec.key)?;
-            shared.disk.write_at(&file, &chunk, tally.size()).map_err(|errno| failed("writing", &spec, errno))?;
+            shared.disk.write_at(file, &chunk, tally.size()).map_err(|errno| failed("writing", spec, errno))?;
             tally.add(&chunk);
-            Ok(tally)
-        }));
+            Ok(())
+        });
         Ok(())
     }
 
@@ -124,10 +208,14 @@ impl<D: Disk> Staged for StagedFile<D> {
         blocking(move || {
             let mut name = Name::Staged;
             let committed = settled.and_then(|tally| self.shared.commit(&self.spec, &self.file, &tally, ending, &mut name));
-            if name == Name::Staged
-                && let Err(litter) = self.remove()
-            {
-                tracing::warn!(key = %self.spec.key, error = %litter, "a staged file stays behind until the next start");
+            let cleaned = match (name, &committed) {
+                (Name::Staged, _) => self.remove(),
+                (Name::Final, Ok(_)) => self.shared.forget(&self.spec.id),
+                // After a power cut it may be on its way again.
+                (Name::Final, Err(_)) => Ok(()),
+            };
+            if let Err(litter) = cleaned {
+                tracing::warn!(key = %self.spec.key, error = %litter, "something stays behind until the next sweep");
             }
             committed
         })
@@ -165,7 +253,7 @@ impl<D: Disk> Shared<D> {
         record.write(&self.disk, file).map_err(|error| {
             Error::new(ErrorKind::Store, format!("committing {:?}: noting who sent it", spec.key.as_str())).because(error)
         })?;
-        self.flush(file, &format!("{:?}", spec.key.as_str()))?;
+        self.promise(file, Loses::Upload, &format!("{:?}", spec.key.as_str()))?;
         // Versions differ in their last component only, so one folder serves for all.
         let folder = self.folder(spec)?;
         let mut place = Place::new(spec, content);
@@ -193,15 +281,16 @@ impl<D: Disk> Shared<D> {
         }
         // The file is visible; whether it will be after a power cut is not known. Not taken back: somebody who sent the same
         // may have its receipt by now.
-        self.flush(&folder, &format!("the folder of {:?}", place.key().as_str())).map_err(|error| {
+        self.promise(&folder, Loses::Names, &format!("the folder of {:?}", place.key().as_str())).map_err(|error| {
             Error::new(ErrorKind::Unknown, format!("{:?} may not survive a power cut", place.key().as_str())).because(error)
         })?;
-        Ok(Receipt { committed_at: record.committed_at, ..place.receipt(Durability::Disk) })
+        Ok(Receipt { committed_at: record.committed_at, ..place.receipt(self.terms.durability) })
     }
 
     /// The folder of the upload's key, durable.
     fn folder(&self, spec: &UploadSpec) -> Result<Arc<D::Handle>> {
-        let flush = |folder: &D::Handle| self.flush(folder, &format!("a folder above {:?}", spec.key.as_str()));
+        let flush =
+            |folder: &D::Handle| self.promise(folder, Loses::Names, &format!("a folder above {:?}", spec.key.as_str()));
         self.tree.folder(&spec.key, flush).map_err(|why| match why {
             NoFolder::NotFlushed(error) => error,
             NoFolder::Failed(errno) => failed("committing", spec, errno),
@@ -227,19 +316,28 @@ impl<D: Disk> Shared<D> {
         if size != place.size() || Record::read(&self.disk, &file).is_some_and(|record| record.digest != ours.digest) {
             return Ok(Some(Standing::Other));
         }
-        let receipt = record::receipt(&self.disk, &file, place.key()).map_err(looking)?;
+        let receipt = record::receipt(&self.disk, &file, place.key(), self.terms.durability).map_err(looking)?;
         if receipt.digest == ours.digest {
-            self.flush(&file, &format!("{:?}", place.key().as_str()))?;
-            self.flush(folder, &format!("the folder of {:?}", place.key().as_str()))?;
+            self.promise_standing(folder, &file, place.key())?;
         }
         Ok(Some(Standing::File(receipt)))
     }
 }
 
-fn failed(doing: &str, spec: &UploadSpec, errno: Errno) -> Error {
-    let message = format!("{doing} {:?}", spec.key.as_str());
-    if is_full(errno) {
-        return Error::new(ErrorKind::NoSpace, format!("{message}: disk full")).because(errno);
+fn not_locked(doing: &str, spec: &UploadSpec, errno: Errno) -> Error {
+    match errno {
+        Errno::WOULDBLOCK => Error::new(ErrorKind::Busy, format!("upload {} is being written by somebody else", spec.id)),
+        errno => failed(doing, spec, errno),
     }
-    Error::new(ErrorKind::Store, message).because(errno)
+}
+
+/// What comes to go on, with what it leaves out taken from what was begun.
+fn completed(spec: UploadSpec, begun: UploadSpec) -> UploadSpec {
+    UploadSpec {
+        size: spec.size.or(begun.size),
+        digest: spec.digest.or(begun.digest),
+        content_type: spec.content_type.or(begun.content_type),
+        meta: if spec.meta.is_empty() { begun.meta } else { spec.meta },
+        ..spec
+    }
 }

@@ -1,75 +1,77 @@
-//! The staging folder: files that are locked by their writers, and what dead writers have left.
+//! The staging folder: files that are locked by their writers.
 //!
-//! A lock (flock), not a file's existence, says that somebody writes it: so any number of processes can share a root.
+//! A lock (flock), not a file's existence, says that somebody writes it: so any number of processes can share a root. While a
+//! name is a file's, only who holds its lock may remove it.
 
 use rustix::io::Errno;
 
 use super::disk::{Access, Disk};
 
-/// Removes the staged files whose writers have died, and counts them.
-pub(super) fn sweep<D: Disk>(disk: &D, staging: &D::Handle) -> Result<usize, Errno> {
-    let mut swept = 0;
-    for name in disk.list(staging)? {
-        // Every name that tidegate gives is ASCII.
-        match name.to_str().ok_or(Errno::ILSEQ).and_then(|name| remove_dead(disk, staging, name)) {
-            Ok(Writer::Dead) => swept += 1,
-            Ok(Writer::Alive) => {}
-            // Nothing that tidegate has put there; it is in nobody's way.
-            Err(error) => tracing::warn!(name = ?name, %error, "something in the staging folder can't be removed"),
-        }
-    }
-    Ok(swept)
-}
-
-/// Whether somebody still writes a staged file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Writer {
-    Alive,
-    Dead,
-}
-
-/// Removes a staged file if its writer has died: if nobody holds its lock.
-fn remove_dead<D: Disk>(disk: &D, staging: &D::Handle, name: &str) -> Result<Writer, Errno> {
-    let file = match disk.open(staging, name, Access::Read) {
-        Ok(file) => file,
-        // Its writer has just ended it.
-        Err(Errno::NOENT) => return Ok(Writer::Dead),
-        Err(errno) => return Err(errno),
-    };
-    match disk.lock(&file) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => return Ok(Writer::Alive),
-        Err(errno) => return Err(errno),
-    }
-    // By now the name may be gone, or be another upload's. While it is this file's, only the lock's holder may remove it.
-    let ours = disk.stat(&file)?.identity;
-    match disk.stat_at(staging, name) {
-        Ok(stat) if stat.identity == ours => disk.unlink(staging, name)?,
-        Ok(_) | Err(Errno::NOENT) => {}
-        Err(errno) => return Err(errno),
-    }
-    Ok(Writer::Dead)
-}
-
-/// Creates and locks a staged file; [`Errno::WOULDBLOCK`] while somebody else has it.
+/// Creates and locks a staged file, in the place of what a dead writer has left; [`Errno::WOULDBLOCK`] while somebody else
+/// has it.
 pub(super) fn lock_new<D: Disk>(disk: &D, staging: &D::Handle, name: &str) -> Result<D::Handle, Errno> {
     loop {
-        let file = match disk.create(staging, name) {
-            Ok(file) => file,
-            Err(Errno::EXIST) => match remove_dead(disk, staging, name)? {
-                Writer::Dead => continue,
-                Writer::Alive => return Err(Errno::WOULDBLOCK),
+        match disk.create(staging, name) {
+            Ok(file) => match lock(disk, staging, name, file) {
+                Ok(Some(file)) => return Ok(file),
+                // A sweeper has it for the moment that it takes to remove it.
+                Ok(None) | Err(Errno::WOULDBLOCK) => {}
+                Err(errno) => return Err(errno),
             },
+            Err(Errno::EXIST) => {
+                if let Some(_dead) = lock_left(disk, staging, name, Access::Read)? {
+                    disk.unlink(staging, name)?;
+                }
+            }
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Locks what a dead writer has left, if it has; [`Errno::WOULDBLOCK`] while somebody has it.
+pub(super) fn lock_left<D: Disk>(
+    disk: &D,
+    staging: &D::Handle,
+    name: &str,
+    access: Access,
+) -> Result<Option<D::Handle>, Errno> {
+    loop {
+        let file = match disk.open(staging, name, access) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(errno),
         };
-        match disk.lock(&file) {
-            Ok(()) => {}
-            // A sweeper holds it for the moment that it takes to remove it.
-            Err(Errno::WOULDBLOCK) => continue,
-            Err(errno) => return Err(errno),
+        if let Some(file) = lock(disk, staging, name, file)? {
+            return Ok(Some(file));
         }
-        if disk.stat(&file)?.links > 0 {
+    }
+}
+
+/// Locks what a dead writer has left, or else an empty file, so that nobody else takes the name meanwhile;
+/// [`Errno::WOULDBLOCK`] while somebody has it.
+pub(super) fn lock_any<D: Disk>(disk: &D, staging: &D::Handle, name: &str) -> Result<D::Handle, Errno> {
+    loop {
+        if let Some(file) = lock_left(disk, staging, name, Access::Read)? {
             return Ok(file);
         }
+        match disk.create(staging, name) {
+            Ok(file) => match lock(disk, staging, name, file)? {
+                Some(file) => return Ok(file),
+                None => {}
+            },
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Locks a file; `None` if by then the name is gone, or another file's.
+fn lock<D: Disk>(disk: &D, staging: &D::Handle, name: &str, file: D::Handle) -> Result<Option<D::Handle>, Errno> {
+    disk.lock(&file)?;
+    let ours = disk.stat(&file)?.identity;
+    match disk.stat_at(staging, name) {
+        Ok(stat) if stat.identity == ours => Ok(Some(file)),
+        Ok(_) | Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
     }
 }

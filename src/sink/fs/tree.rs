@@ -89,8 +89,8 @@ impl<D: Disk> Tree<D> {
         Ok(folder)
     }
 
-    /// The regular file under `key`, if there is one.
-    pub(super) fn open_file(&self, key: &Key) -> Result<Option<D::Handle>, Errno> {
+    /// The regular file under `key`, if there is one, with its folder.
+    pub(super) fn open_file(&self, key: &Key) -> Result<Option<(Arc<D::Handle>, D::Handle)>, Errno> {
         let mut folder = Arc::clone(&self.root);
         let mut components: Vec<&str> = key.components().collect();
         components.pop();
@@ -102,7 +102,7 @@ impl<D: Disk> Tree<D> {
             };
         }
         match open_regular(&self.disk, &folder, key.file_name())? {
-            Found::File(file) => Ok(Some(file)),
+            Found::File(file) => Ok(Some((folder, file))),
             Found::Nothing | Found::Obstacle => Ok(None),
         }
     }
@@ -155,11 +155,14 @@ pub(super) fn rename_new<D: Disk>(
     (to, new_name): (&D::Handle, &str),
 ) -> Result<(), Errno> {
     match disk.rename_new(from, name, to, new_name) {
-        // Some file systems lack the flag; a hard link never clobbers either. A crash between the two leaves the staged name
-        // behind, which is swept up.
+        // Some file systems lack the flag; a hard link never clobbers either. The new name is what counts: where the old one
+        // stays behind, by a crash or because it can't be removed, it is swept up.
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
             disk.link(from, name, to, new_name)?;
-            disk.unlink(from, name)
+            if let Err(error) = disk.unlink(from, name) {
+                tracing::warn!(name, %error, "a staged file stays behind beside the committed one");
+            }
+            Ok(())
         }
         renamed => renamed,
     }

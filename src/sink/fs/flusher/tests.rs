@@ -83,20 +83,15 @@ impl Bench {
 
     /// Somebody who wants `thing` flushed, and waits for it by now.
     fn wait_for(&self, thing: Identity, all: impl FnOnce(&Flushes) -> Result<(), Errno> + Send + 'static) -> Waiting {
-        let before = self.waiting();
+        let before = self.flusher.waiting();
         let (flusher, flushes) = (Arc::clone(&self.flusher), Arc::clone(&self.flushes));
         let waiting = thread::spawn(move || flusher.flush(thing, || flushes.flush_one(thing), || all(&flushes)));
         let deadline = Instant::now() + Duration::from_secs(30);
-        while self.waiting() == before {
+        while self.flusher.waiting() == before {
             assert!(Instant::now() < deadline, "it waits for the flush under way to end");
             thread::yield_now();
         }
         waiting
-    }
-
-    /// How many wait for the next flush: each of them holds the batch, and so does the line.
-    fn waiting(&self) -> usize {
-        self.flusher.lock().next.as_ref().map_or(0, |batch| Arc::strong_count(batch) - 1)
     }
 
     /// Lets the flush under way end well, and says which flushes came after it.

@@ -1,0 +1,9 @@
+//! What the sink makes of power cuts, kills and failures, at every single operation of the disk.
+
+mod checkpoints;
+mod crashes;
+mod failures;
+mod forgetful;
+mod random;
+mod script;
+mod together;

@@ -1,0 +1,70 @@
+//! The server killed, or the power cut, before each operation of the disk in turn.
+
+use super::forgetful::{Fault, Forgetful, Survives};
+use super::random::{Random, seed, tries};
+use super::script::{Play, steps};
+
+#[tokio::test]
+async fn every_receipt_survives_a_crash_at_every_operation() {
+    crash_everywhere(Forgetful::new).await;
+}
+
+#[tokio::test]
+async fn every_receipt_survives_a_crash_where_a_rename_may_clobber() {
+    crash_everywhere(Forgetful::of_an_old_kind).await;
+}
+
+/// Runs the play once for each of its operations, kills it there, and once more on the way back.
+async fn crash_everywhere(disk: impl Fn() -> Forgetful) {
+    let steps = steps();
+    let mut rehearsal = Play::of(&steps, disk());
+    rehearsal.go_on().await.unwrap();
+    rehearsal.assert_done();
+    rehearsal.assert_clean();
+    let (operations, seed) = (rehearsal.disk.operations(), seed());
+    for at in 0..operations {
+        for attempt in 0..tries() {
+            let told = Told(format!("crash at operation {at} of {operations}, try {attempt}, TIDEGATE_SEED={seed}"));
+            let random = Random::new(seed ^ (at << 32) ^ (attempt << 56));
+            crash(Play::of(&steps, disk()), at, random).await;
+            drop(told);
+        }
+    }
+}
+
+async fn crash(mut play: Play, at: u64, mut random: Random) {
+    play.disk.plan(at, Fault::Death);
+    play.go_on().await.unwrap_err();
+    play.disk = match random.below(8) {
+        0 => play.disk.killed(),
+        1 => play.disk.cut(Survives::Nothing, Survives::Nothing, &mut random),
+        2 => play.disk.cut(Survives::Everything, Survives::Nothing, &mut random),
+        3 => play.disk.cut(Survives::Nothing, Survives::Everything, &mut random),
+        _ => play.disk.cut(Survives::Anything, Survives::Anything, &mut random),
+    };
+    play.assert_law();
+    // Once more, soon.
+    play.disk.plan(random.below(80) as u64, Fault::Death);
+    if play.go_on().await.is_err() {
+        play.disk = play.disk.cut(Survives::Anything, Survives::Anything, &mut random);
+        play.assert_law();
+        play.go_on().await.unwrap();
+    }
+    play.assert_done();
+    play.assert_clean();
+    // What was promised until the end holds as well.
+    let survives = [Survives::Nothing, Survives::Anything][random.below(2)];
+    play.disk = play.disk.cut(survives, survives, &mut random);
+    play.assert_done();
+}
+
+/// Says which try it was, where it fails.
+pub(super) struct Told(pub(super) String);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.0);
+        }
+    }
+}

@@ -1,0 +1,535 @@
+//! A disk in memory that forgets, at a power cut, what was not flushed.
+//!
+//! Beside what processes see it keeps everything that may be on the platter. Of a file: for each block, for the size and for the
+//! attributes every version since the last flush, any of which may survive by itself. Of folders: every change that was not
+//! flushed in one of the folders it touches, each of which survives or not by itself, but whole. Numbers of files are used again
+//! as soon as they are free. A flush that fails leaves clean what it should have written: the next one succeeds without it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use rustix::io::Errno;
+
+use super::random::Random;
+use crate::sink::fs::disk::{Access, Disk, Kind, Stat};
+
+/// Small, so that small files have many.
+const BLOCK: usize = 64;
+const ROOT: usize = 0;
+
+#[derive(Debug, Clone)]
+pub(super) struct Forgetful(Arc<Mutex<World>>);
+
+/// What happens at an operation, in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The process is gone: it does nothing from here on.
+    Death,
+    /// The operation fails, and does nothing.
+    Fails(Errno),
+}
+
+/// What survives of that which may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Survives {
+    Nothing,
+    Everything,
+    Anything,
+}
+
+#[derive(Debug, Clone)]
+struct World {
+    nodes: Vec<Node>,
+    names: Names,
+    /// The names that are on the platter for sure, without `changes`.
+    settled: Names,
+    changes: Vec<Change>,
+    operations: u64,
+    fault: Option<(u64, Fault)>,
+    dead: bool,
+    handles: u64,
+    /// Whether it can rename without clobbering.
+    renames_new: bool,
+}
+
+/// By folder and name, the node.
+type Names = BTreeMap<(usize, String), usize>;
+
+#[derive(Debug, Clone)]
+struct Node {
+    kind: Kind,
+    number: u64,
+    opened: usize,
+    locked: Option<u64>,
+    modified: SystemTime,
+    size: Cached<usize>,
+    blocks: Vec<Cached<[u8; BLOCK]>>,
+    attributes: Cached<BTreeMap<String, Vec<u8>>>,
+}
+
+/// Names that change together.
+#[derive(Debug, Clone)]
+struct Change {
+    names: Vec<((usize, String), Option<usize>)>,
+    settled: bool,
+    lost: bool,
+}
+
+/// A value in the cache, last, behind all that may be on the platter.
+#[derive(Debug, Clone)]
+struct Cached<T> {
+    versions: Vec<T>,
+    /// A flush has failed, so that the next one does not write it.
+    lost: bool,
+}
+
+impl<T: Clone> Cached<T> {
+    fn new(value: T) -> Self {
+        Self { versions: vec![value], lost: false }
+    }
+
+    fn seen(&self) -> &T {
+        self.versions.last().expect("there is always one")
+    }
+
+    fn set(&mut self, value: T) {
+        self.versions.push(value);
+        self.lost = false;
+    }
+
+    fn flush(&mut self) {
+        if !self.lost {
+            self.versions.drain(..self.versions.len() - 1);
+        }
+    }
+
+    fn lose(&mut self) {
+        self.lost = self.versions.len() > 1;
+    }
+
+    fn cut(&mut self, survives: Survives, random: &mut Random) {
+        let survivor = match survives {
+            Survives::Nothing => 0,
+            Survives::Everything => self.versions.len() - 1,
+            Survives::Anything => random.below(self.versions.len()),
+        };
+        *self = Self::new(self.versions.swap_remove(survivor));
+    }
+}
+
+impl Node {
+    fn new(kind: Kind, number: u64) -> Self {
+        Self {
+            kind,
+            number,
+            opened: 0,
+            locked: None,
+            modified: SystemTime::now(),
+            size: Cached::new(0),
+            blocks: Vec::new(),
+            attributes: Cached::new(BTreeMap::new()),
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.blocks.len() * BLOCK);
+        self.blocks.iter().for_each(|block| bytes.extend_from_slice(block.seen()));
+        bytes.resize(*self.size.seen(), 0);
+        bytes
+    }
+
+    fn set_bytes(&mut self, bytes: &[u8]) {
+        self.blocks.resize_with(self.blocks.len().max(bytes.len().div_ceil(BLOCK)), || Cached::new([0; BLOCK]));
+        for (number, block) in self.blocks.iter_mut().enumerate() {
+            let mut value = [0; BLOCK];
+            let there = bytes.chunks(BLOCK).nth(number).unwrap_or_default();
+            value[..there.len()].copy_from_slice(there);
+            if value != *block.seen() {
+                block.set(value);
+            }
+        }
+        if bytes.len() != *self.size.seen() {
+            self.size.set(bytes.len());
+        }
+        self.modified = SystemTime::now();
+    }
+
+    fn flush(&mut self) {
+        self.blocks.iter_mut().for_each(Cached::flush);
+        self.size.flush();
+        self.attributes.flush();
+    }
+
+    fn lose(&mut self) {
+        self.blocks.iter_mut().for_each(Cached::lose);
+        self.size.lose();
+        self.attributes.lose();
+    }
+}
+
+impl Forgetful {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(World {
+            nodes: vec![Node::new(Kind::Other, 0)],
+            names: Names::new(),
+            settled: Names::new(),
+            changes: Vec::new(),
+            operations: 0,
+            fault: None,
+            dead: false,
+            handles: 0,
+            renames_new: true,
+        })))
+    }
+
+    /// Such a disk that does not know how to rename without clobbering.
+    pub(super) fn of_an_old_kind() -> Self {
+        let disk = Self::new();
+        disk.world().renames_new = false;
+        disk
+    }
+
+    /// Lets something happen at the operation that is the next but so many.
+    pub(super) fn plan(&self, after: u64, fault: Fault) {
+        let mut world = self.world();
+        world.fault = Some((world.operations + after, fault));
+    }
+
+    pub(super) fn operations(&self) -> u64 {
+        self.world().operations
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.world().dead
+    }
+
+    /// What the next process sees after this one was killed.
+    pub(super) fn killed(&self) -> Self {
+        let mut world = self.world().clone();
+        for node in &mut world.nodes {
+            (node.opened, node.locked) = (0, None);
+        }
+        (world.dead, world.fault) = (false, None);
+        Self(Arc::new(Mutex::new(world)))
+    }
+
+    /// What is there after a power cut.
+    pub(super) fn cut(&self, names: Survives, bytes: Survives, random: &mut Random) -> Self {
+        let after = self.killed();
+        let mut world = after.world();
+        let World { nodes, names: seen, settled, changes, .. } = &mut *world;
+        for change in changes.drain(..) {
+            let survives = match names {
+                Survives::Nothing => false,
+                Survives::Everything => true,
+                Survives::Anything => random.below(2) == 0,
+            };
+            if change.settled || survives {
+                change.apply(settled);
+            }
+        }
+        seen.clone_from(settled);
+        for node in nodes {
+            node.blocks.iter_mut().for_each(|block| block.cut(bytes, random));
+            node.size.cut(bytes, random);
+            node.attributes.cut(bytes, random);
+        }
+        drop(world);
+        after
+    }
+
+    /// Every file by its path, as processes see it.
+    pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let world = self.world();
+        let mut files = BTreeMap::new();
+        let mut folders = vec![(ROOT, String::new())];
+        while let Some((folder, path)) = folders.pop() {
+            for ((_, name), node) in world.names.iter().filter(|((parent, _), _)| *parent == folder) {
+                let path = format!("{path}{name}");
+                match world.nodes[*node].kind {
+                    Kind::File => drop(files.insert(path, world.nodes[*node].bytes())),
+                    Kind::Other => folders.push((*node, format!("{path}/"))),
+                }
+            }
+        }
+        files
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts an operation, and lets happen what is planned for it.
+    fn enter(&self) -> Result<MutexGuard<'_, World>, Errno> {
+        let mut world = self.world();
+        world.enter()?;
+        Ok(world)
+    }
+
+    /// Flushes some nodes, and the changes in those that are folders.
+    fn flush_those(&self, which: impl Fn(usize) -> bool) -> Result<(), Errno> {
+        let mut world = self.world();
+        let entered = world.enter();
+        let fails = entered.is_err();
+        if world.dead {
+            return entered;
+        }
+        let World { nodes, settled, changes, .. } = &mut *world;
+        for (_, node) in nodes.iter_mut().enumerate().filter(|(number, _)| which(*number)) {
+            if fails {
+                node.lose();
+            } else {
+                node.flush();
+            }
+        }
+        for change in changes.iter_mut().filter(|change| !change.settled && change.touches(&which)) {
+            change.lost |= fails;
+            change.settled = !change.lost;
+        }
+        let sure = changes.iter().take_while(|change| change.settled).count();
+        changes.drain(..sure).for_each(|change| change.apply(settled));
+        entered
+    }
+
+    fn opened(&self, world: &mut World, node: usize) -> Open {
+        world.handles += 1;
+        world.nodes[node].opened += 1;
+        Open { disk: self.clone(), node, number: world.handles }
+    }
+}
+
+impl World {
+    fn enter(&mut self) -> Result<(), Errno> {
+        if self.dead {
+            return Err(Errno::IO);
+        }
+        let now = self.operations;
+        self.operations += 1;
+        match self.fault {
+            Some((at, Fault::Death)) if at == now => {
+                self.dead = true;
+                Err(Errno::IO)
+            }
+            Some((at, Fault::Fails(errno))) if at == now => Err(errno),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn find(&self, folder: &Open, name: &str) -> Result<usize, Errno> {
+        self.names.get(&(folder.node, name.to_owned())).copied().ok_or(Errno::NOENT)
+    }
+
+    fn links(&self, node: usize) -> usize {
+        self.names.values().filter(|named| **named == node).count()
+    }
+
+    fn change<const N: usize>(&mut self, names: [(&Open, &str, Option<usize>); N]) {
+        let names = names.map(|(folder, name, node)| ((folder.node, name.to_owned()), node)).to_vec();
+        let change = Change { names, settled: false, lost: false };
+        change.apply(&mut self.names);
+        self.changes.push(change);
+    }
+
+    fn add(&mut self, folder: &Open, name: &str, kind: Kind) -> Result<usize, Errno> {
+        if self.find(folder, name).is_ok() {
+            return Err(Errno::EXIST);
+        }
+        let used = |number: u64| {
+            let is_used = |(at, node): (usize, &Node)| node.number == number && (node.opened > 0 || self.links(at) > 0);
+            self.nodes.iter().enumerate().any(is_used)
+        };
+        let number = (1..).find(|number| !used(*number)).expect("there is always a free one");
+        let node = self.nodes.len();
+        self.nodes.push(Node::new(kind, number));
+        self.change([(folder, name, Some(node))]);
+        Ok(node)
+    }
+
+    fn stat(&self, node: usize) -> Stat {
+        let Node { kind, number, modified, size, .. } = &self.nodes[node];
+        let (links, size) = (self.links(node) as u64, *size.seen() as u64);
+        Stat { identity: (0, *number), kind: *kind, links, size, modified: *modified }
+    }
+}
+
+impl Change {
+    fn apply(&self, names: &mut Names) {
+        for (name, node) in &self.names {
+            match node {
+                Some(node) => names.insert(name.clone(), *node),
+                None => names.remove(name),
+            };
+        }
+    }
+
+    fn touches(&self, folders: impl Fn(usize) -> bool) -> bool {
+        self.names.iter().any(|((parent, _), _)| folders(*parent))
+    }
+}
+
+/// Something open.
+#[derive(Debug)]
+pub(super) struct Open {
+    disk: Forgetful,
+    node: usize,
+    number: u64,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let node = &mut self.disk.world().nodes[self.node];
+        node.opened -= 1;
+        node.locked.take_if(|holder| *holder == self.number);
+    }
+}
+
+impl Disk for Forgetful {
+    type Handle = Open;
+
+    fn open_root(&self, _: &Path) -> Result<Open, Errno> {
+        let mut world = self.enter()?;
+        Ok(self.opened(&mut world, ROOT))
+    }
+
+    fn open_folder(&self, folder: &Open, name: &str) -> Result<Open, Errno> {
+        let mut world = self.enter()?;
+        let node = world.find(folder, name)?;
+        match world.nodes[node].kind {
+            Kind::File => Err(Errno::NOTDIR),
+            Kind::Other => Ok(self.opened(&mut world, node)),
+        }
+    }
+
+    fn make_folder(&self, folder: &Open, name: &str) -> Result<(), Errno> {
+        self.enter()?.add(folder, name, Kind::Other).map(drop)
+    }
+
+    fn create(&self, folder: &Open, name: &str) -> Result<Open, Errno> {
+        let mut world = self.enter()?;
+        let node = world.add(folder, name, Kind::File)?;
+        Ok(self.opened(&mut world, node))
+    }
+
+    fn open(&self, folder: &Open, name: &str, _: Access) -> Result<Open, Errno> {
+        let mut world = self.enter()?;
+        let node = world.find(folder, name)?;
+        Ok(self.opened(&mut world, node))
+    }
+
+    fn list(&self, folder: &Open) -> Result<Vec<OsString>, Errno> {
+        let world = self.enter()?;
+        Ok(world.names.keys().filter(|(parent, _)| *parent == folder.node).map(|(_, name)| name.into()).collect())
+    }
+
+    fn stat(&self, handle: &Open) -> Result<Stat, Errno> {
+        Ok(self.enter()?.stat(handle.node))
+    }
+
+    fn stat_at(&self, folder: &Open, name: &str) -> Result<Stat, Errno> {
+        let world = self.enter()?;
+        Ok(world.stat(world.find(folder, name)?))
+    }
+
+    fn read_at(&self, file: &Open, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
+        let bytes = self.enter()?.nodes[file.node].bytes();
+        let rest = &bytes[bytes.len().min(usize::try_from(offset).unwrap())..];
+        let read = rest.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&rest[..read]);
+        Ok(read)
+    }
+
+    fn write_at(&self, file: &Open, bytes: &[u8], offset: u64) -> Result<(), Errno> {
+        let node = &mut self.enter()?.nodes[file.node];
+        let offset = usize::try_from(offset).unwrap();
+        let mut all = node.bytes();
+        all.resize(all.len().max(offset + bytes.len()), 0);
+        all[offset..offset + bytes.len()].copy_from_slice(bytes);
+        node.set_bytes(&all);
+        Ok(())
+    }
+
+    fn truncate(&self, file: &Open, bytes: u64) -> Result<(), Errno> {
+        let node = &mut self.enter()?.nodes[file.node];
+        let mut all = node.bytes();
+        all.resize(usize::try_from(bytes).unwrap(), 0);
+        node.set_bytes(&all);
+        Ok(())
+    }
+
+    fn attribute(&self, file: &Open, name: &str, _: usize) -> Result<Vec<u8>, Errno> {
+        self.enter()?.nodes[file.node].attributes.seen().get(name).cloned().ok_or(Errno::NODATA)
+    }
+
+    fn set_attribute(&self, file: &Open, name: &str, value: &[u8]) -> Result<(), Errno> {
+        let attributes = &mut self.enter()?.nodes[file.node].attributes;
+        let mut all = attributes.seen().clone();
+        all.insert(name.to_owned(), value.to_owned());
+        attributes.set(all);
+        Ok(())
+    }
+
+    fn lock(&self, file: &Open) -> Result<(), Errno> {
+        let locked = &mut self.enter()?.nodes[file.node].locked;
+        if locked.is_some_and(|holder| holder != file.number) {
+            return Err(Errno::WOULDBLOCK);
+        }
+        *locked = Some(file.number);
+        Ok(())
+    }
+
+    fn flush(&self, handle: &Open) -> Result<(), Errno> {
+        self.flush_those(|node| node == handle.node)
+    }
+
+    fn flush_all(&self, _: &Open) -> Result<(), Errno> {
+        self.flush_those(|_| true)
+    }
+
+    fn flushes_all(&self, _: &Open) -> bool {
+        true
+    }
+
+    fn rename_new(&self, from: &Open, name: &str, to: &Open, new_name: &str) -> Result<(), Errno> {
+        let mut world = self.enter()?;
+        let node = world.find(from, name)?;
+        if !world.renames_new {
+            return Err(Errno::INVAL);
+        }
+        if world.find(to, new_name).is_ok() {
+            return Err(Errno::EXIST);
+        }
+        world.change([(from, name, None), (to, new_name, Some(node))]);
+        Ok(())
+    }
+
+    fn rename(&self, from: &Open, name: &str, to: &Open, new_name: &str) -> Result<(), Errno> {
+        let mut world = self.enter()?;
+        let node = world.find(from, name)?;
+        world.change([(from, name, None), (to, new_name, Some(node))]);
+        Ok(())
+    }
+
+    fn link(&self, from: &Open, name: &str, to: &Open, new_name: &str) -> Result<(), Errno> {
+        let mut world = self.enter()?;
+        let node = world.find(from, name)?;
+        if world.find(to, new_name).is_ok() {
+            return Err(Errno::EXIST);
+        }
+        world.change([(to, new_name, Some(node))]);
+        Ok(())
+    }
+
+    fn unlink(&self, folder: &Open, name: &str) -> Result<(), Errno> {
+        let mut world = self.enter()?;
+        world.find(folder, name)?;
+        world.change([(folder, name, None)]);
+        Ok(())
+    }
+
+    fn free_bytes(&self, _: &Open) -> Result<u64, Errno> {
+        self.enter().map(|_| 1 << 40)
+    }
+}
