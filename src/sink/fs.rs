@@ -15,11 +15,13 @@
 mod checkpoint;
 mod disk;
 mod dropped;
+mod flusher;
 mod probe;
 mod record;
 mod staged;
 mod staging;
 mod sweep;
+mod syncfs;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -35,6 +37,8 @@ use tokio::sync::Semaphore;
 
 use self::disk::{Disk, Os};
 use self::dropped::Dropped;
+use self::flusher::Flusher;
+pub use self::flusher::Grouping;
 use self::record::Record;
 use self::staged::StagedFile;
 use self::tree::{Opened, Tree};
@@ -61,9 +65,11 @@ struct Shared<D: Disk> {
     disk: D,
     root: PathBuf,
     tree: Tree<D>,
+    /// Every flush of everything goes through this handle: to it is told what has failed since the last one.
     staging: D::Handle,
     resume: D::Handle,
     terms: Terms,
+    flusher: Flusher,
     dropped: Dropped<Result<Tally>>,
     /// Whole files are read for answers, by so many at once: a sender that asks much must not take the disk's workers away from
     /// the others.
@@ -79,6 +85,15 @@ struct Terms {
     checkpoint_bytes: u64,
     /// What receipts promise.
     durability: Durability,
+    grouping: Grouping,
+}
+
+impl Terms {
+    /// The usual ones.
+    fn of(min_free_bytes: u64) -> Self {
+        let (checkpoint_bytes, durability, grouping) = (CHECKPOINT_BYTES, Durability::Disk, Grouping::Shared);
+        Self { min_free_bytes, checkpoint_bytes, durability, grouping }
+    }
 }
 
 /// What a flush that fails takes with it.
@@ -99,7 +114,7 @@ impl Fs {
     /// # Errors
     /// [`ErrorKind::Store`] where the folder can't be made, read or written.
     pub fn open(root: &Path, min_free_bytes: u64) -> Result<Self> {
-        Self::make(root, Terms { min_free_bytes, checkpoint_bytes: CHECKPOINT_BYTES, durability: Durability::Disk })
+        Self::make(root, Terms::of(min_free_bytes))
     }
 
     /// Opens a store that flushes nothing for a commit: its receipts promise [`Durability::Cache`], and a power cut may take
@@ -108,7 +123,13 @@ impl Fs {
     /// # Errors
     /// As [`Fs::open`].
     pub fn open_cached(root: &Path, min_free_bytes: u64) -> Result<Self> {
-        Self::make(root, Terms { min_free_bytes, checkpoint_bytes: CHECKPOINT_BYTES, durability: Durability::Cache })
+        Self::make(root, Terms { durability: Durability::Cache, ..Terms::of(min_free_bytes) })
+    }
+
+    /// Opens a store whose commits share their flushes or not: what the benchmark compares.
+    #[doc(hidden)]
+    pub fn open_with(root: &Path, min_free_bytes: u64, grouping: Grouping) -> Result<Self> {
+        Self::make(root, Terms { grouping, ..Terms::of(min_free_bytes) })
     }
 
     fn make(root: &Path, terms: Terms) -> Result<Self> {
@@ -131,8 +152,11 @@ impl<D: Disk> Fs<D> {
         let reserved = tree::durable_folder(&disk, tree.root(), RESERVED).map_err(failed)?;
         let staging = tree::durable_folder(&disk, &reserved, STAGING).map_err(failed)?;
         let resume = tree::durable_folder(&disk, &reserved, RESUME).map_err(failed)?;
+        let shares =
+            terms.grouping == Grouping::Shared && terms.durability == Durability::Disk && disk.flushes_all(&staging);
+        let flusher = Flusher::new(if shares { Grouping::Shared } else { Grouping::One });
         let (dropped, reading, broken) = (Dropped::default(), Semaphore::new(MAX_READING), OnceLock::new());
-        let shared = Shared { disk, root, tree, staging, resume, terms, dropped, reading, broken };
+        let shared = Shared { disk, root, tree, staging, resume, terms, flusher, dropped, reading, broken };
         // However old: how long to wait for a sender is not known here.
         match shared.sweep(Duration::MAX) {
             Ok(0) => {}
@@ -245,12 +269,15 @@ impl<D: Disk> Shared<D> {
         Err(Error::new(ErrorKind::NoSpace, message))
     }
 
-    /// Flushes what a receipt stands on, where receipts promise the disk.
+    /// Flushes what a receipt stands on, where receipts promise the disk; together with what other receipts wait for.
     fn promise(&self, handle: &D::Handle, loses: Loses, what: &str) -> Result<()> {
         if self.terms.durability == Durability::Cache {
             return Ok(());
         }
-        self.flush(handle, loses, what)
+        let flushed = self.disk.stat(handle).and_then(|stat| {
+            self.flusher.flush(stat.identity, || self.disk.flush(handle), || self.disk.flush_all(&self.staging))
+        });
+        self.settle(flushed, loses, what)
     }
 
     /// Flushes what stands under a key already, with its name.
@@ -259,10 +286,16 @@ impl<D: Disk> Shared<D> {
         self.promise(folder, Loses::Names, &format!("the folder of {:?}", key.as_str()))
     }
 
-    /// Flushes a file or a folder. A flush that failed is final: the kernel has marked the pages clean, so that the next one
-    /// would succeed without them (what became known as "fsyncgate"). The store then takes nothing any more.
+    /// Flushes a file or a folder by itself: nobody who waits for a receipt shall wait for the many bytes of an upload under
+    /// way.
     fn flush(&self, handle: &D::Handle, loses: Loses, what: &str) -> Result<()> {
-        match self.disk.flush(handle) {
+        self.settle(self.disk.flush(handle), loses, what)
+    }
+
+    /// What a flush has come to. One that failed is final: the kernel has marked the pages clean, so that the next one would
+    /// succeed without them (what became known as "fsyncgate"). The store then takes nothing any more.
+    fn settle(&self, flushed: Result<(), Errno>, loses: Loses, what: &str) -> Result<()> {
+        match flushed {
             Ok(()) => Ok(()),
             Err(errno) if is_full(errno) && loses == Loses::Upload => {
                 Err(Error::new(ErrorKind::NoSpace, format!("flushing {what}")).because(errno))

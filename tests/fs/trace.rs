@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use crate::common::left_out;
 use crate::common::serve::{Serve, has, until};
 
 /// A system call: what it said, and at which lines of the trace it began and ended.
@@ -54,7 +55,7 @@ fn trace(mut command: Command, root: &Path, talk: impl FnOnce(&Serve)) -> (Vec<C
         "-s",
         "64",
         "-e",
-        "trace=fsync,fdatasync,mkdir,mkdirat,rename,renameat,renameat2,linkat,write,writev,sendto",
+        "trace=fsync,fdatasync,syncfs,mkdir,mkdirat,rename,renameat,renameat2,linkat,write,writev,sendto",
     ]);
     command.arg("-o").arg(log.path()).arg(env!("CARGO_BIN_EXE_tidegate")).arg("serve");
     let serve = Serve::run(&mut command, root);
@@ -138,6 +139,27 @@ fn the_root_itself_is_flushed_before_anything_is_taken() {
         let flushed = |call: &Call| made_at.ended < call.began && flush_of(&call.text, parent);
         assert!(calls[..start].iter().any(flushed), "{made} is flushed into its parent: {calls:#?}");
     }
+}
+
+/// What many commits at once share is tried out at the start, in the same way.
+#[test]
+fn a_flush_of_everything_is_one_of_the_file_system_and_has_the_last_word_of_fsync() {
+    if !has("strace", "--version", "the flush of everything") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let kind = Command::new("stat").args(["-f", "-c", "%T"]).arg(folder.path()).output().unwrap();
+    if !["ext2/ext3\n", "xfs\n", "tmpfs\n"].contains(&String::from_utf8_lossy(&kind.stdout).as_ref()) {
+        return left_out("the flush of everything (this file system is not trusted to do it)");
+    }
+    let root = folder.path().canonicalize().unwrap().join("store");
+    let staging = root.join(".tidegate/staging");
+    let (calls, start) = traced_from_start(&root, |_| {});
+    let everything = find(&calls[..start], "flush of everything", |text| {
+        text.starts_with("syncfs(") && text.contains(&format!("<{}>", staging.display())) && text.ends_with("= 0")
+    });
+    let last_word = |call: &Call| everything.ended < call.began && flush_of(&call.text, &staging);
+    assert!(calls[..start].iter().any(last_word), "an fsync follows: {calls:#?}");
 }
 
 #[test]

@@ -14,6 +14,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, XattrFlags};
 use rustix::io::Errno;
 
+use super::syncfs;
+
 /// A file system. Clones are the same one.
 ///
 /// Names are single components, and links are never followed. Errors are those of the system calls.
@@ -65,6 +67,13 @@ pub trait Disk: Debug + Clone + Send + Sync + 'static {
 
     /// Makes durable what a file holds and is, or which names a folder holds (`fsync`).
     fn flush(&self, handle: &Self::Handle) -> Result<(), Errno>;
+
+    /// Makes durable what every file and folder of the file system holds that `folder` lies in (`syncfs`). Fails as well where
+    /// anything of it failed since `folder` was opened, or since the last call with it.
+    fn flush_all(&self, folder: &Self::Handle) -> Result<(), Errno>;
+
+    /// Whether [`flush_all`](Self::flush_all) can be believed there as [`flush`](Self::flush) can.
+    fn flushes_all(&self, folder: &Self::Handle) -> bool;
 
     /// Renames to a name that must be free; [`Errno::INVAL`], [`Errno::NOSYS`] or [`Errno::NOTSUP`] where the file system
     /// knows no such thing.
@@ -208,6 +217,14 @@ impl Disk for Os {
 
     fn flush(&self, handle: &OwnedFd) -> Result<(), Errno> {
         rustix::fs::fsync(handle)
+    }
+
+    fn flush_all(&self, folder: &OwnedFd) -> Result<(), Errno> {
+        syncfs::flush_all(folder)
+    }
+
+    fn flushes_all(&self, folder: &OwnedFd) -> bool {
+        syncfs::is_trusted(folder)
     }
 
     fn rename_new(&self, from: &OwnedFd, name: &str, to: &OwnedFd, new_name: &str) -> Result<(), Errno> {

@@ -6,3 +6,4 @@ mod failures;
 mod forgetful;
 mod random;
 mod script;
+mod together;

@@ -269,6 +269,31 @@ impl Forgetful {
         Ok(world)
     }
 
+    /// Flushes some nodes, and the changes in those that are folders.
+    fn flush_those(&self, which: impl Fn(usize) -> bool) -> Result<(), Errno> {
+        let mut world = self.world();
+        let entered = world.enter();
+        let fails = entered.is_err();
+        if world.dead {
+            return entered;
+        }
+        let World { nodes, settled, changes, .. } = &mut *world;
+        for (_, node) in nodes.iter_mut().enumerate().filter(|(number, _)| which(*number)) {
+            if fails {
+                node.lose();
+            } else {
+                node.flush();
+            }
+        }
+        for change in changes.iter_mut().filter(|change| !change.settled && change.touches(&which)) {
+            change.lost |= fails;
+            change.settled = !change.lost;
+        }
+        let sure = changes.iter().take_while(|change| change.settled).count();
+        changes.drain(..sure).for_each(|change| change.apply(settled));
+        entered
+    }
+
     fn opened(&self, world: &mut World, node: usize) -> Open {
         world.handles += 1;
         world.nodes[node].opened += 1;
@@ -340,8 +365,8 @@ impl Change {
         }
     }
 
-    fn touches(&self, folder: usize) -> bool {
-        self.names.iter().any(|((parent, _), _)| *parent == folder)
+    fn touches(&self, folders: impl Fn(usize) -> bool) -> bool {
+        self.names.iter().any(|((parent, _), _)| folders(*parent))
     }
 }
 
@@ -456,25 +481,15 @@ impl Disk for Forgetful {
     }
 
     fn flush(&self, handle: &Open) -> Result<(), Errno> {
-        let mut world = self.world();
-        let entered = world.enter();
-        let fails = entered.is_err();
-        if world.dead {
-            return entered;
-        }
-        let World { nodes, settled, changes, .. } = &mut *world;
-        if fails {
-            nodes[handle.node].lose();
-        } else {
-            nodes[handle.node].flush();
-        }
-        for change in changes.iter_mut().filter(|change| !change.settled && change.touches(handle.node)) {
-            change.lost |= fails;
-            change.settled = !change.lost;
-        }
-        let sure = changes.iter().take_while(|change| change.settled).count();
-        changes.drain(..sure).for_each(|change| change.apply(settled));
-        entered
+        self.flush_those(|node| node == handle.node)
+    }
+
+    fn flush_all(&self, _: &Open) -> Result<(), Errno> {
+        self.flush_those(|_| true)
+    }
+
+    fn flushes_all(&self, _: &Open) -> bool {
+        true
     }
 
     fn rename_new(&self, from: &Open, name: &str, to: &Open, new_name: &str) -> Result<(), Errno> {

@@ -11,7 +11,7 @@ use super::random::Random;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::fs::{Fs, Terms};
 use crate::sink::{Sink, Staged};
-use crate::upload::{Digest, Durability, Ending, Note, OnConflict, Receipt, UploadSpec, WhenCut};
+use crate::upload::{Digest, Ending, Note, OnConflict, Receipt, UploadSpec, WhenCut};
 
 /// Bytes between two checkpoints: small, so that small uploads have some.
 const CHECKPOINT_BYTES: u64 = 500;
@@ -116,7 +116,7 @@ impl Play {
     }
 
     pub(super) fn open(&self) -> Result<Fs<Forgetful>> {
-        let terms = Terms { min_free_bytes: 0, checkpoint_bytes: CHECKPOINT_BYTES, durability: Durability::Disk };
+        let terms = Terms { checkpoint_bytes: CHECKPOINT_BYTES, ..Terms::of(0) };
         Fs::on(self.disk.clone(), PathBuf::from("/store"), terms)
     }
 

@@ -1,0 +1,78 @@
+//! Many commits at once, and the power cut while they share their flushes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+
+use super::crashes::Told;
+use super::forgetful::{Fault, Forgetful, Survives};
+use super::random::{Random, seed, tries};
+use crate::sink::Sink;
+use crate::sink::fs::{Fs, Terms};
+use crate::upload::{Ending, UploadSpec};
+
+const SENDERS: usize = 8;
+/// More operations than so many commits need.
+const OPERATIONS: usize = 150;
+
+#[tokio::test]
+async fn every_receipt_survives_a_power_cut_among_many_commits() {
+    let seed = seed();
+    for attempt in 0..30 * tries() {
+        let told = Told(format!("try {attempt}, TIDEGATE_SEED={seed}"));
+        cut_among_many(Random::new(seed ^ (attempt << 32))).await;
+        drop(told);
+    }
+}
+
+async fn cut_among_many(mut random: Random) {
+    let disk = Forgetful::new();
+    let sink = Fs::on(disk.clone(), "/store".into(), Terms::of(0)).unwrap();
+    let mut sent = BTreeMap::new();
+    let mut staged = Vec::new();
+    for sender in 0..SENDERS {
+        let (key, bytes) = (format!("folder-{}/{sender}.bin", sender % 2), Random::bytes(sender as u64, 300));
+        let mut upload =
+            sink.stage(UploadSpec::new(format!("u{sender}").parse().unwrap(), key.parse().unwrap())).await.unwrap();
+        upload.write(bytes.clone().into()).await.unwrap();
+        sent.insert(key, bytes);
+        staged.push(upload);
+    }
+    let held = hold(&sink, &disk);
+    disk.plan(random.below(OPERATIONS) as u64, Fault::Death);
+    let outcomes = futures::future::join_all(staged.into_iter().map(|upload| upload.commit(Ending::default()))).await;
+    held.await.unwrap();
+    assert!(disk.is_dead() || outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    let survives = [Survives::Nothing, Survives::Anything][random.below(2)];
+    let mut files = disk.cut(survives, survives, &mut random).files();
+    files.retain(|path, _| !path.starts_with(".tidegate/"));
+    for receipt in outcomes.into_iter().flatten() {
+        assert!(files.contains_key(receipt.key.as_str()), "the receipt for {} is honoured", receipt.key);
+    }
+    for (key, bytes) in files {
+        assert!(sent[&key] == bytes, "{key} is whole");
+    }
+}
+
+/// Keeps the disk busy until everybody waits for it, so that they share the next flush.
+fn hold(sink: &Fs<Forgetful>, disk: &Forgetful) -> JoinHandle<()> {
+    let (begun, begins) = channel();
+    let (shared, disk) = (Arc::clone(&sink.0), disk.clone());
+    let held = tokio::task::spawn_blocking(move || {
+        let busy = || {
+            begun.send(()).unwrap();
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while shared.flusher.waiting() < SENDERS && !disk.is_dead() {
+                assert!(Instant::now() < deadline, "everybody waits");
+                std::thread::yield_now();
+            }
+            Ok(())
+        };
+        shared.flusher.flush((u64::MAX, 0), busy, || panic!("nobody else waited")).unwrap();
+    });
+    begins.recv().unwrap();
+    held
+}
