@@ -73,10 +73,9 @@ impl Law {
         let mut key = spec.key.clone();
         for number in 2.. {
             match (self.standing.get(&key), spec.on_conflict) {
-                (None, _) => break,
                 (Some(file), _) if file.bytes == sent => return Fate::LiesThere(key),
                 (Some(_), OnConflict::Reject) => return Fate::Fails(ErrorKind::Conflict),
-                (Some(_), OnConflict::Overwrite) => break,
+                (None, _) | (Some(_), OnConflict::Overwrite) => break,
                 (Some(_), OnConflict::Version) => key = spec.key.version(number).unwrap(),
             }
         }

@@ -80,14 +80,14 @@ impl<'a> World<'a> {
                 self.begin(*node, upload.spec(self.kind, &content), content, *manner).await.map(drop)
             }
             Step::GoOn(node, which) => {
-                let left = choose(which, self.law.left.len()).and_then(|at| self.law.left.values().nth(at));
+                let left = choose(*which, self.law.left.len()).and_then(|at| self.law.left.values().nth(at));
                 match left.map(|left| (left.spec.clone(), left.content.clone())) {
                     Some((spec, content)) => self.begin(*node, spec, content, Manner::GoOn).await.map(drop),
                     None => Ok(()),
                 }
             }
             Step::Again(node, which) => {
-                let Some((spec, content)) = choose(which, self.done.len()).map(|at| self.done[at].clone()) else {
+                let Some((spec, content)) = choose(*which, self.done.len()).map(|at| self.done[at].clone()) else {
                     return Ok(());
                 };
                 match self.begin(*node, spec, content, Manner::GoOn).await? {
@@ -95,7 +95,7 @@ impl<'a> World<'a> {
                     Began::Busy => Ok(()),
                 }
             }
-            Step::Deed(which, deed) => match (choose(which, self.open.len()), *deed) {
+            Step::Deed(which, deed) => match (choose(*which, self.open.len()), *deed) {
                 (None, _) => Ok(()),
                 (Some(at), Deed::Feed(amount)) => self.feed(at, amount).await.map(drop),
                 (Some(at), Deed::Cut) => self.cut(at).await,
@@ -375,7 +375,7 @@ enum Fed {
     GivenUp,
 }
 
-fn choose(which: &Index, among: usize) -> Option<usize> {
+fn choose(which: Index, among: usize) -> Option<usize> {
     (among > 0).then(|| which.index(among))
 }
 

@@ -21,12 +21,18 @@ fn saved_behind(format: Format, limits: &Limits, bytes: &[u8]) -> Value {
     saved(validator.as_ref())
 }
 
+/// The beginning of a header.
+fn names(count: usize) -> String {
+    let names: Vec<_> = (0..count).map(|number| format!("name {number},")).collect();
+    names.concat()
+}
+
 #[test]
 fn what_is_saved_stays_small_however_long_the_file_is() {
     let limits = Limits::default();
     let json = format!("[{}", "{\"a\":[1,\"\\ud83d\\ude00\"]},\n".repeat(100_000));
     let lines = "{\"a\":[1,\"\\u00e4\"]}\n".repeat(100_000);
-    let wide: String = (0..20_000).map(|number| format!("name {number},")).collect();
+    let wide = names(20_000);
     let table = format!("{wide}z\n{}", format!("{wide}z\n").repeat(2));
     for (format, text) in [
         (Format::Json, json + "{\"a\":\"\\ud83d\\u"),
@@ -47,7 +53,7 @@ fn nesting_costs_a_byte_a_level_and_a_header_its_names() {
         let bytes = saved_behind(format, &limits, deep.as_bytes()).to_string().len();
         assert!((100_000..100_300).contains(&bytes), "{format}: {bytes} bytes");
     }
-    let header: String = (0..50_000).map(|number| format!("name {number},")).collect();
+    let header = names(50_000);
     let bytes = saved_behind(Format::Csv, &limits, header.as_bytes()).to_string().len();
     assert!((header.len()..header.len() + 2 * 50_000 + 300).contains(&bytes), "{bytes} bytes");
 }
