@@ -25,6 +25,90 @@ class Mutation(NamedTuple):
 
 
 MUTATIONS = [
+    Mutation(
+        "bucket: a file that fits one request replaces nothing",
+        "src/sink/object/commit.rs",
+        "PutMode::Overwrite } else { PutMode::Create };",
+        "PutMode::Overwrite } else { PutMode::Overwrite };",
+        "--test contract s3_minio::reject_keeps_what_stands",
+    ),
+    Mutation(
+        "bucket: a multipart upload replaces nothing",
+        "src/sink/object/parts.rs",
+        "            Completion::Create => creating,",
+        "            Completion::Create => [creating, plain][1],",
+        "--test contract s3_minio::large_files_conflict_too",
+    ),
+    Mutation(
+        "bucket: what is written down is written once",
+        "src/sink/object/manifest.rs",
+        "Attributes::new(), PutMode::Create).await else {",
+        "Attributes::new(), PutMode::Overwrite).await else {",
+        "--lib of_two_nodes_that_begin_one_upload_the_second_is_told",
+    ),
+    Mutation(
+        "bucket: of two nodes with other bytes one stops",
+        "src/sink/object/manifest.rs",
+        "        if standing.saved.tally != record.saved.tally {",
+        "        if false {",
+        "--lib a_node_that_was_overtaken_with_other_bytes_stops_and_removes_nothing",
+    ),
+    Mutation(
+        "bucket: who was overtaken removes nothing",
+        "src/sink/object/parts.rs",
+        "        if self.fate == Fate::Ceded {",
+        "        if false {",
+        "--lib a_node_that_was_overtaken_with_other_bytes_stops_and_removes_nothing",
+    ),
+    Mutation(
+        "bucket: a receipt for other bytes is not completed",
+        "src/sink/object/large.rs",
+        "        if (standing.size, standing.digest) == (receipt.size, receipt.digest) {",
+        "        if true {",
+        "--lib a_receipt_noted_for_other_bytes_is_not_completed",
+    ),
+    Mutation(
+        "bucket: the record of what stands stays",
+        "src/sink/object/large.rs",
+        "            Ok(true) => {}\n            Ok(false) => self.remote.remove_record(&self.record).await,",
+        "            Ok(_) => self.remote.remove_record(&self.record).await,",
+        "--lib who_has_other_bytes_leaves_the_record_of_what_stands",
+    ),
+    Mutation(
+        "bucket: a multipart upload that is gone is told from one that failed",
+        "src/sink/object/sending.rs",
+        "let fate = if is_gone(&error) {",
+        "let fate = if is_gone(&error) && false {",
+        "--lib a_node_that_comes_too_late_with_the_same_bytes_has_the_same_receipt",
+    ),
+    Mutation(
+        "bucket: who goes on with an upload keeps it young",
+        "src/sink/object/resume.rs",
+        "    journal.touch().await?;",
+        "",
+        "--lib an_upload_that_somebody_went_on_with_is_young",
+    ),
+    Mutation(
+        "bucket: what lies behind a gap is removed",
+        "src/sink/object/resume.rs",
+        "    remote.remove_all(beyond(&names, run.parts.len())).await?;",
+        "    drop(beyond(&names, run.parts.len()));",
+        "--lib what_lies_behind_a_gap_is_not_in_the_way_of_other_bytes",
+    ),
+    Mutation(
+        "bucket: a tail goes on where the parts end",
+        "src/sink/object/resume.rs",
+        "        if tally == saved.tally {",
+        "        if true {",
+        "--lib a_tail_that_does_not_belong_to_the_parts_is_passed_over",
+    ),
+    Mutation(
+        "bucket: the sweep leaves the records of living uploads",
+        "src/sink/object/sweep.rs",
+        "!uploads.contains_key(&record.id) && !self.writers.holds(&record.id)",
+        "!self.writers.holds(&record.id)",
+        "--lib the_record_of_an_upload_that_is_alive_stays",
+    ),
 ]
 
 
