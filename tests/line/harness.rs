@@ -33,9 +33,10 @@ impl Server {
         metrics.lines().find_map(|candidate| candidate.strip_prefix(line)?.trim().parse().ok()).unwrap_or(0)
     }
 
-    /// Waits until nobody holds a place any more.
+    /// Waits until nobody holds a place any more, and the last commit, which may outlive its connection, has ended.
     pub(crate) fn until_alone(&self) {
         until("the end of every connection", || self.metric("tidegate_connections ") == 0);
+        until("the end of every upload", || self.metric("tidegate_uploads_in_flight ") == 0);
     }
 
     /// The content of a file that a reader of the store sees.
