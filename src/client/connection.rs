@@ -5,6 +5,7 @@ use std::io::IoSlice;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -16,6 +17,9 @@ use crate::wire::framed::{self, Event, Hello, Request};
 
 /// How long an answer is looked for on a connection that takes no more bytes.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Bytes that the system may hold which have not gone out: enough to keep a line busy, for what is on its way does not count.
+const UNSENT_BYTES: u32 = 128 * 1024;
 
 /// How many bytes of a stranger's greeting are shown.
 const SHOWN_BYTES: usize = 60;
@@ -57,6 +61,8 @@ impl Connection {
         })?;
         // Answers decide what is sent next, so small lines must not wait for each other (Nagle, RFC 896).
         stream.set_nodelay(true).map_err(lost)?;
+        // What waits in this side's kernel when a line is cut would have to be sent again, and may be megabytes.
+        SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES).map_err(lost)?;
         let (answers, writer) = stream.into_split();
         let writer = Writer { half: writer, queued: Vec::new(), torn: false };
         let answers = Answers { half: answers, buffer: BytesMut::new(), searched: 0 };
