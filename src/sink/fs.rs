@@ -41,7 +41,7 @@ use self::flusher::Flusher;
 pub use self::flusher::Grouping;
 use self::record::Record;
 use self::staged::StagedFile;
-use self::tree::Tree;
+use self::tree::{Opened, Tree};
 use super::{Probe, Sink, Staged};
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Durability, Key, Receipt, Tally, UploadId, UploadSpec};
@@ -189,7 +189,7 @@ impl<D: Disk> Fs<D> {
                 |errno: Errno| Error::new(ErrorKind::Store, format!("looking at {:?}", key.as_str())).because(errno);
             shared.check_writable("looking at", &key)?;
             match shared.tree.open_file(&key).map_err(failed)? {
-                Some((folder, file)) if wanted(&shared, &file) => {
+                Some(Opened { folder, file }) if wanted(&shared, &file) => {
                     let receipt = record::receipt(&shared.disk, &file, &key, shared.terms.durability).map_err(failed)?;
                     shared.promise_standing(&folder, &file, &key)?;
                     Ok(Some(receipt))

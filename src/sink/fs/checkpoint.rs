@@ -121,7 +121,7 @@ impl<D: Disk> Shared<D> {
         let Some(checkpoint) = Checkpoint::decode(&text[..filled]) else { return Ok(None) };
         let stat = self.disk.stat(staged)?;
         // With a second name it is committed: nobody may write there any more.
-        let holds = stat.identity.1 == checkpoint.file && stat.links == 1 && stat.size >= checkpoint.tally.size();
+        let holds = stat.identity.1 == checkpoint.file && stat.has_one_name && stat.size >= checkpoint.tally.size();
         Ok(holds.then_some(checkpoint))
     }
 

@@ -108,8 +108,8 @@ pub struct Stat {
     pub identity: (u64, u64),
     /// Of which kind.
     pub kind: Kind,
-    /// How many names it has.
-    pub links: u64,
+    /// Whether it has a single name, neither none nor others beside it.
+    pub has_one_name: bool,
     /// Bytes.
     pub size: u64,
     /// When its bytes were last changed.
@@ -256,11 +256,11 @@ impl From<rustix::fs::Stat> for Stat {
             _ => Kind::Other,
         };
         let since = Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
-        let modified = UNIX_EPOCH + since + Duration::from_nanos(u64::try_from(stat.st_mtime_nsec).unwrap_or(0));
+        let modified = UNIX_EPOCH + since + Duration::from_nanos(stat.st_mtime_nsec);
         Self {
             identity: (stat.st_dev, stat.st_ino),
             kind,
-            links: u64::from(stat.st_nlink),
+            has_one_name: stat.st_nlink == 1,
             size: u64::try_from(stat.st_size).unwrap_or(0),
             modified,
         }

@@ -113,6 +113,8 @@ impl<D: Disk> StagedFile<D> {
 
     /// How far the upload is saved; where it is not at all, nothing stays of it.
     fn last_checkpoint(&self) -> Result<u64> {
+        // After a failed flush nobody knows which checkpoint a power cut would leave.
+        self.shared.check_writable("keeping", &self.spec.key)?;
         match self.shared.saved(&self.spec.id, &self.file) {
             Ok(Some(saved)) => Ok(saved.tally.size()),
             Ok(None) => self.remove().map(|()| 0),

@@ -55,10 +55,11 @@ pub(super) fn lock_any<D: Disk>(disk: &D, staging: &D::Handle, name: &str) -> Re
             return Ok(file);
         }
         match disk.create(staging, name) {
-            Ok(file) => match lock(disk, staging, name, file)? {
-                Some(file) => return Ok(file),
-                None => {}
-            },
+            Ok(file) => {
+                if let Some(file) = lock(disk, staging, name, file)? {
+                    return Ok(file);
+                }
+            }
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno),
         }

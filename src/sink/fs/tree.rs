@@ -90,7 +90,7 @@ impl<D: Disk> Tree<D> {
     }
 
     /// The regular file under `key`, if there is one, with its folder.
-    pub(super) fn open_file(&self, key: &Key) -> Result<Option<(Arc<D::Handle>, D::Handle)>, Errno> {
+    pub(super) fn open_file(&self, key: &Key) -> Result<Option<Opened<D::Handle>>, Errno> {
         let mut folder = Arc::clone(&self.root);
         let mut components: Vec<&str> = key.components().collect();
         components.pop();
@@ -102,7 +102,7 @@ impl<D: Disk> Tree<D> {
             };
         }
         match open_regular(&self.disk, &folder, key.file_name())? {
-            Found::File(file) => Ok(Some((folder, file))),
+            Found::File(file) => Ok(Some(Opened { folder, file })),
             Found::Nothing | Found::Obstacle => Ok(None),
         }
     }
@@ -122,6 +122,13 @@ impl<D: Disk> Tree<D> {
         }
         durable.insert(path.to_owned(), identity);
     }
+}
+
+/// A file that stands under a key, and the folder that it lies in.
+#[derive(Debug)]
+pub(super) struct Opened<H> {
+    pub(super) folder: Arc<H>,
+    pub(super) file: H,
 }
 
 /// What stands under a name.

@@ -2,7 +2,7 @@
 
 use super::forgetful::{Fault, Forgetful, Survives};
 use super::random::{Random, seed, tries};
-use super::script::{Play, steps};
+use super::script::{Play, Start, steps};
 
 #[tokio::test]
 async fn every_receipt_survives_a_crash_at_every_operation() {
@@ -12,6 +12,28 @@ async fn every_receipt_survives_a_crash_at_every_operation() {
 #[tokio::test]
 async fn every_receipt_survives_a_crash_where_a_rename_may_clobber() {
     crash_everywhere(Forgetful::of_an_old_kind).await;
+}
+
+/// A commit that was killed may be visible and not durable: whoever is told of it, by asking or as a duplicate, relies on it.
+#[tokio::test]
+async fn what_a_killed_server_left_is_flushed_before_it_is_answered() {
+    let steps = steps();
+    let mut rehearsal = Play::of(&steps, Forgetful::new());
+    rehearsal.go_on().await.unwrap();
+    for at in 0..rehearsal.disk.operations() {
+        for retry in [Start::WhereItWas, Start::Anew] {
+            let told = Told(format!("kill at operation {at}, retried {retry:?}"));
+            let mut play = Play::of(&steps, Forgetful::new());
+            play.disk.plan(at, Fault::Death);
+            play.go_on().await.unwrap_err();
+            play.disk = play.disk.killed();
+            play.retry = retry;
+            play.finish_step().await.unwrap();
+            play.disk = play.disk.cut(Survives::Nothing, Survives::Nothing, &mut Random::new(at));
+            play.assert_law();
+            drop(told);
+        }
+    }
 }
 
 /// Runs the play once for each of its operations, kills it there, and once more on the way back.
@@ -43,6 +65,7 @@ async fn crash(mut play: Play, at: u64, mut random: Random) {
         _ => play.disk.cut(Survives::Anything, Survives::Anything, &mut random),
     };
     play.assert_law();
+    play.retry = [Start::WhereItWas, Start::Anew][random.below(2)];
     // Once more, soon.
     play.disk.plan(random.below(80) as u64, Fault::Death);
     if play.go_on().await.is_err() {

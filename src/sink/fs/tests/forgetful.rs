@@ -341,7 +341,7 @@ impl World {
             let is_used = |(at, node): (usize, &Node)| node.number == number && (node.opened > 0 || self.links(at) > 0);
             self.nodes.iter().enumerate().any(is_used)
         };
-        let number = (1..).find(|number| !used(*number)).expect("there is always a free one");
+        let number = (1..=u64::MAX).find(|number| !used(*number)).expect("there is always a free one");
         let node = self.nodes.len();
         self.nodes.push(Node::new(kind, number));
         self.change([(folder, name, Some(node))]);
@@ -350,8 +350,8 @@ impl World {
 
     fn stat(&self, node: usize) -> Stat {
         let Node { kind, number, modified, size, .. } = &self.nodes[node];
-        let (links, size) = (self.links(node) as u64, *size.seen() as u64);
-        Stat { identity: (0, *number), kind: *kind, links, size, modified: *modified }
+        let (has_one_name, size) = (self.links(node) == 1, *size.seen() as u64);
+        Stat { identity: (0, *number), kind: *kind, has_one_name, size, modified: *modified }
     }
 }
 

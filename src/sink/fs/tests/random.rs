@@ -1,4 +1,5 @@
-//! Numbers that look like chance, and come again with their seed (Steele et al., "SplitMix").
+//! Numbers that look like chance, and come again with their seed (Steele et al., "Fast splittable pseudorandom number
+//! generators").
 
 use std::time::SystemTime;
 

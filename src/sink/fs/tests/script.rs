@@ -1,8 +1,10 @@
 //! What senders do to a store in these tests, and the law that must hold whatever happens to them on the way.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::forgetful::Forgetful;
 use super::random::Random;
@@ -24,9 +26,11 @@ pub(super) struct Step {
     end: End,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Start {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// As plain senders do, who can't ask.
     Anew,
+    /// As those who ask first, and go on.
     WhereItWas,
 }
 
@@ -93,11 +97,22 @@ pub(super) struct Play {
     done: usize,
     /// By key, what the last receipt was for.
     receipts: BTreeMap<String, Vec<u8>>,
+    /// What senders do who were interrupted.
+    pub(super) retry: Start,
+    /// From where the upload that is on its way can be resumed, as it was told.
+    kept: Cell<u64>,
 }
 
 impl Play {
     pub(super) fn of(steps: &Arc<[Step]>, disk: Forgetful) -> Self {
-        Self { disk, steps: Arc::clone(steps), done: 0, receipts: BTreeMap::new() }
+        Self {
+            disk,
+            steps: Arc::clone(steps),
+            done: 0,
+            receipts: BTreeMap::new(),
+            retry: Start::WhereItWas,
+            kept: Cell::new(0),
+        }
     }
 
     pub(super) fn open(&self) -> Result<Fs<Forgetful>> {
@@ -112,26 +127,40 @@ impl Play {
     }
 
     pub(super) async fn go_on_with(&mut self, sink: &Fs<Forgetful>) -> Result<()> {
-        let mut first = true;
-        while let Some(step) = self.steps.get(self.done) {
-            // Whoever was interrupted asks first, and goes on where it was.
-            let start = if first { Start::WhereItWas } else { step.start };
-            first = false;
-            let receipt = self.act(sink, step, start).await?;
-            if let (Some(receipt), End::Committed(key)) = (receipt, step.end) {
-                assert_eq!((receipt.key.as_str(), receipt.digest), (key, Digest::of(&step.bytes)));
-                self.receipts.insert(key.to_owned(), step.bytes.clone());
-            }
-            self.done += 1;
+        let mut start = self.retry;
+        while self.done < self.steps.len() {
+            self.step(sink, start).await?;
+            start = self.steps.get(self.done).map_or(start, |step| step.start);
         }
-        sink.sweep(std::time::Duration::ZERO).await?;
+        sink.sweep(Duration::ZERO).await?;
+        Ok(())
+    }
+
+    /// Opens the store, and lets who was interrupted come to the end.
+    pub(super) async fn finish_step(&mut self) -> Result<()> {
+        let sink = self.open()?;
+        if self.done < self.steps.len() { self.step(&sink, self.retry).await } else { Ok(()) }
+    }
+
+    async fn step(&mut self, sink: &Fs<Forgetful>, start: Start) -> Result<()> {
+        let step = &self.steps[self.done];
+        let receipt = self.act(sink, step, start).await?;
+        if let (Some(receipt), End::Committed(key)) = (receipt, step.end) {
+            assert_eq!((receipt.key.as_str(), receipt.digest), (key, Digest::of(&step.bytes)));
+            self.receipts.insert(key.to_owned(), step.bytes.clone());
+        }
+        self.kept.set(0);
+        self.done += 1;
         Ok(())
     }
 
     async fn act(&self, sink: &Fs<Forgetful>, step: &Step, start: Start) -> Result<Option<Receipt>> {
         let Step { spec, bytes, cuts, end, .. } = step;
         let mut staged = match start {
-            Start::Anew => sink.stage(spec.clone()).await?,
+            Start::Anew => {
+                self.kept.set(0);
+                sink.stage(spec.clone()).await?
+            }
             Start::WhereItWas => match (sink.committed(&spec.id, &spec.key).await?, end) {
                 (Some(receipt), End::Committed(_)) => return Ok(Some(receipt)),
                 _ => self.resume(sink, step).await?,
@@ -144,17 +173,20 @@ impl Play {
             if kept != came {
                 return Err(Error::new(ErrorKind::Store, "it could not be suspended where it was"));
             }
+            self.kept.set(kept);
             if *end == End::Suspended {
                 return Ok(None);
             }
             staged = self.resume(sink, step).await?;
         }
         if *end == End::GivenUp {
+            self.kept.set(0);
             staged.abort().await?;
             return Ok(None);
         }
         let staged = self.send(staged, bytes, bytes.len()).await?;
         let before = self.disk.files();
+        self.kept.set(0);
         let committed = staged.commit(Ending { claim: Some(Digest::of(bytes)), verdict: None }).await;
         match (committed, end) {
             (Err(error), End::Refused(kind)) if error.kind() == *kind => Ok(None),
@@ -170,7 +202,11 @@ impl Play {
 
     /// As what is there of it says, or else from its beginning. What is there is what was sent.
     async fn resume(&self, sink: &Fs<Forgetful>, step: &Step) -> Result<Box<dyn Staged>> {
-        let Some(staged) = sink.resume(step.spec.clone()).await? else { return sink.stage(step.spec.clone()).await };
+        let Some(staged) = sink.resume(step.spec.clone()).await? else {
+            assert_eq!(self.kept.get(), 0, "{} is kept, as it was told", step.spec.id);
+            return sink.stage(step.spec.clone()).await;
+        };
+        assert!(staged.offset() >= self.kept.get(), "{} is kept as far as it was told", step.spec.id);
         let offset = usize::try_from(staged.offset()).unwrap();
         assert_eq!(staged.note(), &note(staged.offset()));
         let there = &self.disk.files()[&format!(".tidegate/staging/{}", step.spec.id)];
