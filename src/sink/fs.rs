@@ -152,9 +152,9 @@ impl<D: Disk> Fs<D> {
         let reserved = tree::durable_folder(&disk, tree.root(), RESERVED).map_err(failed)?;
         let staging = tree::durable_folder(&disk, &reserved, STAGING).map_err(failed)?;
         let resume = tree::durable_folder(&disk, &reserved, RESUME).map_err(failed)?;
-        let shares =
+        let groups =
             terms.grouping == Grouping::Shared && terms.durability == Durability::Disk && disk.flushes_all(&staging);
-        let flusher = Flusher::new(if shares { Grouping::Shared } else { Grouping::One });
+        let flusher = Flusher::new(if groups { Grouping::Shared } else { Grouping::One });
         let (dropped, reading, broken) = (Dropped::default(), Semaphore::new(MAX_READING), OnceLock::new());
         let shared = Shared { disk, root, tree, staging, resume, terms, flusher, dropped, reading, broken };
         // However old: how long to wait for a sender is not known here.

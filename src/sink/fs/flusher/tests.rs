@@ -12,18 +12,19 @@ use super::*;
 
 /// A disk whose every flush takes a number, in the order in which they begin.
 #[derive(Debug, Default)]
-struct Flushes {
+struct Plate {
     clock: AtomicU64,
     one: Mutex<HashMap<Identity, u64>>,
     all: AtomicU64,
     counted: Mutex<Vec<Option<Identity>>>,
 }
 
-impl Flushes {
+impl Plate {
     fn now(&self) -> u64 {
         self.clock.fetch_add(1, Ordering::SeqCst)
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "as a flusher wants it")]
     fn flush_one(&self, thing: Identity) -> Result<(), Errno> {
         let now = self.now();
         let mut begun = self.one.lock().unwrap();
@@ -34,6 +35,7 @@ impl Flushes {
         Ok(())
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "as a flusher wants it")]
     fn flush_all(&self) -> Result<(), Errno> {
         self.all.fetch_max(self.now(), Ordering::SeqCst);
         self.counted.lock().unwrap().push(None);
@@ -50,7 +52,7 @@ impl Flushes {
 /// A flusher in whose first flush somebody is held.
 struct Bench {
     flusher: Arc<Flusher>,
-    flushes: Arc<Flushes>,
+    disk: Arc<Plate>,
     go_on: Sender<Result<(), Errno>>,
     held: JoinHandle<Result<(), Errno>>,
 }
@@ -64,7 +66,7 @@ fn together() -> Flusher {
 impl Bench {
     fn new() -> Self {
         let flusher = Arc::new(together());
-        let flushes = Arc::new(Flushes::default());
+        let disk = Arc::new(Plate::default());
         let (go_on, came): (_, Receiver<Result<(), Errno>>) = channel();
         let (begun, begins) = channel();
         let held = thread::spawn({
@@ -78,14 +80,14 @@ impl Bench {
             }
         });
         begins.recv().unwrap();
-        Self { flusher, flushes, go_on, held }
+        Self { flusher, disk, go_on, held }
     }
 
     /// Somebody who wants `thing` flushed, and waits for it by now.
-    fn wait_for(&self, thing: Identity, all: impl FnOnce(&Flushes) -> Result<(), Errno> + Send + 'static) -> Waiting {
+    fn wait_for(&self, thing: Identity, all: impl FnOnce(&Plate) -> Result<(), Errno> + Send + 'static) -> Waiting {
         let before = self.flusher.waiting();
-        let (flusher, flushes) = (Arc::clone(&self.flusher), Arc::clone(&self.flushes));
-        let waiting = thread::spawn(move || flusher.flush(thing, || flushes.flush_one(thing), || all(&flushes)));
+        let (flusher, disk) = (Arc::clone(&self.flusher), Arc::clone(&self.disk));
+        let waiting = thread::spawn(move || flusher.flush(thing, || disk.flush_one(thing), || all(&disk)));
         let deadline = Instant::now() + Duration::from_secs(30);
         while self.flusher.waiting() == before {
             assert!(Instant::now() < deadline, "it waits for the flush under way to end");
@@ -95,36 +97,38 @@ impl Bench {
     }
 
     /// Lets the flush under way end well, and says which flushes came after it.
-    fn go_on(self, waiting: Vec<Waiting>) -> (Vec<thread::Result<Result<(), Errno>>>, Vec<Option<Identity>>) {
+    fn go_on(self, waiting: Vec<Waiting>) -> (Vec<Ended>, Vec<Option<Identity>>) {
         self.go_on.send(Ok(())).unwrap();
         self.held.join().unwrap().unwrap();
         let outcomes = waiting.into_iter().map(JoinHandle::join).collect();
         assert!(self.flusher.lock().next.is_none() && !self.flusher.lock().flushing, "the next one need not wait");
-        let counted = self.flushes.counted.lock().unwrap().clone();
+        let counted = self.disk.counted.lock().unwrap().clone();
         (outcomes, counted)
     }
 }
 
 type Waiting = JoinHandle<Result<(), Errno>>;
+/// What came of somebody who waited, if he did not panic.
+type Ended = thread::Result<Result<(), Errno>>;
 
-fn flushed(outcomes: Vec<thread::Result<Result<(), Errno>>>) -> Vec<Result<(), Errno>> {
+fn flushed(outcomes: Vec<Ended>) -> Vec<Result<(), Errno>> {
     outcomes.into_iter().map(Result::unwrap).collect()
 }
 
 #[test]
 fn a_lone_flush_is_of_one_thing_and_waits_for_nobody() {
     let flusher = together();
-    let flushes = Flushes::default();
+    let disk = Plate::default();
     for _ in 0..3 {
-        flusher.flush((1, 1), || flushes.flush_one((1, 1)), || panic!("it is alone")).unwrap();
+        flusher.flush((1, 1), || disk.flush_one((1, 1)), || panic!("it is alone")).unwrap();
     }
-    assert_eq!(flushes.counted.into_inner().unwrap(), [Some((1, 1)); 3]);
+    assert_eq!(disk.counted.into_inner().unwrap(), [Some((1, 1)); 3]);
 }
 
 #[test]
 fn who_waits_alone_flushes_one_thing() {
     let bench = Bench::new();
-    let waiting = vec![bench.wait_for((1, 1), Flushes::flush_all)];
+    let waiting = vec![bench.wait_for((1, 1), Plate::flush_all)];
     let (outcomes, counted) = bench.go_on(waiting);
     assert_eq!((flushed(outcomes), counted), (vec![Ok(())], vec![Some((1, 1))]));
 }
@@ -132,7 +136,7 @@ fn who_waits_alone_flushes_one_thing() {
 #[test]
 fn a_flush_that_had_begun_before_does_not_count_even_for_the_same_thing() {
     let bench = Bench::new();
-    let waiting = vec![bench.wait_for(HELD, Flushes::flush_all)];
+    let waiting = vec![bench.wait_for(HELD, Plate::flush_all)];
     let (outcomes, counted) = bench.go_on(waiting);
     assert_eq!((flushed(outcomes), counted), (vec![Ok(())], vec![Some(HELD)]));
 }
@@ -140,7 +144,7 @@ fn a_flush_that_had_begun_before_does_not_count_even_for_the_same_thing() {
 #[test]
 fn those_who_wait_for_the_same_thing_share_one_flush_of_it() {
     let bench = Bench::new();
-    let waiting = (0..5).map(|_| bench.wait_for((1, 1), Flushes::flush_all)).collect();
+    let waiting = (0..5).map(|_| bench.wait_for((1, 1), Plate::flush_all)).collect();
     let (outcomes, counted) = bench.go_on(waiting);
     assert_eq!((flushed(outcomes), counted), (vec![Ok(()); 5], vec![Some((1, 1))]));
 }
@@ -149,7 +153,7 @@ fn those_who_wait_for_the_same_thing_share_one_flush_of_it() {
 fn those_who_wait_for_several_things_share_one_flush_of_everything() {
     let bench = Bench::new();
     // The leader's own thing is not the last that was asked for, nor the only one.
-    let waiting = [(1, 1), (1, 2), (1, 1), (2, 1)].map(|thing| bench.wait_for(thing, Flushes::flush_all)).into();
+    let waiting = [(1, 1), (1, 2), (1, 1), (2, 1)].map(|thing| bench.wait_for(thing, Plate::flush_all)).into();
     let (outcomes, counted) = bench.go_on(waiting);
     assert_eq!((flushed(outcomes), counted), (vec![Ok(()); 4], vec![None]));
 }
@@ -181,7 +185,7 @@ fn a_leader_that_panics_leaves_nobody_waiting_and_nobody_believing() {
 #[test]
 fn those_who_wait_flush_for_themselves_where_that_is_the_faster_way_by_then() {
     let bench = Bench::new();
-    let waiting = [(1, 1), (1, 2), (1, 1)].map(|thing| bench.wait_for(thing, Flushes::flush_all)).into();
+    let waiting = [(1, 1), (1, 2), (1, 1)].map(|thing| bench.wait_for(thing, Plate::flush_all)).into();
     bench.flusher.lock().pace.turn_to(Way::Apart);
     let (outcomes, mut counted) = bench.go_on(waiting);
     counted.sort();
@@ -190,10 +194,10 @@ fn those_who_wait_flush_for_themselves_where_that_is_the_faster_way_by_then() {
 
 #[test]
 fn where_flushes_are_not_shared_nobody_waits_for_anybody() {
-    let (flusher, flushes) = (Flusher::new(Grouping::One), Flushes::default());
-    let others = || flusher.flush((1, 2), || flushes.flush_one((1, 2)), || panic!("one flush each"));
+    let (flusher, disk) = (Flusher::new(Grouping::One), Plate::default());
+    let others = || flusher.flush((1, 2), || disk.flush_one((1, 2)), || panic!("one flush each"));
     flusher.flush((1, 1), others, || panic!("one flush each")).unwrap();
-    assert_eq!(flushes.counted.into_inner().unwrap(), [Some((1, 2))]);
+    assert_eq!(disk.counted.into_inner().unwrap(), [Some((1, 2))]);
 }
 
 proptest! {
@@ -205,8 +209,8 @@ proptest! {
         turns in any::<bool>(),
     ) {
         let flusher = together();
-        let flushes = Flushes::default();
-        let (flusher, flushes) = (&flusher, &flushes);
+        let disk = Plate::default();
+        let (flusher, disk) = (&flusher, &disk);
         thread::scope(|scope| {
             for things in &wanted {
                 scope.spawn(move || {
@@ -215,9 +219,9 @@ proptest! {
                         if turns {
                             flusher.lock().pace.turn_to(if number % 2 == 0 { Way::Apart } else { Way::Together });
                         }
-                        let called = flushes.now();
-                        flusher.flush(thing, || flushes.flush_one(thing), || flushes.flush_all()).unwrap();
-                        assert!(flushes.last(thing) > called, "nothing covers {thing:?} since {called}");
+                        let called = disk.now();
+                        flusher.flush(thing, || disk.flush_one(thing), || disk.flush_all()).unwrap();
+                        assert!(disk.last(thing) > called, "nothing covers {thing:?} since {called}");
                     }
                 });
             }
