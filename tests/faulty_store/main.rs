@@ -115,7 +115,7 @@ fn spec(name: &str, when_cut: WhenCut) -> UploadSpec {
 }
 
 fn bytes(len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at * 31 % 251) as u8).collect()
+    (0..=250).cycle().take(len).collect()
 }
 
 async fn send(sink: &dyn Sink, spec: &UploadSpec, bytes: &[u8]) -> Result<Receipt> {
