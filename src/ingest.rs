@@ -250,9 +250,13 @@ impl Ingest {
         tokio::select! {
             biased;
             done = tokio::time::timeout_at(deadline.map_or(patience, |deadline| deadline.min(patience)), work) => {
-                done.unwrap_or_else(|Elapsed { .. }| {
-                    Err(Error::new(ErrorKind::Store, format!("the store took too long {doing}")))
-                })
+                done.unwrap_or_else(|Elapsed { .. }| Err(match deadline {
+                    Some(deadline) if deadline <= patience => {
+                        let timeout = self.bounds.upload_timeout;
+                        Error::new(ErrorKind::Timeout, format!("not complete within {timeout:?}, while the store was {doing}"))
+                    }
+                    Some(_) | None => Error::new(ErrorKind::Store, format!("the store took too long {doing}")),
+                }))
             }
             () = self.stop.cancelled() => {
                 Err(Error::new(ErrorKind::ShuttingDown, format!("the server stopped while the store was {doing}; send it again")))

@@ -133,8 +133,8 @@ MUTATIONS = [
     Mutation(
         "disk: after a flush that failed, nothing is taken",
         "src/sink/fs.rs",
-        "                let _ = self.broken.set(why);",
-        "                drop(why);",
+        "        let _ = self.broken.set(why);",
+        "        drop(why);",
         "--lib every_failure_of_the_disk_is_told_and_leaves_nothing_partial",
     ),
     Mutation(
@@ -143,6 +143,13 @@ MUTATIONS = [
         '            shared.check_writable("looking at", &key)?;',
         '',
         "--lib every_failure_of_the_disk_is_told_and_leaves_nothing_partial",
+    ),
+    Mutation(
+        "disk: an error of a shared flush is final for all who come after",
+        "src/sink/fs.rs",
+        '.inspect_err(|errno| self.close("everything", *errno))',
+        "",
+        "--lib every_receipt_survives_a_flush_that_fails_among_many_commits",
     ),
     Mutation(
         "bucket: a file that fits one request replaces nothing",

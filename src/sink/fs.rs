@@ -73,7 +73,7 @@ struct Shared<D: Disk> {
     dropped: Dropped<Result<Tally>>,
     /// Whole files are read for answers, by so many at once: a sender that asks much must not take the disk's workers away from
     /// the others.
-    reading: Semaphore,
+    reading: Arc<Semaphore>,
     /// Why nothing is taken any more: after a failed flush, no flush of this disk can be believed.
     broken: OnceLock<String>,
 }
@@ -152,10 +152,14 @@ impl<D: Disk> Fs<D> {
         let reserved = tree::durable_folder(&disk, tree.root(), RESERVED).map_err(failed)?;
         let staging = tree::durable_folder(&disk, &reserved, STAGING).map_err(failed)?;
         let resume = tree::durable_folder(&disk, &reserved, RESUME).map_err(failed)?;
+        // Whoever removed something there may have died before he flushed it.
+        for folder in [&staging, &resume] {
+            disk.flush(folder).map_err(failed)?;
+        }
         let groups =
             terms.grouping == Grouping::Shared && terms.durability == Durability::Disk && disk.flushes_all(&staging);
         let flusher = Flusher::new(if groups { Grouping::Shared } else { Grouping::One });
-        let (dropped, reading, broken) = (Dropped::default(), Semaphore::new(MAX_READING), OnceLock::new());
+        let (dropped, reading, broken) = (Dropped::default(), Arc::new(Semaphore::new(MAX_READING)), OnceLock::new());
         let shared = Shared { disk, root, tree, staging, resume, terms, flusher, dropped, reading, broken };
         // However old: how long to wait for a sender is not known here.
         match shared.sweep(Duration::MAX) {
@@ -182,9 +186,11 @@ impl<D: Disk> Fs<D> {
         key: &Key,
         wanted: impl FnOnce(&Shared<D>, &D::Handle) -> bool + Send + 'static,
     ) -> Result<Option<Receipt>> {
-        let _turn = self.0.reading.acquire().await;
+        let turn = Arc::clone(&self.0.reading).acquire_owned().await;
         let (shared, key) = (Arc::clone(&self.0), key.clone());
         blocking(move || {
+            // Given back when the reading is over, also where nobody waits for it any more.
+            let _turn = turn;
             let failed =
                 |errno: Errno| Error::new(ErrorKind::Store, format!("looking at {:?}", key.as_str())).because(errno);
             shared.check_writable("looking at", &key)?;
@@ -274,10 +280,17 @@ impl<D: Disk> Shared<D> {
         if self.terms.durability == Durability::Cache {
             return Ok(());
         }
+        // An error of everybody's bytes is told once, and may be of those who wait for the next flush: so it is final, and known
+        // before that one begins.
+        let all = || self.disk.flush_all(&self.staging).inspect_err(|errno| self.close("everything", *errno));
         let flushed = self.disk.stat(handle).and_then(|stat| {
-            self.flusher.flush(stat.identity, || self.disk.flush(handle), || self.disk.flush_all(&self.staging))
+            let one = || self.disk.flush(handle);
+            self.flusher.flush(stat.identity, one, all)
         });
-        self.settle(flushed, loses, what)
+        self.settle(flushed, loses, what)?;
+        self.broken.get().map_or(Ok(()), |why| {
+            Err(Error::new(ErrorKind::Store, format!("flushing {what}: the store is read-only since {why}")))
+        })
     }
 
     /// Flushes what stands under a key already, with its name.
@@ -301,13 +314,18 @@ impl<D: Disk> Shared<D> {
                 Err(Error::new(ErrorKind::NoSpace, format!("flushing {what}")).because(errno))
             }
             Err(errno) => {
-                let why = format!("flushing {what} failed ({errno})");
-                tracing::error!(root = %self.root.display(), reason = %why, "the store is read-only from now on");
-                // Only the first reason is kept.
-                let _ = self.broken.set(why);
+                self.close(what, errno);
                 Err(Error::new(ErrorKind::Store, format!("flushing {what}")).because(errno))
             }
         }
+    }
+
+    /// Takes nothing from now on, because flushing `what` failed.
+    fn close(&self, what: &str, errno: Errno) {
+        let why = format!("flushing {what} failed ({errno})");
+        tracing::error!(root = %self.root.display(), reason = %why, "the store is read-only from now on");
+        // Only the first reason is kept.
+        let _ = self.broken.set(why);
     }
 }
 

@@ -76,6 +76,7 @@ impl Object {
                 unfinished,
                 turns: Turns::default(),
                 seen: Seen::default(),
+                swept_to: std::sync::Mutex::default(),
             },
             hasty,
         ))

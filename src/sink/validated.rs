@@ -36,7 +36,7 @@ impl Validated {
     }
 
     fn judged(&self, staged: Box<dyn Staged>, format: Format, validator: Box<dyn Validator>) -> Box<dyn Staged> {
-        Box::new(Judged { staged, validator, format, busy: Duration::ZERO, metrics: Arc::clone(&self.metrics) })
+        Box::new(Judged { staged, validator, late: None, format, busy: Duration::ZERO, metrics: Arc::clone(&self.metrics) })
     }
 }
 
@@ -89,14 +89,15 @@ impl Sink for Validated {
 struct Judged {
     staged: Box<dyn Staged>,
     validator: Box<dyn Validator>,
+    /// What the validator has read, and the store perhaps not: a write that has failed, or that nobody has waited for.
+    late: Option<Bytes>,
     format: Format,
     busy: Duration,
     metrics: Arc<Metrics>,
 }
 
 impl Judged {
-    /// What the validator knows, where it has read what was stored and no more: it is ahead of a write that has failed, or that
-    /// nobody has waited for.
+    /// What the validator knows, where it has read what was stored and no more.
     fn saved(&self) -> Option<Value> {
         if self.validator.offset() == self.staged.offset() { self.validator.save() } else { None }
     }
@@ -122,7 +123,10 @@ impl Staged for Judged {
         let fed = self.validator.feed(&chunk);
         self.busy += start.elapsed();
         fed.map_err(|rejection| refusal(&self.staged.spec().key, rejection))?;
-        self.staged.write(chunk).await
+        self.late = Some(chunk.clone());
+        self.staged.write(chunk).await?;
+        self.late = None;
+        Ok(())
     }
 
     fn note(&self) -> &Note {
@@ -141,14 +145,21 @@ impl Staged for Judged {
         }
     }
 
-    async fn suspend(self: Box<Self>, _note: Note) -> Result<u64> {
+    async fn suspend(mut self: Box<Self>, _note: Note) -> Result<u64> {
+        // Else the validator would be ahead of the bytes, and what is kept of no use.
+        if let Some(chunk) = self.late.take()
+            && self.staged.offset() + chunk.len() as u64 == self.validator.offset()
+            && let Err(error) = self.staged.write(chunk).await
+        {
+            tracing::debug!(%error, "the last bytes of an upload that was cut off are not kept");
+        }
         self.metrics.validation_took(self.format, self.busy);
         let saved = self.saved();
         self.staged.suspend(Note(saved)).await
     }
 
     async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt> {
-        let Self { staged, validator, format, busy, metrics } = *self;
+        let Self { staged, validator, late: _, format, busy, metrics } = *self;
         let start = Instant::now();
         let finished = validator.finish();
         metrics.validation_took(format, busy + start.elapsed());

@@ -2,11 +2,14 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// The end of the year 9999, beyond which RFC 3339 has no spelling.
+const LAST: Duration = Duration::from_secs(253_402_300_799);
+
 /// So long ago, or a date or a time of RFC 3339; in UTC where it says no other.
 pub(super) fn parse(text: &str) -> Result<SystemTime, String> {
     match humantime::parse_duration(text) {
         Ok(ago) => Ok(SystemTime::now().checked_sub(ago).unwrap_or(UNIX_EPOCH).max(UNIX_EPOCH)),
-        Err(_) => moment(text).ok_or_else(|| {
+        Err(_) => moment(text).map(|at| at.clamp(UNIX_EPOCH, UNIX_EPOCH + LAST)).ok_or_else(|| {
             "use a duration such as 90s, 2h or 3days, a date such as 2026-10-17, or a time such as 2026-10-17T08:00:00Z"
                 .to_owned()
         }),
@@ -61,5 +64,7 @@ mod tests {
         let hour = Duration::from_hours(1);
         assert!((before..=after).contains(&(hour_ago + hour)));
         assert_eq!(parse("100000years"), Ok(UNIX_EPOCH));
+        assert_eq!(parse("1970-01-01T00:00:00+02:00"), Ok(UNIX_EPOCH));
+        assert_eq!(parse("9999-12-31T23:59:59-01:00"), Ok(UNIX_EPOCH + LAST));
     }
 }

@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::disk::{Access, Disk};
+use super::staging::lock_any;
 use super::{Loses, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Digest, Note, Tally, UploadId, UploadSpec};
@@ -123,6 +124,25 @@ impl<D: Disk> Shared<D> {
         // With a second name it is committed: nobody may write there any more.
         let holds = stat.identity.1 == checkpoint.file && stat.has_one_name && stat.size >= checkpoint.tally.size();
         Ok(holds.then_some(checkpoint))
+    }
+
+    /// Removes what was saved of an upload that has its final name. The staged name, and what is saved under it, may be somebody
+    /// else's by now: the name is held meanwhile, as a sweep holds it.
+    pub(super) fn forget_committed(&self, id: &UploadId) -> Result<()> {
+        let failed =
+            |errno: Errno| Error::new(ErrorKind::Store, format!("removing the checkpoint of upload {id}")).because(errno);
+        match self.disk.stat_at(&self.resume, id.as_str()) {
+            Ok(_) => {}
+            Err(Errno::NOENT) => return Ok(()),
+            Err(errno) => return Err(failed(errno)),
+        }
+        let _held = match lock_any(&self.disk, &self.staging, id.as_str()) {
+            Ok(held) => held,
+            Err(Errno::WOULDBLOCK) => return Ok(()),
+            Err(errno) => return Err(failed(errno)),
+        };
+        self.forget(id)?;
+        self.disk.unlink(&self.staging, id.as_str()).map_err(failed)
     }
 
     /// Removes what was saved of an upload, durably.

@@ -212,7 +212,7 @@ impl<D: Disk> Staged for StagedFile<D> {
             let committed = settled.and_then(|tally| self.shared.commit(&self.spec, &self.file, &tally, ending, &mut name));
             let cleaned = match (name, &committed) {
                 (Name::Staged, _) => self.remove(),
-                (Name::Final, Ok(_)) => self.shared.forget(&self.spec.id),
+                (Name::Final, Ok(_)) => self.shared.forget_committed(&self.spec.id),
                 // After a power cut it may be on its way again.
                 (Name::Final, Err(_)) => Ok(()),
             };

@@ -3,26 +3,38 @@
 //! A lock (flock), not a file's existence, says that somebody writes it: so any number of processes can share a root. While a
 //! name is a file's, only who holds its lock may remove it.
 
+use std::time::Duration;
+
 use rustix::io::Errno;
 
 use super::disk::{Access, Disk};
 
+/// How often a sweeper is waited for that has taken a file between its creation and its lock, and how long each time.
+const MAX_TAKEN: u32 = 100;
+const SWEEPING: Duration = Duration::from_millis(1);
+
 /// Creates and locks a staged file, in the place of what a dead writer has left; [`Errno::WOULDBLOCK`] while somebody else
 /// has it.
 pub(super) fn lock_new<D: Disk>(disk: &D, staging: &D::Handle, name: &str) -> Result<D::Handle, Errno> {
+    let mut taken = 0;
     loop {
         match disk.create(staging, name) {
             Ok(file) => match lock(disk, staging, name, file) {
                 Ok(Some(file)) => return Ok(file),
                 // A sweeper has it for the moment that it takes to remove it.
-                Ok(None) | Err(Errno::WOULDBLOCK) => {}
+                Ok(None) | Err(Errno::WOULDBLOCK) => taken += 1,
                 Err(errno) => return Err(errno),
             },
-            Err(Errno::EXIST) => {
-                if let Some(_dead) = lock_left(disk, staging, name, Access::Read)? {
-                    disk.unlink(staging, name)?;
+            Err(Errno::EXIST) => match lock_left(disk, staging, name, Access::Read) {
+                Ok(Some(_dead)) => disk.unlink(staging, name)?,
+                Ok(None) => {}
+                // The sweeper that took ours is not done yet.
+                Err(Errno::WOULDBLOCK) if (1..MAX_TAKEN).contains(&taken) => {
+                    taken += 1;
+                    std::thread::sleep(SWEEPING);
                 }
-            }
+                Err(errno) => return Err(errno),
+            },
             Err(errno) => return Err(errno),
         }
     }

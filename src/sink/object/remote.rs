@@ -63,6 +63,8 @@ pub(super) struct Remote {
     pub(super) turns: Turns,
     /// What the store was seen to refuse, as it must.
     pub(super) seen: Seen,
+    /// Up to which record of a receipt the last sweep came; `None` at the end.
+    pub(super) swept_to: std::sync::Mutex<Option<Path>>,
 }
 
 /// Conditions that the store was seen to keep. Nothing is committed under one before it was: a store that ignores it would
@@ -139,7 +141,7 @@ impl Remote {
         self.prefix.is_empty() || path.as_ref().strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with('/'))
     }
 
-    fn reserved(&self, rest: &str) -> Path {
+    pub(super) fn reserved(&self, rest: &str) -> Path {
         let text = self.below(&format!("{RESERVED}/{rest}"));
         Path::parse(text).expect("the prefix was checked, and ids hold neither slashes nor control characters")
     }

@@ -5,11 +5,12 @@
 //! and when it is resumed, so that what is in use is young.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{Attributes, GetOptions, MultipartId, ObjectStore as _, PutMode};
+use object_store::{Attributes, GetOptions, MultipartId, ObjectMeta, ObjectStore as _, PutMode};
 
 use super::manifest::Standing;
 use super::marks::Attempt;
@@ -20,6 +21,10 @@ use crate::upload::{Receipt, UploadId};
 
 /// Records looked at, at once.
 const READERS: usize = 8;
+
+/// Records of receipts that one sweep looks at, old and young; the next one goes on behind them. Every large file has one for as
+/// long as it stands, so that to look at all of them would take without end.
+const RECORDS: usize = 1_000;
 
 /// Removes what is older than `ttl`, and says how many uploads that were. What can't be removed does not keep the rest; the
 /// first such error is the answer.
@@ -47,6 +52,7 @@ pub(super) async fn sweep(remote: &Remote, writers: &Claims<UploadId>, ttl: Dura
 struct Inventory {
     /// The newest time of what lies there of each upload.
     uploads: BTreeMap<UploadId, SystemTime>,
+    /// Some of them: those whose turn it is.
     receipts: Vec<Record>,
     probes: Vec<(Path, SystemTime)>,
 }
@@ -64,10 +70,16 @@ impl Inventory {
     async fn take(remote: &Remote) -> Result<Self> {
         let folder = remote.reserved_folder();
         let mut inventory = Self::default();
-        let mut objects = remote.clients.plain.list(Some(&folder));
-        while let Some(object) = objects.next().await {
-            let object = object.map_err(|error| remote.failed(format_args!("listing {folder}"), &error))?;
-            inventory.add(&folder, object.location, object.last_modified.into());
+        for record in remote.next_records().await? {
+            inventory.add(&folder, record.location, record.last_modified.into());
+        }
+        for room in ["uploads", "probe"] {
+            let room = remote.reserved(room);
+            let mut objects = remote.clients.plain.list(Some(&room));
+            while let Some(object) = objects.next().await {
+                let object = object.map_err(|error| remote.failed(format_args!("listing {room}"), &error))?;
+                inventory.add(&folder, object.location, object.last_modified.into());
+            }
         }
         Ok(inventory)
     }
@@ -182,6 +194,26 @@ impl Remote {
         let outcome = asked.await.map_err(|error| self.failed("asking the store for the time", &error));
         self.remove_all(vec![path]).await?;
         Ok(outcome?.meta.last_modified.into())
+    }
+
+    /// The records of receipts whose turn it is.
+    async fn next_records(&self) -> Result<Vec<ObjectMeta>> {
+        let folder = self.reserved("receipts");
+        let begin = self.swept_to.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let listed = match &begin {
+            Some(begin) => self.clients.plain.list_with_offset(Some(&folder), begin),
+            None => self.clients.plain.list(Some(&folder)),
+        };
+        let records: Vec<ObjectMeta> = listed
+            .take(RECORDS)
+            .try_collect()
+            .await
+            .map_err(|error| self.failed(format_args!("listing {folder}"), &error))?;
+        if records.len() == RECORDS {
+            let last = records.last().map(|record| record.location.clone());
+            *self.swept_to.lock().unwrap_or_else(PoisonError::into_inner) = last;
+        }
+        Ok(records)
     }
 
     /// Whether what the record tells of stands.

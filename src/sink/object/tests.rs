@@ -89,6 +89,7 @@ fn node_with_parts(store: &Arc<Faulty>, seen: Seen, part_bytes: usize) -> Object
         unfinished: Arc::clone(store) as _,
         turns: Turns::default(),
         seen,
+        swept_to: std::sync::Mutex::default(),
     };
     Object::over(remote, clients)
 }

@@ -202,6 +202,12 @@ impl Forgetful {
         self.world().operations
     }
 
+    /// Whether what was planned has happened.
+    pub(super) fn has_failed(&self) -> bool {
+        let world = self.world();
+        world.fault.is_some_and(|(at, _)| world.operations > at)
+    }
+
     pub(super) fn is_dead(&self) -> bool {
         self.world().dead
     }

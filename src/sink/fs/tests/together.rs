@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use tokio::task::JoinHandle;
 
 use super::crashes::Told;
@@ -18,17 +19,29 @@ const SENDERS: usize = 8;
 /// More operations than so many commits need.
 const OPERATIONS: usize = 150;
 
+/// What fails for one who shares a flush may be what another one waits to have flushed.
+#[tokio::test]
+async fn every_receipt_survives_a_flush_that_fails_among_many_commits() {
+    let seed = seed();
+    for attempt in 0..60 * tries() {
+        let told = Told(format!("try {attempt}, TIDEGATE_SEED={seed}"));
+        let errno = if attempt % 2 == 0 { Errno::IO } else { Errno::NOSPC };
+        among_many(Random::new(seed ^ (attempt << 32)), Fault::Fails(errno)).await;
+        drop(told);
+    }
+}
+
 #[tokio::test]
 async fn every_receipt_survives_a_power_cut_among_many_commits() {
     let seed = seed();
     for attempt in 0..30 * tries() {
         let told = Told(format!("try {attempt}, TIDEGATE_SEED={seed}"));
-        cut_among_many(Random::new(seed ^ (attempt << 32))).await;
+        among_many(Random::new(seed ^ (attempt << 32)), Fault::Death).await;
         drop(told);
     }
 }
 
-async fn cut_among_many(mut random: Random) {
+async fn among_many(mut random: Random, fault: Fault) {
     let disk = Forgetful::new();
     let sink = Fs::on(disk.clone(), "/store".into(), Terms::of(0)).unwrap();
     let mut sent = BTreeMap::new();
@@ -42,10 +55,10 @@ async fn cut_among_many(mut random: Random) {
         staged.push(upload);
     }
     let held = hold(&sink, &disk);
-    disk.plan(random.below(OPERATIONS) as u64, Fault::Death);
+    disk.plan(random.below(OPERATIONS) as u64, fault);
     let outcomes = futures::future::join_all(staged.into_iter().map(|upload| upload.commit(Ending::default()))).await;
     held.await.unwrap();
-    assert!(disk.is_dead() || outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    assert!(disk.has_failed() || outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     let survives = [Survives::Nothing, Survives::Anything][random.below(2)];
     let mut files = disk.cut(survives, survives, &mut random).files();
     files.retain(|path, _| !path.starts_with(".tidegate/"));
@@ -65,7 +78,7 @@ fn hold(sink: &Fs<Forgetful>, disk: &Forgetful) -> JoinHandle<()> {
         let busy = || {
             begun.send(()).unwrap();
             let deadline = Instant::now() + Duration::from_secs(30);
-            while shared.flusher.waiting() < SENDERS && !disk.is_dead() {
+            while shared.flusher.waiting() < SENDERS && !disk.has_failed() {
                 assert!(Instant::now() < deadline, "everybody waits");
                 std::thread::yield_now();
             }
