@@ -4,7 +4,8 @@
     push.py HOST:PORT FILE...
 
 One connection for all files; each is streamed in chunks, whatever its size, with its digest at the end. What may be sent
-again is sent again, by the same upload id, so that nothing is stored twice. Exits with 0 if every file was committed, 1 if
+again is sent again, from where it was cut, by the same upload id, so that nothing is stored twice; started anew, the program
+begins anew. Exits with 0 if every file was committed, 1 if
 one failed, 2 for a wrong command line, 3 if one was rejected.
 """
 
@@ -47,6 +48,13 @@ class Gate:
         """Whether something waits to be read: before the end of a body that is a refusal."""
         return bool(select.select([self.socket], [], [], 0)[0])
 
+    def pass_by(self, file, left, digest):
+        """Hashes what the server has already; an empty chunk now and then tells it that somebody is there."""
+        while chunk := file.read(min(left, 64 * CHUNK_BYTES)):
+            digest.update(chunk)
+            left -= len(chunk)
+            self.socket.sendall(b'{"chunk":0}\n')
+
     def put(self, path, name, upload_id, again):
         """Sends one file and returns the answer."""
         digest = hashlib.sha256()
@@ -56,6 +64,7 @@ class Gate:
                 ready = self.answer()
                 if ready["event"] != "ready":
                     return ready
+                self.pass_by(file, ready["offset"], digest)
             while chunk := file.read(CHUNK_BYTES):
                 if self.has_answered():
                     self.say({"abort": True})

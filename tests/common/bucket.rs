@@ -91,15 +91,33 @@ impl Bucket {
         let (listed, xml) = self.ask(Method::GET, &[("uploads", "")]).await;
         assert!(listed, "{xml}");
         let uploads = xml.split("<Upload>").skip(1);
-        let key = |upload: &str| Some(upload.split_once("<Key>")?.1.split_once("</Key>")?.0.to_owned());
-        uploads.map(|upload| key(upload).unwrap_or_else(|| upload.to_owned())).collect()
+        let between = |upload: &str, name: &str| {
+            let (_, rest) = upload.split_once(&format!("<{name}>"))?;
+            rest.split_once(&format!("</{name}>")).map(|(inside, _)| inside.to_owned())
+        };
+        let mut unfinished = Vec::new();
+        for upload in uploads {
+            let key = between(upload, "Key").unwrap_or_else(|| upload.to_owned()).replace("&amp;", "&");
+            let id = between(upload, "UploadId").unwrap_or_default();
+            // MinIO lists some that it has completed: its list is of another memory than its uploads (`mpCache`).
+            let (path, query) = (Path::parse(&key).unwrap(), [("uploadId", id.as_str())]);
+            if self.ask_of(Method::GET, &path, &query).await.0 {
+                unfinished.push(key);
+            }
+        }
+        unfinished
     }
 
     /// Sends a request about the bucket itself; whether it was done, and the answer.
     async fn ask(&self, method: Method, query: &[(&str, &str)]) -> (bool, String) {
+        self.ask_of(method, &Path::ROOT, query).await
+    }
+
+    /// The same of an object.
+    async fn ask_of(&self, method: Method, path: &Path, query: &[(&str, &str)]) -> (bool, String) {
         let options = SignedUrlOptions::default().with_query(query.iter().copied());
         let minute = Duration::from_mins(1);
-        let url = self.client().signed_url_opts(method.clone(), &Path::ROOT, minute, &options).await.unwrap();
+        let url = self.client().signed_url_opts(method.clone(), path, minute, &options).await.unwrap();
         let answer = reqwest::Client::new().request(method, url.as_str()).send().await.unwrap();
         (answer.status().is_success(), answer.text().await.unwrap())
     }

@@ -11,6 +11,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use common::proxy::{How, Line, Proxy, When};
 use common::serve::{Serve, has, until};
 
 /// A server, and a folder with files to send.
@@ -183,6 +184,24 @@ fn a_log_that_cannot_be_written_costs_nobody_a_receipt() {
         b"",
     );
     assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn the_python_sender_goes_on_where_its_line_was_cut() {
+    if !has("python3", "--version", "the example in Python, cut") {
+        return;
+    }
+    let field = Field::new();
+    let bytes: Vec<u8> = (0..=250).cycle().take(8 << 20).collect();
+    field.file("large.bin", &bytes);
+    let cut = |number| if number == 0 { Line::cut(When::ToServer(3 << 20), How::Reset) } else { Line::default() };
+    let proxy = Proxy::start(field.serve.address.clone(), cut);
+    let file = field.folder.path().join("large.bin");
+    let output = run(Command::new("python3").arg(example("push.py")).arg(proxy.address()).arg(file), b"");
+    assert!(output.status.success(), "{output:?}");
+    assert!(std::fs::read(field.serve.root.join("large.bin")).unwrap() == bytes);
+    let metrics = field.serve.get("/metrics");
+    assert!(metrics.contains("\ntidegate_resumed_total 1\n"), "{metrics}");
 }
 
 fn push(serve: &Serve, arguments: &[&str]) -> Output {

@@ -22,7 +22,8 @@ pub(super) async fn read_line(reader: &mut Reader) -> Result<Bytes> {
             return Err(Error::new(ErrorKind::BadHeader, format!("control line is longer than {MAX_LINE_BYTES} bytes")));
         }
         searched = window.len();
-        let cut = |what: &str| Error::new(ErrorKind::Incomplete, format!("the connection {what} inside a control line"));
+        let place = if searched == 0 { "before the next control line" } else { "inside a control line" };
+        let cut = |what: &str| Error::new(ErrorKind::Incomplete, format!("the connection {what} {place}"));
         match reader.fill_small().await {
             Ok(Filled::Some) => {}
             Ok(Filled::End) => return Err(cut("ended")),

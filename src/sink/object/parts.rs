@@ -260,7 +260,7 @@ impl Parts {
 
     /// Sees to it that no complete can follow any more.
     pub(super) async fn fence(&self) -> Result<()> {
-        self.remote.abort(&self.path, &self.multipart).await
+        self.remote.abort(&self.path, &self.multipart).await.map(drop)
     }
 
     async fn next_arrival(&mut self) -> Result<()> {

@@ -21,6 +21,13 @@ use crate::upload::{Key, UploadId};
 /// What stands before everything that is the server's own. No [`Key`] begins so.
 const RESERVED: &str = ".tidegate";
 
+/// Since when there is no such multipart upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    Now,
+    Before,
+}
+
 /// A store of objects that takes them in parts.
 pub(super) trait Blobs: ObjectStore + MultipartStore {}
 
@@ -163,10 +170,11 @@ impl Remote {
     }
 
     /// Gives a multipart upload up, so that the store drops its parts and no complete can follow any more.
-    pub(super) async fn abort(&self, path: &Path, multipart: &MultipartId) -> Result<()> {
+    pub(super) async fn abort(&self, path: &Path, multipart: &MultipartId) -> Result<Gone> {
         match self.clients.plain.abort_multipart(path, multipart).await {
-            // Gone already: given up before, or completed.
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Ok(()) => Ok(Gone::Now),
+            // Given up before, or completed.
+            Err(object_store::Error::NotFound { .. }) => Ok(Gone::Before),
             Err(error) => Err(self.failed(format_args!("giving up the multipart upload of {:?}", path.as_ref()), &error)),
         }
     }
