@@ -79,7 +79,7 @@ pub(super) struct Args {
     #[arg(help = "Print one JSON object a file: path, name, outcome, sent_bytes, and receipt or code, message and report")]
     json: bool,
     /// How often a file is tried again after a failure that may pass; a try that went further begins the count anew
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 8)]
     retries: u32,
     /// How long the server may take over a commit, as 90s or 10m
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]

@@ -21,7 +21,7 @@ pub struct Retry {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { attempts: 5, first_wait: Duration::from_millis(500), max_wait: Duration::from_secs(30) }
+        Self { attempts: 9, first_wait: Duration::from_millis(500), max_wait: Duration::from_secs(30) }
     }
 }
 
