@@ -2,11 +2,14 @@
 //!
 //! Knows no validator; the wire, the receipts and the command line print what stands here.
 
+mod code;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::code::Code;
 use crate::error::{Error, ErrorKind};
 
 /// A format that can be validated.
