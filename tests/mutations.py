@@ -268,7 +268,7 @@ def notices(copy, target, mutation):
         ran = subprocess.run(command, cwd=copy, capture_output=True, text=True)
     finally:
         path.write_text(whole)
-    failed = [line.split()[1] for line in ran.stdout.splitlines() if line.startswith("test ") and "FAILED" in line]
+    failed = [line.split()[1] for line in ran.stdout.splitlines() if line.startswith("test ") and line.endswith("... FAILED")]
     named = failed or [line.strip() for line in ran.stdout.splitlines() if line.startswith("    ") and "::" in line]
     print(f"{'noticed ' if ran.returncode else 'SURVIVED'}  {mutation.name}: {', '.join(sorted(set(named))[:4])}", flush=True)
     return ran.returncode != 0
