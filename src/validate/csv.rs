@@ -21,7 +21,9 @@ use self::mark::Mark;
 use self::saved::SavedCsv;
 use super::Limits;
 use super::position::{Chunk, Place};
-use super::stream::{Flaw, Scanner};
+use super::stream::Scanner;
+use super::told::{Flaw, Halt, Told};
+use crate::report::Code;
 
 /// The longest header, in bytes: its names are kept to find one that is repeated, and that of many short ones takes some
 /// sixteen times their bytes.
@@ -170,7 +172,7 @@ impl Csv {
             self.field = Mark::Here(at + 1);
         } else if self.fields == self.columns {
             let message = format!("row has more fields than the header, which has {}", self.columns);
-            return Err(Flaw::new("csv_field_count", chunk.place(at), message));
+            return Err(Flaw::at(Code::ExtraCell, chunk, at, message));
         }
         Ok(())
     }
@@ -182,7 +184,7 @@ impl Csv {
             self.columns = self.fields + 1;
             self.header = None;
         } else if self.fields + 1 < self.columns {
-            return Err(self.short_row(chunk.place(at)));
+            return Err(self.short_row(chunk, at));
         } else {
             self.rows += 1;
         }
@@ -193,16 +195,16 @@ impl Csv {
     }
 
     /// A blank line is told from other rows of one field: it is what a person has to look for.
-    fn short_row(&self, place: Place) -> Flaw {
+    fn short_row(&self, chunk: &Chunk<'_>, at: usize) -> Flaw {
         let columns = self.columns;
         let message = match self.fields + 1 {
             1 if matches!(self.state, State::Start | State::BlankCr) => {
-                format!("blank line, the header has {columns} fields")
+                return Flaw::at(Code::BlankRow, chunk, at, format!("blank line, the header has {columns} fields"));
             }
             1 => format!("row has 1 field, the header has {columns}"),
             fields => format!("row has {fields} fields, the header has {columns}"),
         };
-        Flaw::new("csv_field_count", place, message)
+        Flaw::at(Code::MissingCell, chunk, at, message)
     }
 
     /// The most bytes of this record.
@@ -220,7 +222,7 @@ impl Csv {
             }
             _ => message,
         };
-        Flaw::new("record_too_long", chunk.place(at), message)
+        Flaw::at(Code::RecordBytes, chunk, at, message)
     }
 
     /// Keeps what the next chunk has to know of this one.
@@ -241,10 +243,8 @@ impl Csv {
     }
 }
 
-impl Scanner for Csv {
-    type Saved = SavedCsv;
-
-    fn scan(&mut self, chunk: &Chunk<'_>) -> Result<(), Flaw> {
+impl Csv {
+    fn read_on(&mut self, chunk: &Chunk<'_>) -> Result<(), Flaw> {
         let bytes = chunk.bytes();
         let mut at = 0;
         if chunk.begins_with_bom() {
@@ -269,26 +269,35 @@ impl Scanner for Csv {
         Ok(())
     }
 
-    fn end(&mut self, here: Place) -> Result<u64, Flaw> {
-        let nothing = Chunk::new("", here);
+    fn read_end(&mut self, nothing: &Chunk<'_>) -> Result<(), Flaw> {
+        let here = nothing.place(0);
         if self.record_bytes == 0 {
             return match self.header {
-                Some(_) => Err(Flaw::new("csv_empty", here, "the file has no header")),
-                None => Ok(self.rows),
+                Some(_) => Err(Flaw::at(Code::MissingHeader, nothing, 0, "the file has no header")),
+                None => Ok(()),
             };
         }
         match self.state {
             State::Quoted => {
-                let Place { line, column, .. } = self.field.place(&nothing);
+                let Place { line, column, .. } = self.field.place(nothing);
                 let message = format!("the quote opened at line {line}, column {column} is never closed");
-                Err(Flaw::new("csv_unclosed_quote", here, message))
+                Err(Flaw::at(Code::UnclosedQuote, nothing, 0, message))
             }
             State::Cr | State::BlankCr => Err(bare_cr(here)),
-            State::Start | State::Bare | State::Quote => {
-                self.end_record(&nothing, 0)?;
-                Ok(self.rows)
-            }
+            State::Start | State::Bare | State::Quote => self.end_record(nothing, 0),
         }
+    }
+}
+
+impl Scanner for Csv {
+    type Saved = SavedCsv;
+
+    fn scan(&mut self, chunk: &Chunk<'_>, told: &mut Told) -> Result<(), Halt> {
+        self.read_on(chunk).map_err(|flaw| told.fatal(flaw.in_record(self.record())))
+    }
+
+    fn end(&mut self, end: &Chunk<'_>, told: &mut Told) -> Result<(), Halt> {
+        self.read_end(end).map_err(|flaw| told.fatal(flaw.in_record(self.record())))
     }
 
     /// Data rows count from 1; the header is record 0.
@@ -296,8 +305,12 @@ impl Scanner for Csv {
         if self.header.is_some() { 0 } else { self.rows + 1 }
     }
 
-    fn save(&self) -> SavedCsv {
-        SavedCsv::of(self)
+    fn records(&self) -> u64 {
+        self.rows
+    }
+
+    fn save(&self) -> Option<SavedCsv> {
+        Some(SavedCsv::of(self))
     }
 
     fn resume(self, saved: SavedCsv, here: Place) -> Option<Self> {

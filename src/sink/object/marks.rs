@@ -87,8 +87,9 @@ pub(super) fn of_receipt(spec: &UploadSpec, attempt: &Attempt, receipt: &Receipt
     let mut attributes = of_spec(spec, attempt, &receipt.key);
     set(&mut attributes, DIGEST, receipt.digest.to_string());
     set(&mut attributes, COMMITTED_AT, humantime::format_rfc3339_millis(receipt.committed_at).to_string());
-    if let Some(Verdict { format, records }) = receipt.verdict {
-        set(&mut attributes, VERDICT, format!("{format} {records}"));
+    if let Some(Verdict { format, records, errors }) = receipt.verdict {
+        let errors = if errors == 0 { String::new() } else { format!(" {errors}") };
+        set(&mut attributes, VERDICT, format!("{format} {records}{errors}"));
     }
     attributes
 }
@@ -113,10 +114,12 @@ pub(super) fn of_spec(spec: &UploadSpec, attempt: &Attempt, key: &Key) -> Attrib
     attributes
 }
 
-/// `csv 1000`: the format, and how many records it held.
+/// `csv 1000`, or `csv 1000 3`: the format, how many records it held, and how many flaws, if any.
 fn verdict(text: &str) -> Option<Verdict> {
-    let (format, records) = text.split_once(' ')?;
-    Some(Verdict { format: format.parse().ok()?, records: records.parse().ok()? })
+    let mut words = text.split(' ');
+    let (format, records) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let errors = words.next().map_or(Ok(0), str::parse).ok()?;
+    Some(Verdict { format, records, errors })
 }
 
 fn set(attributes: &mut Attributes, name: &str, value: String) {
@@ -182,7 +185,7 @@ mod tests {
     fn what_is_noted_on_an_object_fits_beside_the_senders_notes() {
         let mut spec = UploadSpec::new("x".repeat(128).parse().unwrap(), "a~9999.csv".parse().unwrap());
         spec.digest = Some(Digest::of(b"abc"));
-        let verdict = Some(Verdict { format: Format::Ndjson, records: u64::MAX });
+        let verdict = Some(Verdict { format: Format::Ndjson, records: u64::MAX, errors: 7 });
         let place = Place::new(&spec, Content { size: 3, digest: Digest::of(b"abc"), verdict });
         let mut receipt = place.receipt(Durability::ObjectStore);
         receipt.key = spec.key.version(9_999).unwrap();

@@ -6,8 +6,9 @@ use std::hash::{BuildHasher, RandomState};
 
 use serde::{Deserialize, Serialize};
 
+use crate::report::Code;
 use crate::validate::position::Place;
-use crate::validate::stream::Flaw;
+use crate::validate::told::Flaw;
 
 /// The names that have been read, and what earlier chunks held of the next one.
 ///
@@ -75,14 +76,13 @@ impl Header {
         self.count += 1;
         let number = self.count;
         if name.trim().is_empty() {
-            return Err(Flaw::new("csv_blank_name", place(), format!("field {number} of the header has no name")));
+            return Err(Flaw::new(Code::BlankHeader, place(), format!("field {number} of the header has no name")));
         }
         if !self.hashes.insert(self.hasher.hash_one(name.as_bytes()))
             && let Some(first) = self.names.split(|&byte| byte == 0).position(|other| other == name.as_bytes())
         {
-            let shown: String = name.chars().take(80).collect();
-            let message = format!("field {number} of the header repeats the name {shown:?} of field {}", first + 1);
-            return Err(Flaw::new("csv_repeated_name", place(), message));
+            let message = format!("field {number} of the header repeats the name of field {}", first + 1);
+            return Err(Flaw::new(Code::DuplicateLabel, place(), message));
         }
         self.names.extend_from_slice(name.as_bytes());
         self.names.push(0);
@@ -124,6 +124,6 @@ mod tests {
         header.hashes.insert(header.hasher.hash_one(&b"b"[..]));
         header.end_field(b"a", || Place::START).unwrap();
         header.end_field(b"b", || Place::START).unwrap();
-        assert_eq!(header.end_field(b"\"b\"", || Place::START).unwrap_err().code, "csv_repeated_name");
+        assert_eq!(header.end_field(b"\"b\"", || Place::START).unwrap_err().code, Code::DuplicateLabel);
     }
 }
