@@ -328,7 +328,7 @@ impl PaginatedListStore for Faulty {
             let more = objects.len() > PAGE;
             objects.truncate(PAGE);
             let page_token = objects.last().filter(|_| more).map(|object| object.location.to_string());
-            let result = ListResult { common_prefixes: Vec::new(), objects, extensions: Default::default() };
+            let result = ListResult { common_prefixes: Vec::new(), objects, extensions: options.extensions };
             Ok(PaginatedListResult { result, page_token })
         };
         self.with_fault(Op::List, &Path::default(), work).await
