@@ -229,6 +229,41 @@ MUTATIONS = [
         "!self.writers.holds(&record.id)",
         "--lib the_record_of_an_upload_that_is_alive_stays",
     ),
+    Mutation(
+        "bucket: every version of the same size is compared",
+        "src/sink/object/versions.rs",
+        "            if size == place.size()\n",
+        "            if size != place.size()\n",
+        "--lib the_same_content_is_found_behind_a_gap_of_any_width",
+    ),
+    Mutation(
+        "bucket: versions are listed to the end",
+        "src/sink/object/versions.rs",
+        "            if next.is_none() {",
+        "            if next.is_none() || true {",
+        "--lib more_versions_than_one_page_lists_are_all_seen",
+    ),
+    Mutation(
+        "bucket: a request that may still come is sent again to the same place",
+        "src/sink/object/commit.rs",
+        "match self.tried.take() {",
+        "match self.tried.take().filter(|_| false) {",
+        "--lib what_may_still_be_stored_at_one_version_is_stored_at_no_other",
+    ),
+    Mutation(
+        "bucket: what may still come is told, whatever is answered later",
+        "src/sink/object/commit.rs",
+        "                self.uncertain = true;\n",
+        "",
+        "--lib what_may_still_be_stored_is_unknown_whatever_is_answered_later",
+    ),
+    Mutation(
+        "bucket: beside a request that may still come nothing is stored",
+        "src/sink/object/commit.rs",
+        "Step::Next if self.uncertain =>",
+        "Step::Next if self.uncertain && false =>",
+        "--lib who_was_overtaken_where_a_request_may_still_come_goes_nowhere_else",
+    ),
 ]
 
 

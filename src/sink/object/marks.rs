@@ -140,25 +140,15 @@ fn media_type(key: &Key) -> &'static str {
 
 /// The number of the version of `name` that `key` is; `None` for the name itself.
 fn version_of(key: &Key, name: &Key) -> Option<u32> {
-    let (_, number) = stem(key).rsplit_once('~')?;
+    let (_, number) = key.around_version().0.rsplit_once('~')?;
     let number = number.parse().ok()?;
     (name.version(number).ok()? == *key).then_some(number)
 }
 
 /// The name of which `key` is version `number`.
 fn original(key: &Key, number: u32) -> Option<Key> {
-    let stem = stem(key);
-    let name = format!("{}{}", stem.strip_suffix(&format!("~{number}"))?, &key.as_str()[stem.len()..]);
-    name.parse().ok()
-}
-
-/// The key up to its extension, which is where [`Key::version`] puts the number.
-fn stem(key: &Key) -> &str {
-    let folder = key.as_str().len() - key.file_name().len();
-    match key.file_name().rfind('.') {
-        Some(dot) => &key.as_str()[..folder + dot],
-        None => key.as_str(),
-    }
+    let (stem, extension) = key.around_version();
+    format!("{}{extension}", stem.strip_suffix(&format!("~{number}"))?).parse().ok()
 }
 
 #[cfg(test)]
