@@ -109,7 +109,8 @@ pub struct Flaw {
     pub code: String,
     /// How bad it is.
     pub severity: Severity,
-    /// What is wrong, for a person; lower-case, without a position, and without any of the file's content.
+    /// What is wrong, for a person; lower-case, without a position, and with no more of the file's content than
+    /// a character.
     pub message: String,
     /// The record the place belongs to: a CSV's data row, an NDJSON's line or a top-level array's element, counted from 1;
     /// 0 for the header, and outside of any record.
