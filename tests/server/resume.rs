@@ -414,6 +414,9 @@ async fn what_nobody_goes_on_with_is_swept_up() {
     let server = start_with(config.clone(), |_| Arc::new(store.clone())).await;
     cut_off(&server, announced(Shape::Sized, "u", "a.bin", "body"), b"bo").await;
     server.drained().await;
+    let server = start_with(config.clone(), |_| Arc::new(store.clone())).await;
+    server.until("a sweep that keeps it", |server| server.metric("tidegate_uploads_kept") == 1).await;
+    server.drained().await;
     config.limits.resume_ttl = Duration::from_millis(1);
     let gated = Gated::wide_open(store);
     gated.fail(Some(ErrorKind::Store));
@@ -422,6 +425,7 @@ async fn what_nobody_goes_on_with_is_swept_up() {
     assert_eq!(server.metric("tidegate_swept_total"), 0);
     gated.fail(None);
     server.until("a sweep at the start", |server| server.metric("tidegate_swept_total") == 1).await;
+    assert_eq!(server.metric("tidegate_uploads_kept"), 0);
     assert_eq!(ready(&server, announced(Shape::Sized, "u", "a.bin", "body")).await.1, 0);
     server.until("a sweep later on", |server| server.metric("tidegate_swept_total") == 2).await;
     let drained = soon("the sweeper's end", server.drained()).await;
