@@ -12,6 +12,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -271,6 +272,19 @@ fn people_are_told_what_the_receipt_holds_and_where_a_file_is_wrong() {
 }
 
 #[test]
+fn a_sender_may_have_a_name() {
+    let server = Fake::play(|listener| {
+        let mut talk = Talk::accept_silently(listener);
+        assert_eq!(talk.json(), json!({"op": "hello", "version": 1, "collector": "edge-17"}));
+        talk.greet(Duration::from_mins(1));
+        talk.take("a", b"1");
+    });
+    let folder = folder_with(&[("a", b"1")]);
+    push(folder.path(), &server.address, &["--collector", "edge-17", "a"]).ended(0);
+    server.done();
+}
+
+#[test]
 fn the_environment_may_name_the_server() {
     let server = Fake::play(|listener| Talk::accept(listener).take("a", b"1"));
     let folder = folder_with(&[("a", b"1")]);
@@ -289,6 +303,7 @@ fn a_command_line_that_makes_no_sense_is_refused_before_anything_is_sent() {
         (&[], "<PATH>..."),
         (&["a", "--to", "nowhere"], "HOST:PORT"),
         (&["a", "--jobs", "0"], "--jobs"),
+        (&["a", "--collector", ""], "--collector"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         let told: Told = command.arg("push").args(arguments).current_dir(folder.path()).output().unwrap().into();
