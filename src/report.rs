@@ -92,7 +92,7 @@ pub struct Report {
     pub complete: bool,
     /// Records read, as [`Verdict::records`] counts them; where the file was not read to its end, the last one is in work.
     pub records: u64,
-    /// Bytes read, unpacked.
+    /// Bytes read, unpacked; where the file was not read to its end, those before the last flaw.
     pub bytes: u64,
     /// Flaws found, those that are not kept included.
     pub errors_total: u64,

@@ -304,7 +304,7 @@ fn csv_is_refused_in_words() {
         ("a,b\n1,2,", "row has more fields than the header, which has 2"),
         ("a\n1\n2,3", "row has more fields than the header, which has 1"),
         ("a, ,b\n", "field 2 of the header has no name"),
-        ("a,\"b\"\"\",c,\"b\"\"\"\n", "field 4 of the header repeats the name \"b\\\"\" of field 2"),
+        ("a,\"b\"\"\",c,\"b\"\"\"\n", "field 4 of the header repeats the name of field 2"),
         ("a,b\n1,\"x\n\n", "the quote opened at line 2, column 3 is never closed"),
         (
             "a,b\n1,\"3456789012345678901234567",
