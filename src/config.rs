@@ -230,7 +230,7 @@ pub struct Ledger {
 }
 
 /// What holds for names that match. What a rule leaves out is as if it did not match.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Rule {
     /// A glob: without a slash it is held against the last component, with one against the whole name.
     pub pattern: String,

@@ -87,7 +87,7 @@ async fn a_commit_that_hangs_is_answered_and_goes_on() {
 async fn a_file_has_a_limit_and_a_rule_may_lower_it() {
     let mut config = config();
     config.limits.max_file_bytes = 1000;
-    let rule = Rule { pattern: "small/*".to_owned(), format: None, max_bytes: Some(10), on_conflict: None };
+    let rule = Rule { pattern: "small/*".to_owned(), max_bytes: Some(10), ..Rule::default() };
     config.rules = vec![rule];
     let server = start(config).await;
     for (name, most) in [("a.bin", 1000), ("small/a.bin", 10)] {
@@ -105,7 +105,7 @@ async fn a_file_has_a_limit_and_a_rule_may_lower_it() {
 async fn rules_decide_by_name() {
     let mut config = config();
     let rule =
-        |pattern: &str, format, on_conflict| Rule { pattern: pattern.to_owned(), format, max_bytes: None, on_conflict };
+        |pattern: &str, format, on_conflict| Rule { pattern: pattern.to_owned(), format, on_conflict, ..Rule::default() };
     config.rules = vec![
         rule("raw/**", Some(Format::None), Some(OnConflict::Overwrite)),
         rule("*.dat", Some(Format::Ndjson), Some(OnConflict::Reject)),

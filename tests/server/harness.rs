@@ -16,6 +16,7 @@ use tidegate::sink::memory::Memory;
 use tidegate::sink::validated::Validated;
 use tidegate::sink::{Probe, Sink, Staged, Swept};
 use tidegate::upload::{Ending, Key, Note, Receipt, UploadId, UploadSpec};
+use tidegate::validate::rules::Rulebook;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
@@ -58,9 +59,8 @@ pub(crate) async fn start(config: Config) -> Running {
 pub(crate) async fn start_with(config: Config, wrap: impl FnOnce(Memory) -> Arc<dyn Sink>) -> Running {
     let store = Memory::new();
     let metrics = Arc::new(Metrics::new());
-    let rules = assemble::rules(&config).unwrap();
-    let limits = assemble::limits(&config);
-    let sink = Arc::new(Validated::new(wrap(store.clone()), Arc::clone(&rules), limits, Arc::clone(&metrics)));
+    let rules = Arc::new(Rulebook::new(assemble::rules(&config).unwrap()));
+    let sink = Arc::new(Validated::new(wrap(store.clone()), Arc::clone(&rules), Arc::clone(&metrics)));
     let ledger = assemble::ledger(&config, &metrics).unwrap();
     let server = Server::bind(&config, sink, rules, ledger, Arc::clone(&metrics)).await.unwrap();
     let (address, admin) = (server.address().unwrap(), server.admin_address().unwrap());
