@@ -78,5 +78,5 @@ pub fn rules(config: &Config) -> Result<Arc<Rules>> {
 
 /// What validators bound.
 pub fn limits(config: &Config) -> Limits {
-    Limits { max_depth: config.limits.max_json_depth, max_record_bytes: config.limits.max_record_bytes }
+    Limits { max_depth: config.limits.max_json_depth, max_record_bytes: config.limits.max_record_bytes, ..Limits::default() }
 }

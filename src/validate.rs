@@ -19,6 +19,8 @@ use serde_json::Value;
 
 use self::csv::Csv;
 use self::json::Json;
+pub use self::json::Profile;
+pub use self::ndjson::BlankLines;
 use self::ndjson::Ndjson;
 use self::stream::Stream;
 use crate::report::{Format, Rejection, Verdict};
@@ -52,24 +54,40 @@ pub struct Limits {
     pub max_depth: usize,
     /// The longest CSV record or NDJSON line, in bytes, without the LF that ends it.
     pub max_record_bytes: u64,
+    /// The longest string or number of a JSON text, in bytes, as it stands there, without its quotes.
+    pub max_token_bytes: u64,
+    /// The memory for names and keys that may stand in a file only once, in bytes.
+    pub max_key_bytes: u64,
 }
 
 impl Default for Limits {
-    /// 128 levels, as `serde_json` has it, and 16 MiB.
+    /// 128 levels, as `serde_json` has it, records and tokens of 16 MiB, and 64 MiB for keys.
     fn default() -> Self {
-        Self { max_depth: 128, max_record_bytes: 16 << 20 }
+        Self { max_depth: 128, max_record_bytes: 16 << 20, max_token_bytes: 16 << 20, max_key_bytes: 64 << 20 }
     }
 }
 
 /// The validator for a format; `None` for [`Format::None`], whose bytes pass unparsed.
 pub fn for_format(format: Format, limits: &Limits) -> Option<Box<dyn Validator>> {
     match format {
-        Format::Json => Some(Box::new(Stream::new(format, Json::new(limits)))),
-        Format::Ndjson => Some(Box::new(Stream::new(format, Ndjson::new(limits)))),
+        Format::Json => Some(Box::new(Stream::new(format, Json::new(limits, Profile::default())))),
+        Format::Ndjson => {
+            Some(Box::new(Stream::new(format, Ndjson::new(limits, Profile::default(), BlankLines::default()))))
+        }
         Format::Csv => Some(Box::new(Stream::new(format, Csv::new(b',', limits)))),
         Format::Tsv => Some(Box::new(Stream::new(format, Csv::new(b'\t', limits)))),
         Format::None => None,
     }
+}
+
+/// The validator for one JSON text that keeps to `profile`.
+pub fn json(limits: &Limits, profile: Profile) -> Box<dyn Validator> {
+    Box::new(Stream::new(Format::Json, Json::new(limits, profile)))
+}
+
+/// The validator for lines of JSON that keep to `profile`.
+pub fn ndjson(limits: &Limits, profile: Profile, blank_lines: BlankLines) -> Box<dyn Validator> {
+    Box::new(Stream::new(Format::Ndjson, Ndjson::new(limits, profile, blank_lines)))
 }
 
 /// A validator that goes on where the one that was [saved](Validator::save) stood, within `limits`, whatever held before.
@@ -78,8 +96,10 @@ pub fn for_format(format: Format, limits: &Limits) -> Option<Box<dyn Validator>>
 /// nothing that a validator could have saved: then the file must be read from its first byte again.
 pub fn resume(format: Format, limits: &Limits, saved: &Value) -> Option<Box<dyn Validator>> {
     match format {
-        Format::Json => Some(Box::new(Stream::new(format, Json::new(limits)).resume(saved)?)),
-        Format::Ndjson => Some(Box::new(Stream::new(format, Ndjson::new(limits)).resume(saved)?)),
+        Format::Json => Some(Box::new(Stream::new(format, Json::new(limits, Profile::default())).resume(saved)?)),
+        Format::Ndjson => Some(Box::new(
+            Stream::new(format, Ndjson::new(limits, Profile::default(), BlankLines::default())).resume(saved)?,
+        )),
         Format::Csv => Some(Box::new(Stream::new(format, Csv::new(b',', limits)).resume(saved)?)),
         Format::Tsv => Some(Box::new(Stream::new(format, Csv::new(b'\t', limits)).resume(saved)?)),
         Format::None => None,

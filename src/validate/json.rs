@@ -1,19 +1,22 @@
-//! JSON, strictly as RFC 8259 has it, with any value at the top.
+//! JSON, strictly as RFC 8259 has it, with any value at the top; by the wish of a [`Profile`], as RFC 7493 has it.
 //!
-//! Stricter than its grammar in three points: a byte order mark is refused (section 8.1 lets a parser choose), a surrogate
-//! escape without its other half is refused (section 8.2; RFC 7493 section 2.1), and nesting is limited (section 9).
-//! Numbers may be of any size: whether one fits into a double is for the reader to say. Names that stand in an object twice
-//! pass, because to know them all is to keep them all: the only check of an I-JSON reader that this one leaves out.
+//! Stricter than the grammar in three points: a byte order mark is refused (section 8.1 lets a parser choose), and nesting and
+//! the length of strings and numbers are limited (section 9).
 
+mod blocks;
 mod fault;
+mod ijson;
 mod machine;
 mod number;
+mod profile;
 mod text;
 
 pub(super) use self::machine::{Machine, SavedMachine};
+pub use self::profile::Profile;
 use super::Limits;
 use super::position::{Chunk, Place};
 use super::stream::{Flaw, Scanner};
+use crate::report::Code;
 
 /// One JSON text.
 #[derive(Debug)]
@@ -22,8 +25,8 @@ pub(super) struct Json {
 }
 
 impl Json {
-    pub(super) fn new(limits: &Limits) -> Self {
-        Self { machine: Machine::new(limits.max_depth) }
+    pub(super) fn new(limits: &Limits, profile: Profile) -> Self {
+        Self { machine: Machine::new(limits, profile) }
     }
 }
 
@@ -37,7 +40,7 @@ impl Scanner for Json {
 
     fn end(&mut self, here: Place) -> Result<u64, Flaw> {
         match self.machine.end() {
-            None => Ok(self.machine.elements()),
+            None => self.machine.last_number().map(|()| self.machine.elements()),
             Some(inside) => Err(truncated(here, inside)),
         }
     }
@@ -46,6 +49,10 @@ impl Scanner for Json {
     /// is record 1; what stands outside is in record 0.
     fn record(&self) -> u64 {
         self.machine.record()
+    }
+
+    fn can_be_saved(&self) -> bool {
+        self.machine.can_be_saved()
     }
 
     fn save(&self) -> SavedMachine {
@@ -59,13 +66,13 @@ impl Scanner for Json {
 
 /// A file that ends inside of something.
 pub(super) fn truncated(here: Place, inside: &str) -> Flaw {
-    Flaw::new("json_truncated", here, format!("the file ends {inside}"))
+    Flaw::new(Code::JsonTruncated.name(), here, format!("the file ends {inside}"))
 }
 
 /// RFC 8259 section 8.1: implementations must not add a byte order mark to the beginning of a JSON text.
 pub(super) fn refuse_bom(chunk: &Chunk<'_>) -> Result<(), Flaw> {
     if chunk.begins_with_bom() {
-        return Err(Flaw::new("json_bom", chunk.place(0), "a JSON text does not begin with a byte order mark"));
+        return Err(Flaw::new(Code::JsonBom.name(), chunk.place(0), "a JSON text does not begin with a byte order mark"));
     }
     Ok(())
 }

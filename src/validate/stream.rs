@@ -25,6 +25,11 @@ pub(super) trait Scanner: Debug + Send + Sized {
     /// The record that the scanner stands in, or in which it has just found a flaw.
     fn record(&self) -> u64;
 
+    /// Whether all that it knows can be written down.
+    fn can_be_saved(&self) -> bool {
+        true
+    }
+
     /// What it knows between two pieces of text.
     fn save(&self) -> Self::Saved;
 
@@ -71,7 +76,7 @@ struct Saved<S> {
 }
 
 /// Rises with every change to what a scanner saves, or to what that means.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// UTF-8 check, scan and line count go over a block one after the other: it should still be in the cache.
 const BLOCK_BYTES: usize = 32 << 10;
@@ -89,7 +94,7 @@ impl<S: Scanner> Validator for Stream<S> {
     }
 
     fn save(&self) -> Option<Value> {
-        if self.spent {
+        if self.spent || !self.scanner.can_be_saved() {
             return None;
         }
         let (held, scanner) = (hex::encode(self.gate.held()), self.scanner.save());

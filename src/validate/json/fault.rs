@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::validate::position::Chunk;
+use crate::report::Code;
+use crate::validate::position::{Chunk, Place};
 use crate::validate::stream::Flaw;
 
 /// What has to come between two tokens.
@@ -85,39 +86,47 @@ pub(super) enum Fault {
     TooDeep(usize),
     /// The text is complete without it.
     Trailing,
+    /// It is the first byte of a string or number beyond the limit.
+    TooLong(u64),
+    /// The name stands in the object before.
+    DuplicateName,
+    /// The number is none of binary64, and why.
+    Range(&'static str),
+    /// There is no memory for the name.
+    KeyMemory(u64),
 }
 
-/// The flaw that a fault is, with its place.
+/// The flaw that a fault is. The place is that of the character, but for what is wrong with a name or number as a whole: that
+/// begins there, or in an earlier piece, `held_at`.
 #[cold]
-pub(super) fn flaw(fault: &Fault, at: usize, chunk: &Chunk<'_>) -> Flaw {
+pub(super) fn flaw(fault: &Fault, at: usize, chunk: &Chunk<'_>, held_at: Option<Place>) -> Flaw {
     let place = chunk.place(at);
     let found = chunk.char(at).unwrap_or_default();
+    let syntax = |message: String| Flaw::new(Code::JsonSyntax.name(), place, message);
+    let whole = |code: Code, message: String| Flaw::new(code.name(), held_at.unwrap_or(place), message);
     match fault {
         Fault::Unexpected(wanted) => {
             let hint = if matches!(found, 'N' | 'I') { " (NaN and Infinity are not JSON)" } else { "" };
-            Flaw::new("json_unexpected", place, format!("found {found:?}, expected {}{hint}", wanted.words()))
+            syntax(format!("found {found:?}, expected {}{hint}", wanted.words()))
         }
-        Fault::Word(word) => {
-            Flaw::new("json_unexpected", place, format!("found {found:?}, expected the rest of {}", word.letters()))
-        }
-        Fault::Number(wanted) => {
-            Flaw::new("json_bad_number", place, format!("found {found:?} in a number, expected {wanted}"))
-        }
-        Fault::Escape => {
-            let message = format!("found {found:?} in an escape, expected one of \" \\ / b f n r t u");
-            Flaw::new("json_bad_escape", place, message)
-        }
-        Fault::Hex => {
-            Flaw::new("json_bad_escape", place, format!("found {found:?} in an escape, expected a hexadecimal digit"))
-        }
-        Fault::Control => {
-            let message = format!("the control character U+{:04X} stands in a string unescaped", u32::from(found));
-            Flaw::new("json_control_character", place, message)
-        }
+        Fault::Word(word) => syntax(format!("found {found:?}, expected the rest of {}", word.letters())),
+        Fault::Number(wanted) => syntax(format!("found {found:?} in a number, expected {wanted}")),
+        Fault::Escape => syntax(format!("found {found:?} in an escape, expected one of \" \\ / b f n r t u")),
+        Fault::Hex => syntax(format!("found {found:?} in an escape, expected a hexadecimal digit")),
+        Fault::Control => syntax(format!("the control character U+{:04X} stands in a string unescaped", u32::from(found))),
+        Fault::Trailing => syntax(format!("found {found:?} behind the end of the value")),
         Fault::LoneSurrogate { behind } => {
-            Flaw::new("json_lone_surrogate", place.back(*behind), "the escape of a surrogate without its other half")
+            let message = "the escape of a surrogate without its other half";
+            Flaw::new(Code::LoneSurrogate.name(), place.back(*behind), message)
         }
-        Fault::TooDeep(max_depth) => Flaw::new("json_too_deep", place, format!("nested deeper than {max_depth} levels")),
-        Fault::Trailing => Flaw::new("json_trailing_data", place, format!("found {found:?} behind the end of the value")),
+        Fault::TooDeep(max) => Flaw::new(Code::JsonDepth.name(), place, format!("nested deeper than {max} levels")),
+        Fault::TooLong(max) => {
+            Flaw::new(Code::TokenBytes.name(), place, format!("the string or number is longer than {max} bytes"))
+        }
+        Fault::DuplicateName => whole(Code::DuplicateName, "the object has this name already".to_owned()),
+        Fault::Range(why) => whole(Code::NumberRange, (*why).to_owned()),
+        Fault::KeyMemory(max) => {
+            whole(Code::KeyMemory, format!("the names of the open objects take more than {max} bytes of memory"))
+        }
     }
 }
