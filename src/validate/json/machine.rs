@@ -228,11 +228,16 @@ impl Machine {
         if self.open.len() <= 1 {
             self.count(wanted, byte);
         }
+        // In front of the table that the rest becomes: the two that most values are.
+        if byte == b'"' {
+            return self.text(Role::Value, bytes, at + 1);
+        }
+        if let b'-' | b'0'..=b'9' = byte {
+            return self.whole_number(byte, bytes, at);
+        }
         match byte {
-            b'"' => self.text(Role::Value, bytes, at + 1),
             b'{' => self.open(Container::Object, wanted, at),
             b'[' => self.open(Container::Array, wanted, at),
-            b'-' | b'0'..=b'9' => self.whole_number(byte, bytes, at),
             b't' => self.word(Word::True, 1, bytes, at + 1),
             b'f' => self.word(Word::False, 1, bytes, at + 1),
             b'n' => self.word(Word::Null, 1, bytes, at + 1),

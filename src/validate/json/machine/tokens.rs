@@ -49,7 +49,7 @@ impl Machine {
         if let Some(memory) = &mut self.memory
             && let Err(fault) = memory.name(&bytes[start..end])
         {
-            return self.fail(State::Text(role), fault, start - 1);
+            return self.fail(State::Text(role), fault, start);
         }
         Ok((Wanted::Colon, end + 1))
     }
