@@ -131,7 +131,7 @@ impl Memory {
 /// and `3.141592653589793238462643383279` have; and no integer outside of ±(2^53-1), which a reader can't be expected "to treat
 /// as an exact value". A double is told from all others by 17 significant digits, so more of them are more than it provides.
 fn within_binary64(number: &[u8]) -> Result<(), &'static str> {
-    const EXACT: f64 = ((1_u64 << 53) - 1) as f64;
+    const EXACT: f64 = 9_007_199_254_740_991.0;
     let mantissa = number.split(|byte| matches!(byte, b'e' | b'E')).next().unwrap_or_default();
     let value: f64 = std::str::from_utf8(number).ok().and_then(|text| text.parse().ok()).unwrap_or(f64::INFINITY);
     let is_integer = number.iter().all(|byte| matches!(byte, b'-' | b'0'..=b'9'));
