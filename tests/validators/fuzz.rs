@@ -60,7 +60,9 @@ fn fuzz(target: &str, check: fn(&[u8])) {
     paths.sort();
     assert!(paths.len() >= 15, "{} files", paths.len());
     let corpus: Vec<Vec<u8>> = paths.iter().map(|path| fs::read(path).unwrap()).collect();
-    corpus.iter().for_each(|file| check(file));
+    for file in &corpus {
+        check(file);
+    }
 
     let seed = std::env::var("TIDEGATE_SEED").map_or_else(|_| rand_seed(), |seed| seed.parse().unwrap());
     println!("TIDEGATE_SEED={seed}");
