@@ -92,12 +92,12 @@ fn nobody_goes_on_with_what_another_version_or_format_has_saved() {
 
 #[test]
 fn the_limits_are_those_of_whoever_goes_on() {
-    let wide = Limits { max_depth: 8, max_record_bytes: 100 };
+    let wide = Limits { max_depth: 8, max_record_bytes: 100, ..Limits::default() };
     for (format, bytes) in
         [(Format::Json, &b"[[[["[..]), (Format::Ndjson, b"1\n[[[["), (Format::Csv, b"a\n1234"), (Format::Csv, b"abcd")]
     {
         let saved = saved_behind(format, &wide, bytes);
-        let strict = |levels, bytes| Limits { max_depth: levels, max_record_bytes: bytes };
+        let strict = |levels, bytes| Limits { max_depth: levels, max_record_bytes: bytes, ..Limits::default() };
         let mut at_the_limit = resume(format, &strict(4, 4), &saved).unwrap();
         at_the_limit.feed(if format == Format::Csv { b"5" } else { b"[" }).unwrap_err();
         let below = if format == Format::Csv { strict(4, 3) } else { strict(3, 4) };
@@ -186,7 +186,7 @@ proptest! {
     ) {
         let bytes = damaged(text, &damages);
         let (head, tail) = bytes.split_at(cut.index(bytes.len() + 1));
-        let limits = Limits { max_depth: 6, max_record_bytes: 40 };
+        let limits = Limits { max_depth: 6, max_record_bytes: 40, max_token_bytes: 12, ..Limits::default() };
         let mut validator = for_format(format, &limits).unwrap();
         if validator.feed(head).is_ok() {
             let mut state = saved(validator.as_ref());
