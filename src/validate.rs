@@ -11,6 +11,7 @@ mod ndjson;
 mod position;
 pub mod rules;
 mod stream;
+pub mod table;
 mod utf8;
 
 use std::fmt::Debug;
