@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate::report::Code;
 
 use super::{column, faults};
@@ -52,17 +52,22 @@ fn every_type_format_and_constraint_takes_and_refuses_the_listed_cells() {
 
 #[test]
 fn no_message_shows_a_cell() {
-    for case in cases() {
-        let (_, mut columns) = column(&case.field);
-        for cell in case.bad.iter().filter(|cell| cell.trim().len() > 3) {
+    let rules = [
+        json!({ "type": "string", "constraints": { "enum": ["a"], "pattern": "b", "maxLength": 1 } }),
+        json!({ "type": "object", "constraints": { "jsonSchema": { "additionalProperties": false } } }),
+        json!({ "type": "array", "constraints": { "jsonSchema": { "items": { "type": "integer" } } } }),
+    ];
+    let mut told = 0;
+    for field in cases().into_iter().map(|case| case.field).chain(rules) {
+        let (_, mut columns) = column(&field);
+        for cell in ["zebra", "{\"zebra\":\"zebra\"}", "[\"zebra\"]"] {
             for fault in faults(&mut columns, &[cell]) {
-                let expected = fault.message.replace(&case.field.to_string(), "");
-                let of_the_schema = case.field.to_string().contains(cell.as_str());
-                let of_an_example = ["2024-01-26", "2024-01", "false", "20240126"].contains(&cell.as_str());
-                assert!(of_the_schema || of_an_example || !expected.contains(cell.as_str()), "{cell:?} in {fault:?}");
+                told += 1;
+                assert!(!fault.message.contains("zebra"), "{field}: {fault:?}");
             }
         }
     }
+    assert!(told > 300, "only {told} faults");
 }
 
 #[test]
@@ -84,6 +89,14 @@ fn the_list_of_cells_covers_every_type_and_constraint_and_explains_its_differenc
     assert_eq!(types.len(), 16, "{types:?}");
     // `unique` is about more than one cell: see keys.rs.
     assert_eq!(constraints.len(), 10, "{constraints:?}");
+}
+
+/// How many fields there are to choose from.
+pub(super) const FIELDS: usize = 151;
+
+/// One of them.
+pub(super) fn field(at: usize) -> Value {
+    cases().swap_remove(at).field
 }
 
 fn cases() -> Vec<Case> {

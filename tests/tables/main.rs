@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
 mod cells;
+mod headers;
+mod keys;
+mod models;
+mod refused;
 
 use std::sync::Arc;
 

@@ -19,9 +19,9 @@ pub(super) fn is_geojson(value: &Value) -> bool {
     right && has_right_box(object)
 }
 
-/// Whether this is a TopoJSON topology (specification 2.1).
+/// Whether this is a TopoJSON object (specification 2): a topology, or a geometry, which alone has no arcs to refer to.
 pub(super) fn is_topojson(value: &Value) -> bool {
-    let Some(("Topology", object)) = typed(value) else { return false };
+    let Some(("Topology", object)) = typed(value) else { return typed(value).is_some() && is_topo_geometry(value, 0) };
     let Some(Value::Array(arcs)) = object.get("arcs") else { return false };
     let Some(Value::Object(objects)) = object.get("objects") else { return false };
     arcs.iter().all(|arc| is_list(arc, 2, is_position))

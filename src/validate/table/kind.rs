@@ -183,7 +183,7 @@ impl Kind {
             Self::Point(PointForm::Array) => "a longitude and a latitude, as [90.50, 45.50]".to_owned(),
             Self::Point(PointForm::Object) => "a longitude and a latitude, as {\"lon\": 90.50, \"lat\": 45.50}".to_owned(),
             Self::GeoJson => "a GeoJSON object (RFC 7946)".to_owned(),
-            Self::TopoJson => "a TopoJSON topology".to_owned(),
+            Self::TopoJson => "a TopoJSON object, such as a topology".to_owned(),
             Self::Object => "a JSON object".to_owned(),
             Self::Array => "a JSON array".to_owned(),
             Self::List(list) => format!("a list separated by {:?}, each item {}", list.delimiter, list.item.expected()),
