@@ -94,14 +94,14 @@ pub(super) fn date_time(text: &str) -> Option<Moment<'_>> {
             return None;
         }
     }
-    let offset = zone(rest)?;
-    is_day(year, month, day).then(|| Moment::new(days(year, month, day) * DAY_SECONDS + seconds, fraction, offset))
+    is_day(year, month, day).then_some(())?;
+    zoned(days(year, month, day) * DAY_SECONDS + seconds, fraction, rest)
 }
 
 /// XML Schema's `gYear`.
 pub(super) fn calendar_year(text: &str) -> Option<Moment<'static>> {
     let (year, rest) = year(text)?;
-    Some(Moment::new(days(year, 1, 1) * DAY_SECONDS, "", zone(rest)?))
+    zoned(days(year, 1, 1) * DAY_SECONDS, "", rest)
 }
 
 /// XML Schema's `gYearMonth`.
@@ -109,7 +109,7 @@ pub(super) fn calendar_month(text: &str) -> Option<Moment<'static>> {
     let (year, rest) = year(text)?;
     let [b'-', m1, m2, ..] = *rest.as_bytes() else { return None };
     let month = two(m1, m2).filter(|month| (1..=12).contains(month))?;
-    Some(Moment::new(days(year, month, 1) * DAY_SECONDS, "", zone(&rest[3..])?))
+    zoned(days(year, month, 1) * DAY_SECONDS, "", &rest[3..])
 }
 
 /// Whether the calendar has this day.
@@ -155,18 +155,19 @@ fn year(text: &str) -> Option<(i64, &str)> {
     }
 }
 
-/// The offset from UTC in seconds: `Z`, `+hh:mm` or `-hh:mm`, to fourteen hours; `Some(None)` where there is no zone.
-fn zone(text: &str) -> Option<Option<i64>> {
-    let (sign, h1, h2, m1, m2) = match *text.as_bytes() {
-        [] => return Some(None),
-        [b'Z'] => return Some(Some(0)),
+/// A moment with the zone that is written behind it: `Z`, `+hh:mm` or `-hh:mm`, to fourteen hours, or none.
+fn zoned<'a>(local_seconds: i64, fraction: &'a str, zone: &str) -> Option<Moment<'a>> {
+    let (sign, h1, h2, m1, m2) = match *zone.as_bytes() {
+        [] => return Some(Moment::new(local_seconds, fraction, None)),
+        [b'Z'] => return Some(Moment::new(local_seconds, fraction, Some(0))),
         [b'+', h1, h2, b':', m1, m2] => (1, h1, h2, m1, m2),
         [b'-', h1, h2, b':', m1, m2] => (-1, h1, h2, m1, m2),
         _ => return None,
     };
     let (hour, minute) = (two(h1, h2)?, two(m1, m2)?);
     let seconds = (hour * 60 + minute) * 60;
-    (minute < 60 && seconds <= FARTHEST_ZONE_SECONDS).then_some(Some(sign * seconds))
+    let right = minute < 60 && seconds <= FARTHEST_ZONE_SECONDS;
+    right.then(|| Moment::new(local_seconds, fraction, Some(sign * seconds)))
 }
 
 fn two(tens: u8, ones: u8) -> Option<i64> {

@@ -153,12 +153,11 @@ impl Columns {
                 state.seen.insert(target, &mut self.budget)?;
             }
             match (key_of(&state.columns, &rule.fields), &rule.purpose) {
-                (Key::Broken, _) => {}
                 (Key::Null, Purpose::Primary) => {
                     tell(rule.fault(column, None, format!("{} must hold a value", names(&self.schema, rule))));
                 }
-                // A key that is null in a part is equal to none, and refers to none, as in SQL.
-                (Key::Null, _) => {}
+                // A key that is null in a part is equal to none and refers to none, as in SQL; what is broken was told.
+                (Key::Null | Key::Broken, _) => {}
                 (Key::Hash(hash), Purpose::Refers { known, .. }) => {
                     if !known.has(hash) {
                         tell(rule.fault(column, None, refers_to_nothing(rule)));

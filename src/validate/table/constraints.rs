@@ -98,7 +98,8 @@ impl Rules {
             return;
         };
         if !matches!(type_name, "string" | "integer") {
-            return problems.add(&categories.pointer, "only the types string and integer have categories");
+            // Refused with the other properties that are not of its type.
+            return;
         }
         let mut labels = HashSet::new();
         let mut values = Vec::new();
@@ -259,7 +260,8 @@ fn load_set(at: &At<'_>, constraint: &'static str, items: &[At<'_>], kind: &Kind
         return None;
     }
     let mut set = Set { constraint, values: HashSet::new(), written: String::new() };
-    for (at, item) in items.iter().enumerate() {
+    let mut named = Vec::new();
+    for item in items {
         let Some(cell) = cell_of(item, kind, problems) else { continue };
         let mut canonical = Vec::new();
         if kind.canonical(&cell, &mut canonical).is_none() {
@@ -267,14 +269,14 @@ fn load_set(at: &At<'_>, constraint: &'static str, items: &[At<'_>], kind: &Kind
         } else if !set.values.insert(canonical.into()) {
             problems.add(&item.pointer, "the same value stands there before");
         }
-        if at < NAMED_VALUES {
-            set.written.push_str(if at == 0 { "" } else { ", " });
-            set.written.push_str(&cell);
+        if named.len() < NAMED_VALUES {
+            named.push(cell);
         }
     }
-    if items.len() > NAMED_VALUES {
-        set.written.push_str(&format!(" and {} more", items.len() - NAMED_VALUES));
-    }
+    set.written = match items.len().saturating_sub(NAMED_VALUES) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    };
     Some(set)
 }
 

@@ -207,7 +207,7 @@ fn load_number(at: &At<'_>, reach: Reach, problems: &mut Problems) -> Kind {
     };
     let decimal = separator("decimalChar", ".", problems);
     let group = separator("groupChar", "", problems);
-    if reach == Reach::Number && group == decimal {
+    if reach == Reach::Number && group == decimal && !group.is_empty() {
         problems.add(&at.member("groupChar"), "must not be the decimalChar");
     }
     let bare = at.child("bareNumber").and_then(|bare| bare.truth(problems)).unwrap_or(true);

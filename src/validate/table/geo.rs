@@ -1,4 +1,4 @@
-//! GeoJSON (RFC 7946) and TopoJSON (the TopoJSON Format Specification 1.0): structure, not geometry.
+//! `GeoJSON` (RFC 7946) and `TopoJSON` (the `TopoJSON` Format Specification 1.0): structure, not geometry.
 //!
 //! Which way a ring winds and whether lines cross is not looked at.
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 type Object = Map<String, Value>;
 
-/// Whether this is a GeoJSON object (RFC 7946 section 3).
+/// Whether this is a `GeoJSON` object (RFC 7946 section 3).
 pub(super) fn is_geojson(value: &Value) -> bool {
     let Some((kind, object)) = typed(value) else { return false };
     let right = match kind {
@@ -19,7 +19,7 @@ pub(super) fn is_geojson(value: &Value) -> bool {
     right && has_right_box(object)
 }
 
-/// Whether this is a TopoJSON object (specification 2): a topology, or a geometry, which alone has no arcs to refer to.
+/// Whether this is a `TopoJSON` object (specification 2): a topology, or a geometry, which alone has no arcs to refer to.
 pub(super) fn is_topojson(value: &Value) -> bool {
     let Some(("Topology", object)) = typed(value) else { return typed(value).is_some() && is_topo_geometry(value, 0) };
     let Some(Value::Array(arcs)) = object.get("arcs") else { return false };

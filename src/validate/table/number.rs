@@ -78,7 +78,7 @@ pub(super) fn is_number(text: &[u8]) -> bool {
 /// A number as it is written.
 #[derive(Debug, Clone)]
 pub(super) enum Number<'a> {
-    NotANumber,
+    Undefined,
     Infinite(Sign),
     Finite(Decimal<'a>),
 }
@@ -135,7 +135,7 @@ impl<'a> Number<'a> {
 
     pub(super) fn into_owned(self) -> Number<'static> {
         match self {
-            Self::NotANumber => Number::NotANumber,
+            Self::Undefined => Number::Undefined,
             Self::Infinite(sign) => Number::Infinite(sign),
             Self::Finite(Decimal { sign, whole, fraction, top }) => Number::Finite(Decimal {
                 sign,
@@ -149,7 +149,7 @@ impl<'a> Number<'a> {
     /// Writes bytes that are the same for the same number, however it is written, and for no other.
     pub(super) fn canonical(&self, out: &mut Vec<u8>) {
         match self {
-            Self::NotANumber => out.push(b'n'),
+            Self::Undefined => out.push(b'n'),
             Self::Infinite(Sign::Minus) => out.push(b'<'),
             Self::Infinite(Sign::Plus) => out.push(b'>'),
             Self::Finite(decimal) if decimal.is_zero() => out.push(b'0'),
@@ -171,7 +171,7 @@ impl PartialOrd for Number<'_> {
             _ => 0,
         };
         match (self, other) {
-            (Self::NotANumber, _) | (_, Self::NotANumber) => None,
+            (Self::Undefined, _) | (_, Self::Undefined) => None,
             (Self::Finite(left), Self::Finite(right)) => Some(left.compare(right)),
             _ => Some(infinite(self).cmp(&infinite(other))),
         }
@@ -249,7 +249,7 @@ fn count_digits(text: &[u8]) -> i64 {
 /// NaN, INF and -INF; their case need not be respected.
 fn special(text: &[u8]) -> Option<Number<'static>> {
     if text.eq_ignore_ascii_case(b"nan") {
-        Some(Number::NotANumber)
+        Some(Number::Undefined)
     } else if text.eq_ignore_ascii_case(b"inf") {
         Some(Number::Infinite(Sign::Plus))
     } else if text.eq_ignore_ascii_case(b"-inf") {

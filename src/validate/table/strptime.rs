@@ -1,6 +1,6 @@
 //! Dates and times by the patterns of Python's `strptime`, in the C locale.
 //!
-//! Takes what Python's `datetime.strptime` takes (library reference, "strftime() and strptime() Behavior"), one-digit days
+//! Takes what Python's `datetime.strptime` takes (library reference, `datetime`), one-digit days
 //! and months and any case included, but for day 366 of a year that has 365.
 
 use super::calendar::{DAY_SECONDS, Moment, days, days_of_month, is_day, is_leap};
