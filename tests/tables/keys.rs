@@ -25,7 +25,7 @@ fn judge(
 }
 
 /// A schema of the fields a and b, both integers, with more properties.
-fn integers(more: Value) -> Value {
+fn integers(more: &Value) -> Value {
     let mut descriptor = json!({ "fields": [{ "name": "a", "type": "integer" }, { "name": "b", "type": "integer" }] });
     descriptor.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     descriptor
@@ -53,7 +53,7 @@ fn a_unique_value_comes_once_however_it_is_written_and_null_as_often_as_it_likes
 fn a_primary_key_is_there_and_comes_once() {
     for key in [json!(["a", "b"]), json!("a")] {
         let composite = key.is_array();
-        let schema = schema(&integers(json!({ "primaryKey": key })));
+        let schema = schema(&integers(&json!({ "primaryKey": key })));
         let rows: [&[&str]; 6] = [&["1", "1"], &["1", "2"], &["1", "1"], &["", "1"], &["", ""], &["11", ""]];
         let column = if composite { None } else { Some(0) };
         let wrong = if composite { vec![3, 4, 5, 6] } else { vec![2, 3, 4, 5] };
@@ -64,7 +64,7 @@ fn a_primary_key_is_there_and_comes_once() {
 
 #[test]
 fn unique_keys_leave_out_rows_with_a_null() {
-    let schema = schema(&integers(json!({ "uniqueKeys": [["a", "b"], ["b"]] })));
+    let schema = schema(&integers(&json!({ "uniqueKeys": [["a", "b"], ["b"]] })));
     let rows: [&[&str]; 5] = [&["1", "1"], &["1", ""], &["1", ""], &["2", "1"], &["1", "01"]];
     let both = (5, Code::UniqueError, Some("uniqueKeys"), None);
     let one = |row| (row, Code::UniqueError, Some("uniqueKeys"), Some(1));
@@ -80,7 +80,7 @@ fn the_cells_of_a_key_do_not_run_into_each_other() {
 #[test]
 fn a_foreign_key_stands_in_its_table() {
     let key = json!({ "fields": ["a", "b"], "reference": { "resource": "codes", "fields": ["x", "y"] } });
-    let descriptor = integers(json!({ "foreignKeys": [key] }));
+    let descriptor = integers(&json!({ "foreignKeys": [key] }));
     let schema = referring(&descriptor, b"\xEF\xBB\xBFname,x,y\r\n\"a, \"\"b\"\"\r\n\",1,2\r\nc,3,04\r\nd,,5\r\n").unwrap();
     let rows: [&[&str]; 6] = [&["1", "2"], &["+3", "4"], &["2", "1"], &["", "9"], &["", ""], &["1", "4"]];
     let nowhere = |row| (row, Code::ForeignKey, Some("foreignKeys"), None);
@@ -91,7 +91,7 @@ fn a_foreign_key_stands_in_its_table() {
 #[test]
 fn a_reference_table_that_is_no_good_is_refused_with_the_schema() {
     let key = json!({ "fields": "a", "reference": { "resource": "codes", "fields": "x" } });
-    let descriptor = integers(json!({ "foreignKeys": [key] }));
+    let descriptor = integers(&json!({ "foreignKeys": [key] }));
     let bad: [(&[u8], &str); 8] = [
         (b"", "is empty"),
         (b"y\n1\n", "no column \"x\""),
@@ -112,7 +112,7 @@ fn a_reference_table_that_is_no_good_is_refused_with_the_schema() {
 #[test]
 fn a_key_that_refers_to_its_own_table_is_decided_at_the_end() {
     for reference in [json!({ "fields": ["a"] }), json!({ "resource": "", "fields": "a" })] {
-        let schema = schema(&integers(json!({ "foreignKeys": [{ "fields": "b", "reference": reference }] })));
+        let schema = schema(&integers(&json!({ "foreignKeys": [{ "fields": "b", "reference": reference }] })));
         let rows: [&[&str]; 5] = [&["1", "3"], &["2", "9"], &["3", "1"], &["4", ""], &["5", "5"]];
         assert_eq!(judge(&schema, &["a", "b"], &rows), [(2, Code::ForeignKey, Some("foreignKeys"), Some(1))]);
         assert!(schema.remembers());
@@ -122,7 +122,7 @@ fn a_key_that_refers_to_its_own_table_is_decided_at_the_end() {
 #[test]
 fn sets_beyond_their_memory_fail_once_and_loudly() {
     let more = json!({ "primaryKey": "a", "foreignKeys": [{ "fields": "b", "reference": { "fields": "a" } }] });
-    let schema = schema(&integers(more));
+    let schema = schema(&integers(&more));
     let mut faults = Vec::new();
     let mut columns = schema.columns(&["a", "b"], 64 << 10, &mut |fault| faults.push(fault));
     for row in 0..10_000_u32 {
@@ -136,7 +136,7 @@ fn sets_beyond_their_memory_fail_once_and_loudly() {
 
 #[test]
 fn as_many_keys_fit_as_the_cap_has_room_for() {
-    let schema = schema(&integers(json!({ "primaryKey": "a" })));
+    let schema = schema(&integers(&json!({ "primaryKey": "a" })));
     // 2^17 slots of 16 bytes hold 98,304 keys, and half as many more bytes are wanted while they grow.
     let mut columns = schema.columns(&["a", "b"], 3 << 20, &mut |fault| panic!("{fault:?}"));
     for row in 0..98_000_u32 {
@@ -150,7 +150,7 @@ fn as_many_keys_fit_as_the_cap_has_room_for() {
 #[test]
 fn the_fingerprint_follows_the_descriptor_and_the_reference_tables() {
     let key = json!({ "fields": "a", "reference": { "resource": "codes", "fields": "x" } });
-    let descriptor = integers(json!({ "foreignKeys": [key] }));
+    let descriptor = integers(&json!({ "foreignKeys": [key] }));
     let print = |descriptor: &Value, table: &[u8]| referring(descriptor, table).unwrap().fingerprint();
     let mut other = descriptor.clone();
     other["fields"][0]["constraints"] = json!({ "required": true });

@@ -111,7 +111,7 @@ proptest! {
     }
 
     #[test]
-    fn no_cell_of_any_kind_brings_a_check_down(cell in "\\PC{0,24}", kind in 0..super::cells::FIELDS) {
+    fn no_cell_of_any_kind_brings_a_check_down(cell in "\\PC{0,24}", kind in 0..1000_usize) {
         let (_, mut columns) = column(&super::cells::field(kind));
         faults(&mut columns, &[&cell]);
     }

@@ -117,7 +117,7 @@ pub(super) fn is_day(year: i64, month: i64, day: i64) -> bool {
     (1..=12).contains(&month) && (1..=days_of_month(year, month)).contains(&day)
 }
 
-pub(super) fn days_of_month(year: i64, month: i64) -> i64 {
+fn days_of_month(year: i64, month: i64) -> i64 {
     match month {
         2 if is_leap(year) => 29,
         2 => 28,
