@@ -34,3 +34,11 @@ fn faults(columns: &mut Columns, cells: &[&str]) -> Vec<Fault> {
     columns.row(cells, &mut |fault| faults.push(fault));
     faults
 }
+
+#[test]
+fn checks_may_move_to_another_thread_and_a_schema_is_shared() {
+    fn moves<T: Send>() {}
+    fn is_shared<T: Send + Sync>() {}
+    moves::<Columns>();
+    is_shared::<TableSchema>();
+}
