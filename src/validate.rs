@@ -12,6 +12,7 @@ mod ndjson;
 mod position;
 pub mod rules;
 mod stream;
+pub mod table;
 mod told;
 mod unpacked;
 mod utf8;
