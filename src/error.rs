@@ -24,7 +24,7 @@ pub enum ErrorKind {
     SizeMismatch,
     /// The bytes do not have the digest that the sender claims.
     DigestMismatch,
-    /// A validator refused the content; the source is a [`Rejection`](crate::report::Rejection).
+    /// A validator refused the content; the source is a [`Report`](crate::report::Report).
     Invalid,
     /// The name is taken by other content and may not be replaced.
     Conflict,

@@ -20,7 +20,7 @@ pub use self::tail::Line;
 use self::writer::{Desk, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
-use crate::report::{Rejection, Verdict};
+use crate::report::{Report, Verdict};
 use crate::upload::{Digest, Durability, Key, UploadId, rfc3339};
 use crate::wire::Protocol;
 
@@ -76,7 +76,7 @@ pub struct Entry {
     pub message: Option<String>,
     /// Where the file is broken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub report: Option<Rejection>,
+    pub report: Option<Report>,
     /// The sender's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<SocketAddr>,
@@ -141,7 +141,7 @@ impl Entry {
     #[must_use]
     pub fn because(self, error: &Error) -> Self {
         let reason = Some(error.kind().code().to_owned());
-        Self { reason, message: Some(cut(&error.to_string())), report: error.find::<Rejection>().cloned(), ..self }
+        Self { reason, message: Some(cut(&error.to_string())), report: error.find::<Report>().cloned(), ..self }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use crate::error::{Error, ErrorKind, Fault};
-use crate::report::{Format, Rejection};
+use crate::report::{Format, Report};
 use crate::upload::Receipt;
 
 /// The server's counters, gauges and histograms.
@@ -134,8 +134,8 @@ impl Metrics {
     /// An upload ended without one.
     pub fn refused(&self, error: &Error) {
         self.uploads.with_label_values(&[outcome(error.kind()), error.kind().code()]).inc();
-        if let Some(rejection) = error.find::<Rejection>() {
-            self.rejections.with_label_values(&[rejection.format.name(), &rejection.code]).inc();
+        if let Some(report) = error.find::<Report>() {
+            self.rejections.with_label_values(&[report.format.name(), report.code()]).inc();
         }
     }
 

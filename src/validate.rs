@@ -11,6 +11,7 @@ mod ndjson;
 mod position;
 pub mod rules;
 mod stream;
+mod told;
 mod utf8;
 
 use std::fmt::Debug;
@@ -18,18 +19,21 @@ use std::fmt::Debug;
 use serde_json::Value;
 
 use self::csv::Csv;
+pub use self::csv::dialect::Dialect;
 use self::json::Json;
 use self::ndjson::Ndjson;
-use self::stream::Stream;
-use crate::report::{Format, Rejection, Verdict};
+use self::stream::{Scanner, Stream};
+use self::told::Told;
+pub use self::told::{Patience, Snippets};
+use crate::report::{Format, Report, Verdict};
 
 /// Reads a file chunk by chunk and judges it.
 ///
 /// However the bytes are cut into chunks, the outcome is the same.
 pub trait Validator: Debug + Send {
-    /// Reads the next bytes; fails at the first byte that proves the file broken. After a failure the validator is spent:
-    /// what it answers to further calls is unspecified.
-    fn feed(&mut self, chunk: &[u8]) -> Result<(), Rejection>;
+    /// Reads the next bytes; fails where enough has been found wrong that reading on is of no use: by default at the first byte
+    /// that proves the file broken. After a failure the validator is spent: what it answers to further calls is unspecified.
+    fn feed(&mut self, chunk: &[u8]) -> Result<(), Box<Report>>;
 
     /// Bytes read so far, in this process and before.
     fn offset(&self) -> u64;
@@ -41,8 +45,8 @@ pub trait Validator: Debug + Send {
     /// open. While a CSV's header is being read, its names come on top.
     fn save(&self) -> Option<Value>;
 
-    /// Says that the file has ended; fails where it ended early.
-    fn finish(self: Box<Self>) -> Result<Verdict, Rejection>;
+    /// Says that the file has ended; fails where it ended early, or where anything was found.
+    fn finish(self: Box<Self>) -> Result<Verdict, Box<Report>>;
 }
 
 /// What keeps a validator's memory bounded.
@@ -61,27 +65,72 @@ impl Default for Limits {
     }
 }
 
-/// The validator for a format; `None` for [`Format::None`], whose bytes pass unparsed.
-pub fn for_format(format: Format, limits: &Limits) -> Option<Box<dyn Validator>> {
-    match format {
-        Format::Json => Some(Box::new(Stream::new(format, Json::new(limits)))),
-        Format::Ndjson => Some(Box::new(Stream::new(format, Ndjson::new(limits)))),
-        Format::Csv => Some(Box::new(Stream::new(format, Csv::new(b',', limits)))),
-        Format::Tsv => Some(Box::new(Stream::new(format, Csv::new(b'\t', limits)))),
-        Format::None => None,
+/// All that files of one kind are held to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standard {
+    /// What they are read as.
+    pub format: Format,
+    /// What keeps memory bounded.
+    pub limits: Limits,
+    /// How long a file is read on that is known not to be valid.
+    pub patience: Patience,
+    /// Whether reports show what stands in the file.
+    pub snippets: Snippets,
+}
+
+impl Standard {
+    /// The format's own rules, within `limits`.
+    pub fn of(format: Format, limits: Limits) -> Self {
+        Self { format, limits, patience: Patience::default(), snippets: Snippets::default() }
+    }
+
+    /// A validator for one file; `None` for [`Format::None`], whose bytes pass unparsed.
+    pub fn validator(&self) -> Option<Box<dyn Validator>> {
+        match self.format {
+            Format::Json => Some(Box::new(self.stream(self.json()))),
+            Format::Ndjson => Some(Box::new(self.stream(self.ndjson()))),
+            Format::Csv | Format::Tsv => Some(Box::new(self.stream(self.csv()))),
+            Format::None => None,
+        }
+    }
+
+    /// A validator that goes on where the one that was [saved](Validator::save) stood, by this standard, whatever held before.
+    ///
+    /// `None` where what was saved is of another format or another version of tidegate, is beyond the limits already, or is
+    /// nothing that a validator could have saved: then the file must be read from its first byte again.
+    pub fn resume(&self, saved: &Value) -> Option<Box<dyn Validator>> {
+        match self.format {
+            Format::Json => Some(Box::new(self.stream(self.json()).resume(saved)?)),
+            Format::Ndjson => Some(Box::new(self.stream(self.ndjson()).resume(saved)?)),
+            Format::Csv | Format::Tsv => Some(Box::new(self.stream(self.csv()).resume(saved)?)),
+            Format::None => None,
+        }
+    }
+
+    fn stream<S: Scanner>(&self, scanner: S) -> Stream<S> {
+        Stream::new(self.format, scanner, Told::new(self.patience, self.snippets))
+    }
+
+    fn json(&self) -> Json {
+        Json::new(&self.limits)
+    }
+
+    fn ndjson(&self) -> Ndjson {
+        Ndjson::new(&self.limits)
+    }
+
+    fn csv(&self) -> Csv {
+        let dialect = if self.format == Format::Tsv { Dialect::tsv() } else { Dialect::csv() };
+        Csv::new(dialect, (&self.limits).into())
     }
 }
 
-/// A validator that goes on where the one that was [saved](Validator::save) stood, within `limits`, whatever held before.
-///
-/// `None` where what was saved is of another format or another version of tidegate, is beyond the limits already, or is
-/// nothing that a validator could have saved: then the file must be read from its first byte again.
+/// The validator for a format; `None` for [`Format::None`], whose bytes pass unparsed.
+pub fn for_format(format: Format, limits: &Limits) -> Option<Box<dyn Validator>> {
+    Standard::of(format, *limits).validator()
+}
+
+/// As [`Standard::resume`], for a format's own rules.
 pub fn resume(format: Format, limits: &Limits, saved: &Value) -> Option<Box<dyn Validator>> {
-    match format {
-        Format::Json => Some(Box::new(Stream::new(format, Json::new(limits)).resume(saved)?)),
-        Format::Ndjson => Some(Box::new(Stream::new(format, Ndjson::new(limits)).resume(saved)?)),
-        Format::Csv => Some(Box::new(Stream::new(format, Csv::new(b',', limits)).resume(saved)?)),
-        Format::Tsv => Some(Box::new(Stream::new(format, Csv::new(b'\t', limits)).resume(saved)?)),
-        Format::None => None,
-    }
+    Standard::of(format, *limits).resume(saved)
 }

@@ -24,6 +24,6 @@ fuzz_target!(|input: &[u8]| {
         (Ok(csv), Ok(tsv)) => assert_eq!(csv.records, tsv.records),
         // A blank name is one of white space, which a comma is not, and a tabulator is.
         (Err(csv), Err(tsv)) if csv.code == tsv.code => assert_eq!(csv.offset, tsv.offset),
-        (csv, tsv) => assert!([csv, tsv].iter().any(|one| one.as_ref().is_err_and(|flaw| flaw.code == "csv_blank_name"))),
+        (csv, tsv) => assert!([csv, tsv].iter().any(|one| one.as_ref().is_err_and(|flaw| flaw.code == "blank-header"))),
     }
 });

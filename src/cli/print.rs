@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::report::{Rejection, Verdict};
+use crate::report::{Flaw, Report, Verdict};
 
 /// For whom outcomes are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +31,15 @@ pub(super) fn note(text: &str) {
 }
 
 /// What is wrong with a file, and where, if a validator said it.
-pub(super) fn flaw(code: &str, message: &str, report: Option<&Rejection>) -> String {
-    match report {
-        Some(Rejection { code, message, line, column, .. }) => format!("line {line}, column {column}: {message} [{code}]"),
+pub(super) fn flaw(code: &str, message: &str, report: Option<&Report>) -> String {
+    match report.and_then(|report| Some((report, report.first()?))) {
+        Some((report, Flaw { code, message, line, column, .. })) => {
+            let more = match report.errors_total {
+                0 | 1 => String::new(),
+                total => format!(", and {}", plural(total - 1, "more error")),
+            };
+            format!("line {line}, column {column}: {message} [{code}]{more}")
+        }
         None => format!("{message} [{code}]"),
     }
 }
@@ -55,8 +61,9 @@ pub(super) fn harmless(text: &str) -> String {
 }
 
 /// `csv, 12 records`.
-pub(super) fn verdict_words(Verdict { format, records }: Verdict) -> String {
-    format!("{format}, {}", plural(records, "record"))
+pub(super) fn verdict_words(Verdict { format, records, errors }: Verdict) -> String {
+    let flaws = if errors == 0 { String::new() } else { format!(", {}", plural(errors, "error")) };
+    format!("{format}, {}{flaws}", plural(records, "record"))
 }
 
 /// `1 file`, `12 files`.

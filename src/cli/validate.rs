@@ -14,7 +14,7 @@ use crate::cli::print::{self, Form};
 use crate::cli::{ConfigArgs, bad_config};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::report::{Format, Rejection, Verdict};
+use crate::report::{Format, Report, Verdict};
 use crate::upload::Key;
 use crate::validate::rules::Rules;
 use crate::validate::{Limits, Validator, for_format};
@@ -72,7 +72,7 @@ enum Finding {
         code: &'static str,
         message: String,
         #[serde(skip_serializing_if = "Option::is_none")]
-        report: Option<Rejection>,
+        report: Option<Report>,
     },
     Unreadable {
         code: &'static str,
@@ -178,7 +178,7 @@ fn judge(item: &Item, format: Option<Format>, standards: &Standards) -> Result<F
         Judged::Valid(verdict) => Ok(Finding::Valid { verdict }),
         Judged::Broken(rejection) => {
             let message = format!("{:?} is not valid {format}", item.name);
-            Err(Error::new(ErrorKind::Invalid, message).because(rejection))
+            Err(Error::new(ErrorKind::Invalid, message).because(*rejection))
         }
         Judged::TooLarge => Err(too_large()),
     }
@@ -186,7 +186,7 @@ fn judge(item: &Item, format: Option<Format>, standards: &Standards) -> Result<F
 
 enum Judged {
     Valid(Verdict),
-    Broken(Rejection),
+    Broken(Box<Report>),
     TooLarge,
 }
 
@@ -214,7 +214,7 @@ impl From<&Error> for Finding {
     fn from(error: &Error) -> Self {
         let (code, message) = (error.kind().code(), error.to_string());
         match error.kind().fault() {
-            Fault::Upload => Self::Invalid { code, message, report: error.find::<Rejection>().cloned() },
+            Fault::Upload => Self::Invalid { code, message, report: error.find::<Report>().cloned() },
             Fault::Passing => Self::Unreadable { code, message },
         }
     }

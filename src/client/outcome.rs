@@ -2,7 +2,7 @@
 
 use crate::client::Upload;
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::report::Rejection;
+use crate::report::Report;
 use crate::upload::{Receipt, Tally};
 use crate::wire::framed::Event;
 
@@ -18,7 +18,7 @@ pub enum Outcome {
         /// The same in words.
         message: String,
         /// What the validator found, where it was a validator.
-        report: Option<Rejection>,
+        report: Option<Report>,
     },
     /// The connection, the server, the store or this side's file is at fault.
     Failed {

@@ -26,7 +26,9 @@ mod sending;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod unfinished;
+mod versions;
 mod words;
 mod writing;
 
@@ -36,7 +38,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::parts::MAX_PARTS;
-use self::remote::{Clients, Remote, Seen, Turns};
+use self::remote::{Clients, Remote, Seen};
+use self::turns::Turns;
 use self::writing::Writing;
 use super::claims::{Claim, Claims};
 use super::{Probe, Sink, Staged};

@@ -82,10 +82,9 @@ impl<'a> Place<'a> {
     /// [`ErrorKind::Conflict`] where the policy, or what stands there, leaves no place.
     pub(crate) fn taken(&mut self, standing: Standing) -> Result<Step> {
         if let Standing::File(receipt) = &standing
-            && (receipt.size, receipt.digest) == (self.content.size, self.content.digest)
+            && let Some(receipt) = self.same(receipt)
         {
-            let name = self.spec.key.clone();
-            return Ok(Step::Done(Receipt { name, duplicate: true, ..receipt.clone() }));
+            return Ok(Step::Done(receipt));
         }
         match (self.spec.on_conflict, standing) {
             (OnConflict::Version, _) if self.number < MAX_VERSIONS => {
@@ -96,6 +95,12 @@ impl<'a> Place<'a> {
             (OnConflict::Overwrite, Standing::File(_) | Standing::Other) => Ok(Step::Replace),
             (OnConflict::Reject | OnConflict::Version | OnConflict::Overwrite, _) => Err(self.conflict()),
         }
+    }
+
+    /// The receipt to answer with, if what stands with `receipt` is the content that looks for a place.
+    pub(crate) fn same(&self, receipt: &Receipt) -> Option<Receipt> {
+        let is_same = (receipt.size, receipt.digest) == (self.content.size, self.content.digest);
+        is_same.then(|| Receipt { name: self.spec.key.clone(), duplicate: true, ..receipt.clone() })
     }
 
     /// The receipt for having been committed here, now.

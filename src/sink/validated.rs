@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::{Probe, Sink, Staged};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
-use crate::report::{Format, Rejection};
+use crate::report::{Format, Report};
 use crate::upload::{Ending, Key, Note, Receipt, UploadId, UploadSpec};
 use crate::validate::rules::Rules;
 use crate::validate::{self, Limits, Validator};
@@ -103,9 +103,9 @@ impl Judged {
     }
 }
 
-fn refusal(key: &Key, rejection: Rejection) -> Error {
-    let message = format!("{:?} is not valid {}", key.as_str(), rejection.format);
-    Error::new(ErrorKind::Invalid, message).because(rejection)
+fn refusal(key: &Key, report: Report) -> Error {
+    let message = format!("{:?} is not valid {}", key.as_str(), report.format);
+    Error::new(ErrorKind::Invalid, message).because(report)
 }
 
 #[async_trait]
@@ -122,7 +122,7 @@ impl Staged for Judged {
         let start = Instant::now();
         let fed = self.validator.feed(&chunk);
         self.busy += start.elapsed();
-        fed.map_err(|rejection| refusal(&self.staged.spec().key, rejection))?;
+        fed.map_err(|report| refusal(&self.staged.spec().key, *report))?;
         self.late = Some(chunk.clone());
         self.staged.write(chunk).await?;
         self.late = None;
@@ -165,8 +165,8 @@ impl Staged for Judged {
         metrics.validation_took(format, busy + start.elapsed());
         match finished {
             Ok(verdict) => staged.commit(Ending { verdict: Some(verdict), ..ending }).await,
-            Err(rejection) => {
-                let refusal = refusal(&staged.spec().key, rejection);
+            Err(report) => {
+                let refusal = refusal(&staged.spec().key, *report);
                 if let Err(error) = staged.abort().await {
                     tracing::warn!(%error, "an upload that was refused left something behind");
                 }

@@ -44,12 +44,18 @@ impl Key {
     /// # Errors
     /// [`ErrorKind::BadName`] where that is too long.
     pub fn version(&self, number: u32) -> Result<Self> {
+        let (stem, extension) = self.around_version();
+        format!("{stem}~{number}{extension}").parse()
+    }
+
+    /// What stands before and behind the number of a version: the key up to its extension, and that with its dot.
+    pub(crate) fn around_version(&self) -> (&str, &str) {
         let folder = self.0.len() - self.file_name().len();
-        let stem_end = match self.file_name().rfind('.') {
+        let end = match self.file_name().rfind('.') {
             Some(dot) if dot > 0 => folder + dot,
             Some(_) | None => self.0.len(),
         };
-        format!("{}~{number}{}", &self.0[..stem_end], &self.0[stem_end..]).parse()
+        self.0.split_at(end)
     }
 }
 

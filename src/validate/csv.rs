@@ -12,14 +12,14 @@ mod blame;
 mod blocks;
 mod cells;
 mod clean;
-pub mod dialect;
+pub(super) mod dialect;
 mod flaws;
 mod kept;
 mod labels;
 mod lexer;
 mod records;
 mod recover;
-mod rows;
+pub(super) mod rows;
 mod saved;
 
 use self::clean::Clean;
@@ -30,7 +30,8 @@ use self::rows::{Row, Rows};
 use self::saved::SavedCsv;
 use super::Limits;
 use super::position::{Chunk, Place};
-use super::stream::{Flaw, Halt, Scanner, Told};
+use super::stream::Scanner;
+use super::told::{Flaw, Halt, Told};
 use crate::report::Code;
 
 /// The longest header, in bytes: its names are kept to find one that is repeated, and that of many short ones takes some
@@ -44,7 +45,7 @@ const MAX_KEPT_BYTES: u64 = MAX_HEADER_BYTES;
 #[derive(Debug)]
 pub(super) struct Csv {
     dialect: Dialect,
-    limits: Limits,
+    limits: TableLimits,
     /// Present once the number of columns is known, for dialects that it reads.
     clean: Option<Clean>,
     judge: Option<Box<dyn Rows>>,
@@ -66,6 +67,24 @@ pub(super) struct Csv {
     suspect: Option<Suspect>,
     /// Bytes that were read twice to find what is at fault.
     reread: u64,
+}
+
+/// What keeps the memory for a table bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TableLimits {
+    /// Without the LF that ends it.
+    pub(super) max_record_bytes: u64,
+    /// A quote that is not closed must not swallow the file.
+    pub(super) max_record_lines: u64,
+    pub(super) max_fields: u64,
+    pub(super) max_cell_bytes: u64,
+}
+
+impl From<&Limits> for TableLimits {
+    fn from(limits: &Limits) -> Self {
+        let max_record_bytes = limits.max_record_bytes;
+        Self { max_record_bytes, max_record_lines: 1_000, max_fields: 16_384, max_cell_bytes: 16 << 20 }
+    }
 }
 
 /// The names of the header rows that have ended.
@@ -91,13 +110,13 @@ impl Cursor {
 }
 
 impl Csv {
-    pub(super) fn new(dialect: Dialect, limits: &Limits) -> Self {
-        let bounds = Bounds { max_lines: limits.max_record_lines, max_cell_bytes: limits.max_token_bytes };
+    pub(super) fn new(dialect: Dialect, limits: TableLimits) -> Self {
+        let bounds = Bounds { max_lines: limits.max_record_lines, max_cell_bytes: limits.max_cell_bytes };
         let lexer = Lexer::new(dialect.syntax(), bounds, None);
         let header = (!dialect.header_rows().is_empty()).then(Header::default);
         Self {
             dialect,
-            limits: *limits,
+            limits,
             clean: None,
             judge: None,
             header,
@@ -115,6 +134,11 @@ impl Csv {
     /// Hands over the cells of every row, too.
     pub(super) fn judged_by(self, judge: Box<dyn Rows>) -> Self {
         Self { judge: Some(judge), ..self }
+    }
+
+    /// The record that is being read: data rows count from 1, the header is record 0.
+    fn number(&self) -> u64 {
+        if self.header.is_some() { 0 } else { self.rows + 1 }
     }
 
     /// Reads on from the cursor to the end of the chunk.
@@ -191,20 +215,20 @@ impl Scanner for Csv {
         self.run(chunk, Cursor::new(start), told)
     }
 
-    fn end(&mut self, here: Place, told: &mut Told) -> Result<u64, Halt> {
-        self.end_table(here, told)?;
+    fn end(&mut self, end: &Chunk<'_>, told: &mut Told) -> Result<(), Halt> {
+        self.end_table(end, told)?;
         if self.header.is_some() {
-            return Err(told.fatal(flaws::flaw(Code::MissingHeader, here, "the file has no header")));
+            return Err(told.fatal(Flaw::at(Code::MissingHeader, end, 0, "the file has no header")));
         }
-        if let Some(judge) = &mut self.judge {
-            judge.end(here, told)?;
-        }
-        Ok(self.rows)
+        self.judge.as_mut().map_or(Ok(()), |judge| judge.end(end, told))
     }
 
-    /// Data rows count from 1; the header is record 0.
     fn record(&self) -> u64 {
-        if self.header.is_some() { 0 } else { self.rows + 1 }
+        self.number()
+    }
+
+    fn records(&self) -> u64 {
+        self.rows
     }
 
     fn save(&self) -> Option<SavedCsv> {

@@ -13,7 +13,9 @@ mod text;
 pub(super) use self::machine::{Machine, SavedMachine};
 use super::Limits;
 use super::position::{Chunk, Place};
-use super::stream::{Flaw, Scanner};
+use super::stream::Scanner;
+use super::told::{Flaw, Halt, Told};
+use crate::report::Code;
 
 /// One JSON text.
 #[derive(Debug)]
@@ -30,15 +32,15 @@ impl Json {
 impl Scanner for Json {
     type Saved = SavedMachine;
 
-    fn scan(&mut self, chunk: &Chunk<'_>) -> Result<(), Flaw> {
-        refuse_bom(chunk)?;
-        self.machine.scan(chunk, 0..chunk.bytes().len())
+    fn scan(&mut self, chunk: &Chunk<'_>, told: &mut Told) -> Result<(), Halt> {
+        let read = refuse_bom(chunk).and_then(|()| self.machine.scan(chunk, 0..chunk.bytes().len()));
+        read.map_err(|flaw| told.fatal(flaw.in_record(self.record())))
     }
 
-    fn end(&mut self, here: Place) -> Result<u64, Flaw> {
+    fn end(&mut self, end: &Chunk<'_>, told: &mut Told) -> Result<(), Halt> {
         match self.machine.end() {
-            None => Ok(self.machine.elements()),
-            Some(inside) => Err(truncated(here, inside)),
+            None => Ok(()),
+            Some(inside) => Err(told.fatal(truncated(end, inside).in_record(self.record()))),
         }
     }
 
@@ -48,8 +50,12 @@ impl Scanner for Json {
         self.machine.record()
     }
 
-    fn save(&self) -> SavedMachine {
-        self.machine.save()
+    fn records(&self) -> u64 {
+        self.machine.elements()
+    }
+
+    fn save(&self) -> Option<SavedMachine> {
+        Some(self.machine.save())
     }
 
     fn resume(self, saved: SavedMachine, here: Place) -> Option<Self> {
@@ -58,14 +64,14 @@ impl Scanner for Json {
 }
 
 /// A file that ends inside of something.
-pub(super) fn truncated(here: Place, inside: &str) -> Flaw {
-    Flaw::new("json_truncated", here, format!("the file ends {inside}"))
+pub(super) fn truncated(end: &Chunk<'_>, inside: &str) -> Flaw {
+    Flaw::at(Code::JsonTruncated, end, 0, format!("the file ends {inside}"))
 }
 
 /// RFC 8259 section 8.1: implementations must not add a byte order mark to the beginning of a JSON text.
 pub(super) fn refuse_bom(chunk: &Chunk<'_>) -> Result<(), Flaw> {
     if chunk.begins_with_bom() {
-        return Err(Flaw::new("json_bom", chunk.place(0), "a JSON text does not begin with a byte order mark"));
+        return Err(Flaw::at(Code::JsonBom, chunk, 0, "a JSON text does not begin with a byte order mark"));
     }
     Ok(())
 }

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::Limits;
 use super::json::{Machine, SavedMachine, refuse_bom, truncated};
 use super::position::{Chunk, Place};
-use super::stream::{Flaw, Scanner};
+use super::stream::Scanner;
+use super::told::{Flaw, Halt, Told};
+use crate::report::Code;
 
 /// Lines of JSON.
 #[derive(Debug)]
@@ -20,18 +22,27 @@ pub(super) struct Ndjson {
     lines: u64,
     /// Bytes of the line that is being read.
     line_bytes: u64,
+    /// Whether the line is known to be wrong: what else it holds does not matter.
+    skipping: bool,
 }
 
 /// What has been read, written down. The lines that have ended are those before the place.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SavedNdjson {
     line_bytes: u64,
+    skipping: bool,
     machine: SavedMachine,
 }
 
 impl Ndjson {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { machine: Machine::new(limits.max_depth), max_record_bytes: limits.max_record_bytes, lines: 0, line_bytes: 0 }
+        Self {
+            machine: Machine::new(limits.max_depth),
+            max_record_bytes: limits.max_record_bytes,
+            lines: 0,
+            line_bytes: 0,
+            skipping: false,
+        }
     }
 
     /// Reads what stands in the chunk of a line without its LF.
@@ -46,47 +57,76 @@ impl Ndjson {
         let over = to - usize::try_from(length - room).unwrap_or(to - from);
         self.machine.scan(chunk, from..chunk.text().floor_char_boundary(over))?;
         let message = format!("the line is longer than {} bytes", self.max_record_bytes);
-        Err(Flaw::new("record_too_long", chunk.place(over), message))
+        Err(Flaw::at(Code::RecordBytes, chunk, over, message))
     }
 
-    fn end_of_line(&mut self, place: impl Fn() -> Place) -> Result<(), Flaw> {
+    /// The line has ended at an index of a chunk.
+    fn end_of_line(&mut self, chunk: &Chunk<'_>, at: usize) -> Result<(), Flaw> {
         if let Some(inside) = self.machine.end() {
             return Err(if self.machine.is_blank() {
-                Flaw::new("ndjson_blank_line", place(), "a blank line, expected a value on each line")
+                Flaw::at(Code::BlankLine, chunk, at, "a blank line, expected a value on each line")
             } else {
-                Flaw::new("ndjson_split_value", place(), format!("the line ends {inside}, expected a value on each line"))
+                Flaw::at(Code::SplitValue, chunk, at, format!("the line ends {inside}, expected a value on each line"))
             });
         }
+        self.next_line();
+        Ok(())
+    }
+
+    fn next_line(&mut self) {
         self.machine.restart();
         self.lines += 1;
         self.line_bytes = 0;
-        Ok(())
+    }
+
+    /// Tells what is wrong with the line; nothing more of it is read.
+    fn tell(&mut self, flaw: Flaw, told: &mut Told) -> Result<(), Halt> {
+        self.skipping = true;
+        self.machine.restart();
+        told.flaw(flaw.in_record(self.record()))
     }
 }
 
 impl Scanner for Ndjson {
     type Saved = SavedNdjson;
 
-    fn scan(&mut self, chunk: &Chunk<'_>) -> Result<(), Flaw> {
-        refuse_bom(chunk)?;
+    fn scan(&mut self, chunk: &Chunk<'_>, told: &mut Told) -> Result<(), Halt> {
+        if let Err(flaw) = refuse_bom(chunk) {
+            self.tell(flaw, told)?;
+        }
         let bytes = chunk.bytes();
         let mut at = 0;
         while let Some(length) = memchr(b'\n', &bytes[at..]) {
-            self.piece(chunk, at, at + length)?;
-            self.end_of_line(|| chunk.place(at + length))?;
-            at += length + 1;
+            let end = at + length;
+            if !self.skipping
+                && let Err(flaw) = self.piece(chunk, at, end).and_then(|()| self.end_of_line(chunk, end))
+            {
+                self.tell(flaw, told)?;
+            }
+            if std::mem::take(&mut self.skipping) {
+                self.next_line();
+            }
+            at = end + 1;
         }
-        self.piece(chunk, at, bytes.len())
+        if self.skipping {
+            return Ok(());
+        }
+        self.piece(chunk, at, bytes.len()).or_else(|flaw| self.tell(flaw, told))
     }
 
-    fn end(&mut self, here: Place) -> Result<u64, Flaw> {
-        if self.line_bytes > 0 {
-            match self.machine.end() {
-                Some(inside) if !self.machine.is_blank() => return Err(truncated(here, inside)),
-                _ => self.end_of_line(|| here)?,
+    fn end(&mut self, end: &Chunk<'_>, told: &mut Told) -> Result<(), Halt> {
+        if self.skipping {
+            self.next_line();
+        } else if self.line_bytes > 0 {
+            let ended = match self.machine.end() {
+                Some(inside) if !self.machine.is_blank() => Err(truncated(end, inside)),
+                _ => self.end_of_line(end, 0),
+            };
+            if let Err(flaw) = ended {
+                self.tell(flaw, told)?;
             }
         }
-        Ok(self.lines)
+        Ok(())
     }
 
     /// Every line is a record.
@@ -94,18 +134,23 @@ impl Scanner for Ndjson {
         self.lines + 1
     }
 
-    fn save(&self) -> SavedNdjson {
-        SavedNdjson { line_bytes: self.line_bytes, machine: self.machine.save() }
+    fn records(&self) -> u64 {
+        self.lines
+    }
+
+    fn save(&self) -> Option<SavedNdjson> {
+        Some(SavedNdjson { line_bytes: self.line_bytes, skipping: self.skipping, machine: self.machine.save() })
     }
 
     fn resume(self, saved: SavedNdjson, here: Place) -> Option<Self> {
-        let SavedNdjson { line_bytes, machine } = saved;
+        let SavedNdjson { line_bytes, skipping, machine } = saved;
         let machine = self.machine.resume(machine, here)?;
         // A character has four bytes at most, and a line that has not begun has nothing in it.
         let columns = here.column - 1;
-        let fits = line_bytes <= self.max_record_bytes.min(here.offset)
-            && (columns..=columns.saturating_mul(4)).contains(&line_bytes)
-            && (line_bytes > 0 || machine.is_blank());
-        fits.then_some(Self { machine, lines: here.line - 1, line_bytes, ..self })
+        let fits = skipping
+            || line_bytes <= self.max_record_bytes.min(here.offset)
+                && (columns..=columns.saturating_mul(4)).contains(&line_bytes)
+                && (line_bytes > 0 || machine.is_blank());
+        fits.then_some(Self { machine, lines: here.line - 1, line_bytes, skipping, ..self })
     }
 }

@@ -40,16 +40,42 @@ impl Place {
     }
 }
 
-/// Some text of a file, and where it begins.
+/// Some text of a file, where it begins, and the end of what stands before.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chunk<'a> {
     text: &'a str,
     start: Place,
+    before: &'a str,
 }
 
 impl<'a> Chunk<'a> {
     pub(super) const fn new(text: &'a str, start: Place) -> Self {
-        Self { text, start }
+        Self { text, start, before: "" }
+    }
+
+    /// With what the line holds before the chunk; the end of it suffices.
+    pub(super) const fn behind(self, before: &'a str) -> Self {
+        Self { before, ..self }
+    }
+
+    /// What the line holds up to the character at an index, and that character unless it ends the line: the last `chars`
+    /// characters of it.
+    pub(super) fn line_to(&self, index: usize, chars: usize) -> String {
+        let index = self.text.floor_char_boundary(index);
+        let at = self.char(index).filter(|char| !matches!(char, '\n' | '\r'));
+        let (line_start, before) = match memrchr(b'\n', &self.bytes()[..index]) {
+            Some(last) => (last + 1, ""),
+            None => (0, self.before),
+        };
+        let line = before.chars().chain(self.text[line_start..index].chars()).chain(at);
+        let mut last: Vec<char> = line.rev().take(chars).collect();
+        last.reverse();
+        last.into_iter().collect()
+    }
+
+    /// The beginning of the chunk, with nothing behind it.
+    pub(super) const fn head(&self) -> Self {
+        Self { text: "", ..*self }
     }
 
     pub(super) const fn text(&self) -> &'a str {

@@ -2,49 +2,40 @@
 
 use std::fmt::Debug;
 
+use memchr::memrchr;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Validator;
 use super::position::{Chunk, Place};
+use super::told::{Flaw, Halt, Told};
 use super::utf8::{Gate, Mended, Tail};
-use crate::report::{Format, Rejection, Verdict};
+use crate::report::{self, Code, Format, Report, Verdict};
 
-/// A format's own part: reads whole characters, and stops at the first flaw.
+/// A format's own part: reads whole characters, and tells what is wrong with them.
 pub(super) trait Scanner: Debug + Send + Sized {
     /// What it must know to go on in another process, besides the place and its limits.
     type Saved: Serialize + DeserializeOwned;
 
     /// Reads the next piece of text.
-    fn scan(&mut self, chunk: &Chunk<'_>) -> Result<(), Flaw>;
+    fn scan(&mut self, chunk: &Chunk<'_>, told: &mut Told) -> Result<(), Halt>;
 
-    /// The text has ended here: how many records it held.
-    fn end(&mut self, here: Place) -> Result<u64, Flaw>;
+    /// The text has ended; `end` is empty, and stands there.
+    fn end(&mut self, end: &Chunk<'_>, told: &mut Told) -> Result<(), Halt>;
 
-    /// The record that the scanner stands in, or in which it has just found a flaw.
+    /// The record in which the scanner stands; 0 outside of any.
     fn record(&self) -> u64;
 
-    /// What it knows between two pieces of text.
-    fn save(&self) -> Self::Saved;
+    /// How many records there are, once the text has ended.
+    fn records(&self) -> u64;
+
+    /// What it knows between two pieces of text; `None` where that can't be written down.
+    fn save(&self) -> Option<Self::Saved>;
 
     /// Goes on from `here` with what was saved there; `self` has read nothing yet. `None` where what was saved is beyond the
     /// limits, or is nothing that could have been saved here: whoever reads on may rely on every invariant.
     fn resume(self, saved: Self::Saved, here: Place) -> Option<Self>;
-}
-
-/// What is wrong, and where; the stream adds the format and the record.
-#[derive(Debug)]
-pub(super) struct Flaw {
-    pub(super) code: &'static str,
-    pub(super) message: String,
-    pub(super) place: Place,
-}
-
-impl Flaw {
-    pub(super) fn new(code: &'static str, place: Place, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), place }
-    }
 }
 
 /// A scanner, and what it needs in front of it to be a [`Validator`].
@@ -53,34 +44,39 @@ pub(super) struct Stream<S> {
     format: Format,
     scanner: S,
     gate: Gate,
+    told: Told,
     /// Where the text that the scanner has not seen yet begins.
     here: Place,
-    /// Whether a flaw has been found: what the scanner knows is of no use then.
+    /// The end of what the line holds before that.
+    line: String,
+    /// Whether reading was given up: what the scanner knows is of no use then.
     spent: bool,
 }
 
 /// A stream in the middle of a file, written down.
 #[derive(Debug, Serialize, Deserialize)]
-struct Saved<S> {
+struct Saved<S, F> {
     version: u32,
     format: Format,
     /// What the gate holds back, in hexadecimal digits.
     held: String,
     here: Place,
+    line: String,
+    found: F,
     scanner: S,
 }
 
 /// Rises with every change to what a scanner saves, or to what that means.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// UTF-8 check, scan and line count go over a block one after the other: it should still be in the cache.
 const BLOCK_BYTES: usize = 32 << 10;
 
 impl<S: Scanner> Validator for Stream<S> {
-    fn feed(&mut self, chunk: &[u8]) -> Result<(), Rejection> {
-        chunk.chunks(BLOCK_BYTES).try_for_each(|block| self.pass(block)).map_err(|flaw| {
+    fn feed(&mut self, chunk: &[u8]) -> Result<(), Box<Report>> {
+        chunk.chunks(BLOCK_BYTES).try_for_each(|block| self.pass(block)).map_err(|Halt { .. }| {
             self.spent = true;
-            self.rejection(flaw)
+            self.report(false, self.scanner.record())
         })
     }
 
@@ -92,69 +88,105 @@ impl<S: Scanner> Validator for Stream<S> {
         if self.spent {
             return None;
         }
-        let (held, scanner) = (hex::encode(self.gate.held()), self.scanner.save());
-        serde_json::to_value(Saved { version: VERSION, format: self.format, held, here: self.here, scanner }).ok()
+        let (held, line) = (hex::encode(self.gate.held()), self.line.clone());
+        let (found, scanner) = (self.told.found(), self.scanner.save()?);
+        serde_json::to_value(Saved { version: VERSION, format: self.format, held, here: self.here, line, found, scanner })
+            .ok()
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Verdict, Rejection> {
-        let ended = if self.gate.holds() {
-            Err(Flaw::new("not_utf8", self.here, "the file ends inside of a UTF-8 character"))
-        } else {
-            self.scanner.end(self.here)
-        };
-        match ended {
-            Ok(records) => Ok(Verdict { format: self.format, records }),
-            Err(flaw) => Err(self.rejection(flaw)),
+    fn finish(mut self: Box<Self>) -> Result<Verdict, Box<Report>> {
+        match self.end() {
+            Ok(()) if self.told.total() == 0 => {
+                Ok(Verdict { format: self.format, records: self.scanner.records(), errors: 0 })
+            }
+            Ok(()) | Err(Halt { .. }) => Err(self.report(true, self.scanner.records())),
         }
     }
 }
 
 impl<S: Scanner> Stream<S> {
-    pub(super) fn new(format: Format, scanner: S) -> Self {
-        Self { format, scanner, gate: Gate::default(), here: Place::START, spent: false }
+    pub(super) fn new(format: Format, scanner: S, told: Told) -> Self {
+        Self { format, scanner, gate: Gate::default(), told, here: Place::START, line: String::new(), spent: false }
     }
 
-    /// Goes on where another stream was saved; `self` has read nothing yet. As [`super::resume`].
-    pub(super) fn resume(self, saved: &Value) -> Option<Self> {
-        let Saved { version, format, held, here, scanner } = Saved::deserialize(saved).ok()?;
-        if (version, format) != (VERSION, self.format) || !here.is_possible() {
+    /// Goes on where another stream was saved; `self` has read nothing yet. As [`super::Standard::resume`].
+    pub(super) fn resume(mut self, saved: &Value) -> Option<Self> {
+        let Saved { version, format, held, here, line, found, scanner } = Saved::deserialize(saved).ok()?;
+        if (version, format) != (VERSION, self.format) || !here.is_possible() || line.len() > LINE_BYTES {
             return None;
         }
         let gate = Gate::holding(&hex::decode(held).ok()?)?;
-        Some(Self { scanner: self.scanner.resume(scanner, here)?, gate, here, ..self })
+        self.told.resume(found);
+        Some(Self { scanner: self.scanner.resume(scanner, here)?, gate, here, line, ..self })
     }
 
-    fn pass(&mut self, mut rest: &[u8]) -> Result<(), Flaw> {
+    fn pass(&mut self, mut rest: &[u8]) -> Result<(), Halt> {
         if self.gate.holds() {
             match self.gate.mend(&mut rest) {
                 Mended::Whole(char) => self.scan(char.encode_utf8(&mut [0; 4]))?,
                 Mended::Short => return Ok(()),
-                Mended::Broken => return Err(self.not_utf8()),
+                Mended::Broken(bytes) => self.pass_over(bytes)?,
             }
         }
-        let (text, tail) = self.gate.split(rest);
-        self.scan(text)?;
-        if tail == Tail::Broken { Err(self.not_utf8()) } else { Ok(()) }
+        loop {
+            let (text, tail) = self.gate.split(rest);
+            self.scan(text)?;
+            let Tail::Broken(bytes) = tail else { return Ok(()) };
+            self.pass_over(bytes)?;
+            rest = &rest[text.len() + bytes..];
+        }
     }
 
-    fn scan(&mut self, text: &str) -> Result<(), Flaw> {
+    fn scan(&mut self, text: &str) -> Result<(), Halt> {
         if text.is_empty() {
             return Ok(());
         }
-        let chunk = Chunk::new(text, self.here);
-        self.scanner.scan(&chunk)?;
+        let chunk = Chunk::new(text, self.here).behind(&self.line);
+        self.scanner.scan(&chunk, &mut self.told)?;
         self.here = chunk.place(text.len());
+        self.keep_line(text);
         Ok(())
     }
 
-    /// A flaw at the first byte of a sequence that is no character. All before it has been scanned.
-    fn not_utf8(&self) -> Flaw {
-        Flaw::new("not_utf8", self.here, "these bytes are not UTF-8")
+    /// Tells of bytes that are no character, all before which has been scanned, and leaves them out.
+    fn pass_over(&mut self, bytes: usize) -> Result<(), Halt> {
+        let here = Chunk::new("", self.here).behind(&self.line);
+        let flaw = Flaw::at(Code::InvalidUtf8, &here, 0, "these bytes are not UTF-8: save the file as UTF-8");
+        self.told.flaw(flaw.in_record(self.scanner.record()))?;
+        self.here.offset += bytes as u64;
+        self.here.column += 1;
+        Ok(())
     }
 
-    fn rejection(&self, flaw: Flaw) -> Rejection {
-        let Flaw { code, message, place: Place { line, column, offset } } = flaw;
-        let record = self.scanner.record();
-        Rejection { code: code.to_owned(), message, format: self.format, line, column, offset, record }
+    fn end(&mut self) -> Result<(), Halt> {
+        if self.gate.holds() {
+            let here = Chunk::new("", self.here).behind(&self.line);
+            let message = "the file ends inside of a UTF-8 character: it was cut off";
+            let flaw = Flaw::at(Code::InvalidUtf8, &here, 0, message);
+            return Err(self.told.fatal(flaw.in_record(self.scanner.record())));
+        }
+        self.scanner.end(&Chunk::new("", self.here).behind(&self.line), &mut self.told)
+    }
+
+    /// Keeps of the line what a snippet may need.
+    fn keep_line(&mut self, text: &str) {
+        let new = match memrchr(b'\n', text.as_bytes()) {
+            Some(last) => {
+                self.line.clear();
+                &text[last + 1..]
+            }
+            None => text,
+        };
+        let tail = &new[new.ceil_char_boundary(new.len().saturating_sub(LINE_BYTES))..];
+        let excess = (self.line.len() + tail.len()).saturating_sub(LINE_BYTES);
+        self.line.drain(..self.line.ceil_char_boundary(excess));
+        self.line.push_str(tail);
+    }
+
+    fn report(&self, complete: bool, records: u64) -> Box<Report> {
+        Box::new(self.told.report(self.format, complete, records, self.offset()))
     }
 }
+
+/// What is kept of a line: a snippet's characters have four bytes at most.
+const LINE_BYTES: usize = 4 * report::Flaw::SNIPPET_CHARS;

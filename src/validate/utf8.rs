@@ -18,8 +18,8 @@ pub(super) enum Mended {
     Whole(char),
     /// More of it has to come.
     Short,
-    /// It is none.
-    Broken,
+    /// It is none: so many of the bytes that were held back, which are let go.
+    Broken(usize),
 }
 
 /// What follows the text at the beginning of some bytes.
@@ -29,8 +29,8 @@ pub(super) enum Tail {
     None,
     /// The beginning of a character, which is held back now.
     Held,
-    /// A byte sequence that is no character, and cannot become one.
-    Broken,
+    /// So many bytes that are no character, and cannot become one (Unicode, section 3.9, "maximal subpart").
+    Broken(usize),
 }
 
 impl Gate {
@@ -57,16 +57,22 @@ impl Gate {
     pub(super) fn mend(&mut self, rest: &mut &[u8]) -> Mended {
         while let Some((&byte, after)) = rest.split_first() {
             self.held[self.len] = byte;
-            self.len += 1;
-            *rest = after;
-            match from_utf8(&self.held[..self.len]) {
+            match from_utf8(&self.held[..=self.len]) {
                 Ok(text) => {
                     self.len = 0;
-                    return text.chars().next().map_or(Mended::Broken, Mended::Whole);
+                    *rest = after;
+                    return text.chars().next().map_or(Mended::Broken(0), Mended::Whole);
                 }
-                Err(error) if error.error_len().is_some() => return Mended::Broken,
+                // What was held could have become a character until this byte came.
+                Err(error) if error.error_len().is_some() => {
+                    let broken = std::mem::take(&mut self.len);
+                    return Mended::Broken(broken);
+                }
                 // Four bytes are a character or none, so there is room for the next one.
-                Err(_) => {}
+                Err(_) => {
+                    self.len += 1;
+                    *rest = after;
+                }
             }
         }
         Mended::Short
@@ -80,8 +86,8 @@ impl Gate {
         };
         let (valid, tail) = bytes.split_at(error.valid_up_to());
         let text = from_utf8(valid).unwrap_or_default();
-        if error.error_len().is_some() {
-            return (text, Tail::Broken);
+        if let Some(broken) = error.error_len() {
+            return (text, Tail::Broken(broken));
         }
         self.held[..tail.len()].copy_from_slice(tail);
         self.len = tail.len();
@@ -117,12 +123,13 @@ mod tests {
         for bad in
             [&b"\xc0\xaf"[..], b"\xe0\x80", b"\xed\xa0", b"\xf4\x90", b"\x80", b"\xff", b"\xe2\x82A", b"\xf0\x9f\x98A"]
         {
-            assert_eq!(Gate::default().split(bad), ("", Tail::Broken), "{bad:?}");
+            assert!(matches!(Gate::default().split(bad), ("", Tail::Broken(1..=3))), "{bad:?}");
             for cut in 1..bad.len() {
                 let (head, mut rest) = bad.split_at(cut);
                 let mut gate = Gate::default();
                 let (_, tail) = gate.split(head);
-                assert!(tail == Tail::Broken || gate.mend(&mut rest) == Mended::Broken, "{bad:?} cut at {cut}");
+                let broken = matches!(tail, Tail::Broken(_)) || matches!(gate.mend(&mut rest), Mended::Broken(1..=3));
+                assert!(broken, "{bad:?} cut at {cut}");
             }
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::report::Rejection;
+use crate::report::Report;
 use crate::upload::{Digest, OnConflict, Receipt, UploadId, UploadSpec, WhenCut};
 
 /// The version of the protocol that is spoken here.
@@ -150,7 +150,7 @@ pub enum Event {
         message: String,
         /// What the validator found, where it was a validator.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        report: Option<Rejection>,
+        report: Option<Report>,
     },
     /// The connection, the server or the store is at fault.
     Failed {
@@ -193,7 +193,7 @@ impl Event {
     pub fn from_error(id: String, error: &Error) -> Self {
         let (code, message) = (error.kind().code().to_owned(), error.to_string());
         match error.kind().fault() {
-            Fault::Upload => Self::Rejected { id, code, message, report: error.find::<Rejection>().cloned() },
+            Fault::Upload => Self::Rejected { id, code, message, report: error.find::<Report>().cloned() },
             Fault::Passing => Self::Failed { id, code, message, retry: true },
         }
     }
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn an_error_says_whether_to_send_again() {
-        let rejection = Rejection {
+        let rejection = Report {
             code: "csv_field_count".to_owned(),
             message: "row has 2 fields, the header has 3".to_owned(),
             format: crate::report::Format::Csv,

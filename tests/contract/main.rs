@@ -25,7 +25,8 @@ macro_rules! contract {
                 refusals: a_wrong_size, a_wrong_digest_announced, a_wrong_digest_claimed, a_large_file_with_a_wrong_digest,
                     one_writer_an_upload, free_again_after_abort;
                 conflicts: reject_keeps_what_stands, overwrite_replaces, version_stands_beside, the_same_content_is_kept_once,
-                    the_same_upload_again, large_files_conflict_too;
+                    the_same_upload_again, large_files_conflict_too, versions_of_odd_names,
+                    found_again_behind_a_gap;
                 resumes: goes_on_where_it_was_suspended, goes_on_from_its_last_checkpoint, goes_on_at_another_node,
                     nothing_is_resumed_of_another_upload, staged_anew_begins_at_zero, kept_is_invisible_until_committed,
                     swept_when_nobody_comes_back, a_sweep_leaves_alone_what_is_in_use, nothing_is_kept_of_who_can_not_come_back,

@@ -8,11 +8,11 @@ mod saves;
 mod vectors;
 
 use serde_json::Value;
-use tidegate::report::{Format, Rejection, Verdict};
+use tidegate::report::{Format, Report, Verdict};
 use tidegate::validate::{Limits, Validator, for_format, resume};
 
 /// What a validator says of a file that comes in these chunks.
-fn judge<'a>(format: Format, limits: &Limits, chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Verdict, Rejection> {
+fn judge<'a>(format: Format, limits: &Limits, chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Verdict, Box<Report>> {
     let mut validator = for_format(format, limits).expect("a format that is parsed");
     for chunk in chunks {
         validator.feed(chunk)?;
@@ -25,7 +25,7 @@ fn judge_in_turns<'a>(
     format: Format,
     limits: &Limits,
     chunks: impl IntoIterator<Item = &'a [u8]>,
-) -> Result<Verdict, Rejection> {
+) -> Result<Verdict, Box<Report>> {
     let mut validator = for_format(format, limits).expect("a format that is parsed");
     let mut bytes = 0;
     for chunk in chunks {
@@ -44,12 +44,12 @@ fn saved(validator: &dyn Validator) -> Value {
 }
 
 /// What a validator says of a file that comes whole.
-fn judge_whole(format: Format, bytes: &[u8]) -> Result<Verdict, Rejection> {
+fn judge_whole(format: Format, bytes: &[u8]) -> Result<Verdict, Box<Report>> {
     judge(format, &Limits::default(), [bytes])
 }
 
 /// Says the same of a file cut into two at every byte, and cut at every byte; and where another validator goes on at each cut.
-fn judge_every_way(format: Format, limits: &Limits, bytes: &[u8]) -> Result<Verdict, Rejection> {
+fn judge_every_way(format: Format, limits: &Limits, bytes: &[u8]) -> Result<Verdict, Box<Report>> {
     let whole = judge(format, limits, [bytes]);
     let shown = String::from_utf8_lossy(bytes);
     for cut in 0..=bytes.len() {

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Value;
-use tidegate::report::{Format, Rejection, Verdict};
+use tidegate::report::{Format, Report, Verdict};
 use tidegate::validate::{Limits, for_format};
 
 use super::{judge, judge_in_turns, judge_whole};
@@ -164,14 +164,14 @@ fn same_as_the_crate(bytes: &[u8], records: &[Vec<String>]) -> Result<(), TestCa
 }
 
 /// However the bytes are cut, and whoever goes on at the cuts, the outcome is this one.
-fn same_in_chunks(format: Format, bytes: &[u8], places: &[Index]) -> Result<Result<Verdict, Rejection>, TestCaseError> {
+fn same_in_chunks(format: Format, bytes: &[u8], places: &[Index]) -> Result<Result<Verdict, Box<Report>>, TestCaseError> {
     let limits = Limits { max_depth: 6, max_record_bytes: 40 };
     for limits in [limits, Limits::default()] {
         let whole = judge(format, &limits, [bytes]);
         prop_assert_eq!(judge(format, &limits, cut(bytes, places)), whole.clone());
         prop_assert_eq!(judge(format, &limits, bytes.chunks(1)), whole.clone());
         prop_assert_eq!(judge_in_turns(format, &limits, cut(bytes, places)), whole.clone());
-        if let Err(Rejection { line, column, offset, .. }) = whole {
+        if let Err(Report { line, column, offset, .. }) = whole {
             prop_assert_eq!((line, column), counted(bytes, offset));
         }
     }
@@ -201,7 +201,7 @@ proptest! {
             _ => 1,
         };
         let outcome = same_in_chunks(Format::Json, text.as_bytes(), &places)?;
-        prop_assert_eq!(outcome, Ok(Verdict { format: Format::Json, records }));
+        prop_assert_eq!(outcome, Ok(Verdict { format: Format::Json, records, errors: 0 }));
     }
 
     #[test]
@@ -229,7 +229,7 @@ proptest! {
             prop_assert_eq!(outcome.is_ok(), accepted, "{:?} {:?}", String::from_utf8_lossy(&bytes), outcome);
         }
         if changes.is_empty() {
-            prop_assert_eq!(outcome, Ok(Verdict { format: Format::Ndjson, records: values.len() as u64 }));
+            prop_assert_eq!(outcome, Ok(Verdict { format: Format::Ndjson, records: values.len() as u64, errors: 0 }));
         }
     }
 
@@ -242,7 +242,7 @@ proptest! {
         match table_model(&bytes) {
             None => prop_assert!(outcome.is_err(), "{:?}", String::from_utf8_lossy(&bytes)),
             Some(records) => {
-                prop_assert_eq!(outcome, Ok(Verdict { format: Format::Csv, records: records.len() as u64 - 1 }));
+                prop_assert_eq!(outcome, Ok(Verdict { format: Format::Csv, records: records.len() as u64 - 1, errors: 0 }));
                 same_as_the_crate(&bytes, &records)?;
             }
         }
@@ -259,7 +259,7 @@ fn a_long_file_is_read_to_its_end() {
     for _ in 0..16 {
         validator.feed(&piece).unwrap();
     }
-    let Rejection { code, line, column, offset, record, .. } = validator.feed(b"]").unwrap_err();
+    let Report { code, line, column, offset, record, .. } = validator.feed(b"]").unwrap_err();
     let bytes = 16 * piece.len() as u64 + 1;
-    assert_eq!((code.as_str(), line, column, offset, record), ("json_unexpected", 1, bytes + 1, bytes, (16 << 12) + 1));
+    assert_eq!((code.as_str(), line, column, offset, record), ("json-syntax", 1, bytes + 1, bytes, (16 << 12) + 1));
 }

@@ -67,7 +67,7 @@ fn a_header_that_goes_on_knows_the_names_before() {
     };
     assert_eq!(judge("\",d\n1,2,3,4\n").unwrap().records, 1);
     let rejection = judge("\",\"b\n\"\"\u{e4}\"\n").unwrap_err();
-    assert_eq!(rejection.code, "csv_repeated_name");
+    assert_eq!(rejection.code, "duplicate-label");
     assert_eq!((rejection.line, rejection.column, rejection.offset, rejection.record), (2, 10, 18, 0));
     assert!(rejection.message.contains("of field 2"), "{}", rejection.message);
 }

@@ -105,7 +105,7 @@ mod tests {
             bytes: 1 << 20,
             digest: Some(Digest::of(b"abc")),
             took_ms: 1_260,
-            verdict: Some(Verdict { format: Format::Csv, records: 12 }),
+            verdict: Some(Verdict { format: Format::Csv, records: 12, errors: 0 }),
             ..Entry::new(Outcome::Committed, "a.csv", None)
         }
     }

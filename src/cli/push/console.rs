@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::cli::print::{self, Form, files, flaw, line, verdict_words};
 use crate::client::{Delivery, Outcome};
-use crate::report::Rejection;
+use crate::report::Report;
 use crate::upload::Receipt;
 
 /// Where a push says what it does; shared by its workers.
@@ -222,7 +222,7 @@ enum Fate<'a> {
         code: &'a str,
         message: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        report: Option<&'a Rejection>,
+        report: Option<&'a Report>,
     },
     Failed {
         code: &'a str,

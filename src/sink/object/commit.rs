@@ -10,6 +10,7 @@ use super::look::Found;
 use super::marks::{self, Attempt};
 use super::probe;
 use super::remote::Remote;
+use super::versions::Versions;
 use super::words::{brief, is_certain, is_refusal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::place::{Content, Place, Standing, Step};
@@ -22,6 +23,9 @@ const MAX_ROUNDS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Commits `body`, which is `content`, by one request.
+///
+/// Once a request may still come to something, the file can end only where that went: nothing is stored elsewhere, and where
+/// nothing is told for certain the answer is [`ErrorKind::Unknown`].
 pub(super) async fn small(
     remote: &Remote,
     spec: &UploadSpec,
@@ -29,8 +33,6 @@ pub(super) async fn small(
     body: Bytes,
     content: Content,
 ) -> Result<Receipt> {
-    let size = content.size;
-    let mut rounds = 0;
     let _turn = match spec.on_conflict {
         OnConflict::Version => Some(remote.turns.take(&spec.key).await),
         OnConflict::Reject | OnConflict::Overwrite => None,
@@ -38,51 +40,107 @@ pub(super) async fn small(
     if spec.on_conflict != OnConflict::Overwrite {
         probe::assure(remote, &remote.seen.create).await?;
     }
-    loop {
-        let mut place = Place::new(spec, content);
-        let before = match before(remote, &mut place, spec, size).await? {
-            Before::Done(receipt) => return Ok(receipt),
-            Before::Go(replaced) => replaced,
-        };
-        let mode = if spec.on_conflict == OnConflict::Overwrite { PutMode::Overwrite } else { PutMode::Create };
-        let receipt = place.receipt(Durability::ObjectStore);
-        let path = remote.path(place.key())?;
-        let attributes = marks::of_receipt(spec, attempt, &receipt);
-        let Err(error) = remote.put(&path, body.clone().into(), attributes, mode).await else {
-            remote.forget(before).await;
-            return Ok(receipt);
-        };
-        match remote.settle(place.key(), attempt, &error).await? {
-            Settled::Ours => {
-                remote.forget(before).await;
-                return Ok(receipt);
+    let mut small = Small { remote, spec, attempt, body, content, tried: None, uncertain: false };
+    match small.run().await {
+        // With a conflict other content stands there, so that the object of this try can't.
+        Err(error) if small.uncertain && !matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Unknown) => {
+            let message = format!("whether {:?} will be committed can't be known", spec.key.as_str());
+            Err(Error::new(ErrorKind::Unknown, message).because(error))
+        }
+        outcome => outcome,
+    }
+}
+
+/// A file about to be committed by one request.
+struct Small<'a> {
+    remote: &'a Remote,
+    spec: &'a UploadSpec,
+    attempt: &'a Attempt,
+    body: Bytes,
+    content: Content,
+    /// Where to try again, and the record of what is replaced there: the store may be about to do what it was asked for.
+    tried: Option<(Place<'a>, Option<Path>)>,
+    /// Whether it may still do that after any other answer.
+    uncertain: bool,
+}
+
+/// What one request has come to.
+enum Round {
+    Done(Receipt),
+    /// Nothing stands yet: try again, because of this.
+    Again(StoreError),
+}
+
+impl<'a> Small<'a> {
+    async fn run(&mut self) -> Result<Receipt> {
+        let mut rounds = 0;
+        loop {
+            let (place, replaced) = match self.tried.take() {
+                Some(tried) => tried,
+                None => {
+                    let mut place = Place::new(self.spec, self.content);
+                    match before(self.remote, &mut place, self.spec, self.content.size).await? {
+                        Before::Done(receipt) => return Ok(receipt),
+                        Before::Go(replaced) => (place, replaced),
+                    }
+                }
+            };
+            let error = match self.round(place, replaced).await? {
+                Round::Done(receipt) => return Ok(receipt),
+                Round::Again(error) => error,
+            };
+            rounds += 1;
+            if rounds > MAX_ROUNDS {
+                let name = self.spec.key.as_str();
+                return Err(self.remote.failed(format_args!("storing {name:?}, which comes and goes"), &error));
             }
-            Settled::Taken(found) => match remote.standing(*found, size).await? {
-                Some(standing) => match place.taken(standing)? {
-                    Step::Done(receipt) => return Ok(receipt),
-                    Step::Next | Step::Replace => rounds += 1,
-                },
-                None => rounds += 1,
-            },
-            Settled::Vanished => rounds += 1,
-            Settled::Failed if is_certain(&error) => {
-                return Err(remote.failed(format_args!("storing {:?}", place.key().as_str()), &error));
-            }
-            // A connection that broke, say. To send it again is safe: should the first request still come to something, the
-            // second one finds the work of this very attempt.
-            Settled::Failed if rounds < MAX_ROUNDS => {
-                rounds += 1;
+            if self.tried.is_some() {
                 tokio::time::sleep(PAUSE * rounds).await;
             }
-            // It does not stand, but the store may still be about to put it there.
+        }
+    }
+
+    async fn round(&mut self, mut place: Place<'a>, replaced: Option<Path>) -> Result<Round> {
+        let remote = self.remote;
+        let mode = if self.spec.on_conflict == OnConflict::Overwrite { PutMode::Overwrite } else { PutMode::Create };
+        let receipt = place.receipt(Durability::ObjectStore);
+        let path = remote.path(place.key())?;
+        let attributes = marks::of_receipt(self.spec, self.attempt, &receipt);
+        let Err(error) = remote.put(&path, self.body.clone().into(), attributes, mode).await else {
+            remote.forget(replaced).await;
+            return Ok(Round::Done(receipt));
+        };
+        match remote.settle(place.key(), self.attempt, &error).await? {
+            Settled::Ours => {
+                remote.forget(replaced).await;
+                Ok(Round::Done(receipt))
+            }
+            Settled::Taken(found) => match remote.standing(*found, self.content.size).await? {
+                Some(standing) => match place.taken(standing)? {
+                    Step::Done(receipt) => Ok(Round::Done(receipt)),
+                    // Should what took the place go again, the request before may be carried out after all.
+                    Step::Next if self.uncertain => Err(remote.failed("storing it beside what came meanwhile", &error)),
+                    Step::Next | Step::Replace => Ok(Round::Again(error)),
+                },
+                None => Ok(self.again_at(place, replaced, error)),
+            },
+            // Somebody is about to write there. It may be a request of this very try, that the client has sent twice.
+            Settled::Vanished => Ok(self.again_at(place, replaced, error)),
+            Settled::Failed if is_certain(&error) => {
+                Err(remote.failed(format_args!("storing {:?}", place.key().as_str()), &error))
+            }
+            // A connection that broke, say: the store may still be about to put it there. To send it again, to that very
+            // place, is safe: should the first request still come to something, the second one finds the work of this attempt.
             Settled::Failed => {
-                let message = format!("whether {:?} will be committed can't be known", place.key().as_str());
-                return Err(Error::new(ErrorKind::Unknown, message).because(remote.failed("storing it", &error)));
+                self.uncertain = true;
+                Ok(self.again_at(place, replaced, error))
             }
         }
-        if rounds > MAX_ROUNDS {
-            return Err(remote.failed(format_args!("storing {:?}, which comes and goes", place.key().as_str()), &error));
-        }
+    }
+
+    fn again_at(&mut self, place: Place<'a>, replaced: Option<Path>, error: StoreError) -> Round {
+        self.tried = Some((place, replaced));
+        Round::Again(error)
     }
 }
 
@@ -101,7 +159,7 @@ pub(super) enum Before {
 pub(super) async fn before(remote: &Remote, place: &mut Place<'_>, spec: &UploadSpec, size: u64) -> Result<Before> {
     match spec.on_conflict {
         OnConflict::Reject => return Ok(Before::Go(None)),
-        OnConflict::Version => return free_version(remote, place, size).await,
+        OnConflict::Version => return free_version(remote, place, &spec.key).await,
         OnConflict::Overwrite => {}
     }
     let Some(found) = remote.look(place.key()).await? else { return Ok(Before::Go(None)) };
@@ -115,34 +173,17 @@ pub(super) async fn before(remote: &Remote, place: &mut Place<'_>, spec: &Upload
     }
 }
 
-/// Moves `place` to the first version that is free, unless the same content stands under any. One key beyond the free one is
-/// looked at as well: it was passed over while a larger file was on its way to the free one, which never came.
-async fn free_version(remote: &Remote, place: &mut Place<'_>, size: u64) -> Result<Before> {
-    let mut ahead = place.clone();
-    let mut free = None;
-    loop {
-        let standing = match remote.look(ahead.key()).await? {
-            Some(found) => remote.standing(found, size).await?,
-            // A multipart upload is bound to this version, and decides by itself what becomes of it.
-            None => remote.larger.holds(ahead.key()).then_some(Standing::Other),
-        };
-        let standing = match (standing, &free) {
-            (Some(standing), _) => standing,
-            (None, Some(_)) => break,
-            (None, None) => {
-                free = Some(ahead.clone());
-                Standing::Other
-            }
-        };
-        match ahead.taken(standing) {
-            Ok(Step::Done(receipt)) => return Ok(Before::Done(receipt)),
-            Ok(Step::Next | Step::Replace) => {}
-            Err(_) if free.is_some() => break,
-            Err(error) => return Err(error),
-        }
-    }
-    if let Some(free) = free {
-        *place = free;
+/// Moves `place` to the first version that is free, unless the same content stands under any.
+///
+/// Where nothing stands, and where some versions of other sizes stand, these are two requests before the one that stores.
+async fn free_version(remote: &Remote, place: &mut Place<'_>, name: &Key) -> Result<Before> {
+    let taken = match remote.versions(place, name, None).await? {
+        Versions::Same(receipt) => return Ok(Before::Done(receipt)),
+        Versions::Other(taken) => taken,
+    };
+    // A multipart upload is bound to its version, and decides by itself what becomes of it.
+    while taken.contains(place.key()) || remote.larger.holds(place.key()) {
+        place.taken(Standing::Other)?;
     }
     Ok(Before::Go(None))
 }

@@ -10,10 +10,11 @@ use super::marks::Attempt;
 use super::parts::{Completion, Parts, warn_of_litter};
 use super::probe;
 use super::remote::Remote;
+use super::versions::Versions;
 use super::words::{brief, is_certain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::place::{Content, Place, Standing, Step};
-use crate::upload::{Durability, Key, OnConflict, Receipt, UploadSpec};
+use crate::upload::{Durability, OnConflict, Receipt, UploadSpec};
 
 /// Commits the bytes in `parts`, which are `content`. Whatever comes of it but [`ErrorKind::Unknown`], the multipart upload
 /// has ended and nothing is written down of it any more, unless it was left to another node.
@@ -73,7 +74,9 @@ impl Large<'_> {
         let _turn = match self.spec.on_conflict {
             OnConflict::Version => {
                 let turn = self.remote.turns.take(&self.spec.key).await;
-                if let Some(receipt) = self.same_beside().await? {
+                // All are compared: also those that are larger than the own one, for they may be committed in any order.
+                let own = Some(self.parts.key());
+                if let Versions::Same(receipt) = self.remote.versions(&place, &self.spec.key, own).await? {
                     return Ok(receipt);
                 }
                 while place.key() != self.parts.key() {
@@ -161,38 +164,6 @@ impl Large<'_> {
             },
             Settled::Vanished => Err(self.overtaken()),
             Settled::Failed => Err(self.remote.failed(format_args!("completing {:?}", place.key().as_str()), &error)),
-        }
-    }
-
-    /// The receipt of a version of the name that holds the same content.
-    ///
-    /// Every version is compared, also beyond the own one and beyond those that other uploads of this process are bound to,
-    /// for they may be committed in any order.
-    async fn same_beside(&self) -> Result<Option<Receipt>> {
-        let mut place = Place::new(self.spec, self.content);
-        let mut passed = false;
-        loop {
-            let mut standing = Standing::Other;
-            if place.key() == self.parts.key() {
-                passed = true;
-            } else if let Some(found) = self.look_beside(place.key()).await? {
-                standing = found;
-            } else if passed && !self.remote.larger.holds(place.key()) {
-                return Ok(None);
-            }
-            match place.taken(standing) {
-                Ok(Step::Done(receipt)) => return Ok(Some(receipt)),
-                Ok(Step::Next | Step::Replace) => {}
-                // No version can follow.
-                Err(_) => return Ok(None),
-            }
-        }
-    }
-
-    async fn look_beside(&self, key: &Key) -> Result<Option<Standing>> {
-        match self.remote.look(key).await? {
-            Some(found) => self.remote.standing(found, self.content.size).await,
-            None => Ok(None),
         }
     }
 

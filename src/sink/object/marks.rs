@@ -87,8 +87,9 @@ pub(super) fn of_receipt(spec: &UploadSpec, attempt: &Attempt, receipt: &Receipt
     let mut attributes = of_spec(spec, attempt, &receipt.key);
     set(&mut attributes, DIGEST, receipt.digest.to_string());
     set(&mut attributes, COMMITTED_AT, humantime::format_rfc3339_millis(receipt.committed_at).to_string());
-    if let Some(Verdict { format, records }) = receipt.verdict {
-        set(&mut attributes, VERDICT, format!("{format} {records}"));
+    if let Some(Verdict { format, records, errors }) = receipt.verdict {
+        let errors = if errors == 0 { String::new() } else { format!(" {errors}") };
+        set(&mut attributes, VERDICT, format!("{format} {records}{errors}"));
     }
     attributes
 }
@@ -113,10 +114,12 @@ pub(super) fn of_spec(spec: &UploadSpec, attempt: &Attempt, key: &Key) -> Attrib
     attributes
 }
 
-/// `csv 1000`: the format, and how many records it held.
+/// `csv 1000`, or `csv 1000 3`: the format, how many records it held, and how many flaws, if any.
 fn verdict(text: &str) -> Option<Verdict> {
-    let (format, records) = text.split_once(' ')?;
-    Some(Verdict { format: format.parse().ok()?, records: records.parse().ok()? })
+    let mut words = text.split(' ');
+    let (format, records) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let errors = words.next().map_or(Ok(0), str::parse).ok()?;
+    Some(Verdict { format, records, errors })
 }
 
 fn set(attributes: &mut Attributes, name: &str, value: String) {
@@ -137,25 +140,15 @@ fn media_type(key: &Key) -> &'static str {
 
 /// The number of the version of `name` that `key` is; `None` for the name itself.
 fn version_of(key: &Key, name: &Key) -> Option<u32> {
-    let (_, number) = stem(key).rsplit_once('~')?;
+    let (_, number) = key.around_version().0.rsplit_once('~')?;
     let number = number.parse().ok()?;
     (name.version(number).ok()? == *key).then_some(number)
 }
 
 /// The name of which `key` is version `number`.
 fn original(key: &Key, number: u32) -> Option<Key> {
-    let stem = stem(key);
-    let name = format!("{}{}", stem.strip_suffix(&format!("~{number}"))?, &key.as_str()[stem.len()..]);
-    name.parse().ok()
-}
-
-/// The key up to its extension, which is where [`Key::version`] puts the number.
-fn stem(key: &Key) -> &str {
-    let folder = key.as_str().len() - key.file_name().len();
-    match key.file_name().rfind('.') {
-        Some(dot) => &key.as_str()[..folder + dot],
-        None => key.as_str(),
-    }
+    let (stem, extension) = key.around_version();
+    format!("{}{extension}", stem.strip_suffix(&format!("~{number}"))?).parse().ok()
 }
 
 #[cfg(test)]
@@ -182,7 +175,7 @@ mod tests {
     fn what_is_noted_on_an_object_fits_beside_the_senders_notes() {
         let mut spec = UploadSpec::new("x".repeat(128).parse().unwrap(), "a~9999.csv".parse().unwrap());
         spec.digest = Some(Digest::of(b"abc"));
-        let verdict = Some(Verdict { format: Format::Ndjson, records: u64::MAX });
+        let verdict = Some(Verdict { format: Format::Ndjson, records: u64::MAX, errors: 7 });
         let place = Place::new(&spec, Content { size: 3, digest: Digest::of(b"abc"), verdict });
         let mut receipt = place.receipt(Durability::ObjectStore);
         receipt.key = spec.key.version(9_999).unwrap();

@@ -1,18 +1,17 @@
 //! The bucket: how to reach it, and where in it things lie.
 
-use std::collections::hash_map::RandomState;
 use std::fmt;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use object_store::list::PaginatedListStore;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{Attributes, MultipartId, ObjectStore, PutMode, PutOptions, PutPayload};
-use tokio::sync::{Mutex, MutexGuard};
 
 use super::marks::Attempt;
 use super::parts::MAX_PARTS;
+use super::turns::Turns;
 use super::unfinished::Unfinished;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::claims::Claims;
@@ -28,10 +27,10 @@ pub(super) enum Gone {
     Before,
 }
 
-/// A store of objects that takes them in parts.
-pub(super) trait Blobs: ObjectStore + MultipartStore {}
+/// A store of objects that takes them in parts, and lists them by any prefix.
+pub(super) trait Blobs: ObjectStore + MultipartStore + PaginatedListStore {}
 
-impl<T: ObjectStore + MultipartStore> Blobs for T {}
+impl<T: ObjectStore + MultipartStore + PaginatedListStore> Blobs for T {}
 
 /// The ways to speak to one store.
 #[derive(Clone)]
@@ -153,7 +152,8 @@ impl Remote {
         Path::parse(text).expect("the prefix was checked, and ids hold neither slashes nor control characters")
     }
 
-    fn below(&self, rest: &str) -> String {
+    /// `rest`, a path or the beginning of one, below the prefix.
+    pub(super) fn below(&self, rest: &str) -> String {
         if self.prefix.is_empty() { rest.to_owned() } else { format!("{}/{rest}", self.prefix) }
     }
 
@@ -187,23 +187,5 @@ impl Remote {
             self.part_bytes
         );
         Error::new(ErrorKind::TooLarge, message)
-    }
-}
-
-/// One turn at a time for each name. Names share a fixed number of locks, so that two may have to wait for each other.
-#[derive(Debug, Default)]
-pub(super) struct Turns {
-    locks: [Mutex<()>; Self::COUNT],
-    hash: RandomState,
-}
-
-impl Turns {
-    const COUNT: usize = 32;
-
-    /// Waits until nobody else has the turn for `name`.
-    pub(super) async fn take(&self, name: &Key) -> MutexGuard<'_, ()> {
-        #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
-        let slot = self.hash.hash_one(name) as usize % Self::COUNT;
-        self.locks[slot].lock().await
     }
 }

@@ -3,6 +3,7 @@
 mod faulty;
 mod nodes;
 mod swept;
+mod versions;
 
 use std::sync::Arc;
 
@@ -12,7 +13,8 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 
 use self::faulty::{Fault, Faulty, Op};
-use super::remote::{Clients, Remote, Seen, Turns};
+use super::remote::{Clients, Remote, Seen};
+use super::turns::Turns;
 use super::{Object, Sink};
 use crate::error::{ErrorKind, Result};
 use crate::sink::claims::Claims;

@@ -100,8 +100,8 @@ impl Line<'_> {
                     if lexer.columns.is_some_and(|columns| lexer.fields + 1 != columns) {
                         return None;
                     }
-                    let columns = lexer.columns.or(Some(lexer.fields + 1));
-                    lexer = Lexer { columns, ..lexer.fresh() };
+                    lexer.columns = lexer.columns.or(Some(lexer.fields + 1));
+                    lexer = lexer.fresh();
                     first = first.or(Some(next));
                     at = next;
                 }

@@ -2,8 +2,6 @@
 
 use super::lexer::Fault;
 use crate::report::Code;
-use crate::validate::position::Place;
-use crate::validate::stream::Flaw;
 
 /// What may be wrong with a record that its bytes show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +47,4 @@ fn fault_in_words(fault: Fault, found: Option<char>, columns: u64, limit: u64) -
 
 fn count(cells: u64) -> String {
     if cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") }
-}
-
-pub(super) fn flaw(code: Code, place: Place, message: impl Into<String>) -> Flaw {
-    Flaw::new(code.name(), place, message)
 }

@@ -3,7 +3,9 @@
 use memchr::memchr_iter;
 
 use super::{Csv, MAX_HEADER_BYTES, MAX_KEPT_BYTES};
+use crate::report::{self, Code};
 use crate::validate::position::{Chunk, Place};
+use crate::validate::told::Flaw;
 
 impl Csv {
     /// The most bytes of this record.
@@ -52,16 +54,38 @@ impl Csv {
         Place { line, column: if line == 1 && offset > 0 { 2 } else { 1 }, offset }
     }
 
+    /// A flaw at an offset in that record.
+    pub(super) fn flaw_at(&self, chunk: &Chunk<'_>, start: usize, at: u64, code: Code, message: String) -> Flaw {
+        let flaw = match at.checked_sub(self.before) {
+            Some(here) => Flaw::at(code, chunk, start + index(here), message),
+            None if self.is_all_kept() => Flaw::at(code, &self.whole(&self.kept, chunk, start), index(at), message),
+            None => {
+                let mut snippet = chunk.head().line_to(0, report::Flaw::SNIPPET_CHARS);
+                snippet.truncate(snippet.trim_end_matches('\r').len());
+                Flaw { snippet, ..Flaw::new(code, self.place_of(chunk, start, at), message) }
+            }
+        };
+        flaw.in_record(self.number())
+    }
+
+    /// All of the record up to some place in this chunk as a chunk of its own.
+    pub(super) fn whole<'t>(&self, text: &'t str, chunk: &Chunk<'t>, start: usize) -> Chunk<'t> {
+        let place = self.record_place(chunk, start);
+        Chunk::new(text, place).behind(if place.column == 2 { "\u{feff}" } else { "" })
+    }
+
     /// The place of an offset in the record of which this chunk holds what follows `start`.
     pub(super) fn place_of(&self, chunk: &Chunk<'_>, start: usize, at: u64) -> Place {
         match at.checked_sub(self.before) {
-            Some(here) => chunk.place(start + usize::try_from(here).unwrap_or(usize::MAX)),
-            None if self.is_all_kept() => {
-                let index = usize::try_from(at).unwrap_or(usize::MAX);
-                Chunk::new(&self.kept, self.record_place(chunk, start)).place(index)
-            }
+            Some(here) => chunk.place(start + index(here)),
+            None if self.is_all_kept() => Chunk::new(&self.kept, self.record_place(chunk, start)).place(index(at)),
             // Of a record that is too long to be kept, only the character before this chunk is ever asked for.
             None => chunk.place(start).back(self.before - at),
         }
     }
+}
+
+/// An offset of something that is in memory.
+fn index(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
 }

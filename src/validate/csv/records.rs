@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use super::clean::Clean;
-use super::flaws::{Problem, flaw};
+use super::flaws::Problem;
 use super::lexer::{Fault, Step};
 use super::recover::Suspect;
 use super::rows::Row;
 use super::{Csv, Cursor, cells, labels};
 use crate::report::Code;
-use crate::validate::position::{Chunk, Place};
-use crate::validate::stream::{Halt, Told};
+use crate::validate::position::Chunk;
+use crate::validate::told::{Flaw, Halt, Told};
 
 impl Csv {
     /// A line end: the record has ended before the cursor.
@@ -79,7 +79,7 @@ impl Csv {
             delimiter: syntax.delimiter,
             quote: syntax.quote.unwrap_or(Clean::NO_QUOTE),
             fields,
-            max_bytes: self.limits.max_record_bytes.min(self.limits.max_token_bytes),
+            max_bytes: self.limits.max_record_bytes.min(self.limits.max_cell_bytes),
             max_lines: self.limits.max_record_lines,
             crs: syntax.crs,
         })
@@ -87,7 +87,7 @@ impl Csv {
 
     fn close_row(&mut self, chunk: &Chunk<'_>, cursor: Cursor, told: &mut Told) -> Result<(), Halt> {
         if self.lexer.columns.is_none() {
-            self.set_columns(self.lexer.fields + 1, chunk.place(cursor.at), told)?;
+            self.set_columns(self.lexer.fields + 1, chunk, cursor.at, told)?;
         }
         let number = self.rows + 1;
         if let Some(mut judge) = self.judge.take_if(|_| !self.flawed) {
@@ -115,16 +115,19 @@ impl Csv {
         labels::join(&mut header.labels, &mut header.last, &cells, self.dialect.header_join());
         if self.lexer.columns.is_none() {
             self.header = Some(header);
-            self.set_columns(columns, chunk.place(cursor.at), told)?;
+            self.set_columns(columns, chunk, cursor.at, told)?;
             header = self.header.take().unwrap_or_default();
         }
         if !is_last {
             self.header = Some(header);
             return Ok(());
         }
-        let place = |index: usize| self.place_of(chunk, cursor.start, starts.get(index).copied().unwrap_or(0));
-        let wrong: Vec<_> =
-            labels::wrong(&header.labels).into_iter().map(|(at, code, words)| flaw(code, place(at), words)).collect();
+        let wrong = labels::wrong(&header.labels).into_iter().map(|(index, code, words)| {
+            // A name of an upper row may have nothing below it.
+            let at = starts.get(index).copied().unwrap_or(0);
+            self.flaw_at(chunk, cursor.start, at, code, words)
+        });
+        let wrong: Vec<_> = wrong.collect();
         let labels = std::mem::take(&mut header.labels);
         self.header = Some(header);
         wrong.into_iter().try_for_each(|flaw| told.flaw(flaw))?;
@@ -135,11 +138,11 @@ impl Csv {
         judged
     }
 
-    fn set_columns(&mut self, columns: u64, place: Place, told: &mut Told) -> Result<(), Halt> {
+    fn set_columns(&mut self, columns: u64, chunk: &Chunk<'_>, at: usize, told: &mut Told) -> Result<(), Halt> {
         self.lexer.columns = Some(columns);
         if columns > self.limits.max_fields {
             let message = format!("the table has {columns} columns, more than {}", self.limits.max_fields);
-            return Err(told.fatal(flaw(Code::RowFields, place, message)));
+            return Err(told.fatal(Flaw::at(Code::RowFields, chunk, at, message).in_record(self.number())));
         }
         Ok(())
     }

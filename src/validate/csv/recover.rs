@@ -3,12 +3,12 @@
 use memchr::memchr;
 
 use super::blame::{Blame, blame};
-use super::flaws::{Problem, flaw, in_words};
+use super::flaws::{Problem, in_words};
 use super::lexer::{Ended, Fault, Lexer};
 use super::{Csv, Cursor};
 use crate::report::Code;
 use crate::validate::position::{Chunk, Place};
-use crate::validate::stream::{Flaw, Halt, Told};
+use crate::validate::told::{Flaw, Halt, Told};
 
 /// A flaw on a later line than the first of its record: whether it is told there depends on the rest of the line.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl Csv {
             return Ok(Cursor::new(cursor.at));
         }
         let from = Cursor { start: 0, at: usize::try_from(self.lexer.offset).unwrap_or(text.len()).min(text.len()) };
-        let whole = Chunk::new(&text, self.record_place(chunk, cursor.start));
+        let whole = self.whole(&text, chunk, cursor.start);
         self.reread(cursor, &whole, from, told)
     }
 
@@ -135,11 +135,11 @@ impl Csv {
             if is_whole {
                 return self.blamed(chunk, cursor, &text, blame, told);
             }
-            let whole = Chunk::new(&text, self.record_place(chunk, cursor.start));
-            return Err(told.fatal(unclosed(&whole, blame)));
+            let whole = self.whole(&text, chunk, cursor.start);
+            return Err(told.fatal(unclosed(&whole, blame).in_record(self.number())));
         }
         let message = self.beyond_in_words(chunk, cursor.start, code);
-        Err(told.fatal(flaw(code, self.place_of(chunk, cursor.start, at), message)))
+        Err(told.fatal(self.flaw_at(chunk, cursor.start, at, code, message)))
     }
 
     fn beyond_in_words(&self, chunk: &Chunk<'_>, start: usize, code: Code) -> String {
@@ -158,18 +158,18 @@ impl Csv {
     }
 
     /// The file has ended, and no line end behind its last record.
-    pub(super) fn end_table(&mut self, here: Place, told: &mut Told) -> Result<(), Halt> {
-        let (nothing, cursor) = (Chunk::new("", here), Cursor::new(0));
+    pub(super) fn end_table(&mut self, nothing: &Chunk<'_>, told: &mut Told) -> Result<(), Halt> {
+        let cursor = Cursor::new(0);
         while self.lexer.offset > 0 {
             if self.suspect.is_some() {
-                self.resolve(&nothing, cursor, "\n", told)?;
+                self.resolve(nothing, cursor, "\n", told)?;
                 continue;
             }
             match self.lexer.end() {
                 Ended::Fault(fault, at) => {
-                    self.fault(&nothing, cursor, fault, at, told)?;
+                    self.fault(nothing, cursor, fault, at, told)?;
                 }
-                Ended::Quoted => self.end_quoted(&nothing, told)?,
+                Ended::Quoted => self.end_quoted(nothing, told)?,
                 Ended::Whole => {
                     let end = self.lexer.offset;
                     match self.shortfall(end) {
@@ -177,10 +177,10 @@ impl Csv {
                             self.suspect = Some(Suspect::ended(problem, end, &self.lexer));
                             continue;
                         }
-                        Some(problem) => self.tell(&nothing, 0, problem, end, told)?,
+                        Some(problem) => self.tell(nothing, 0, problem, end, told)?,
                         None => {}
                     }
-                    self.close(&nothing, cursor, told)?;
+                    self.close(nothing, cursor, told)?;
                 }
             }
         }
@@ -200,7 +200,8 @@ impl Csv {
             return Ok(());
         }
         let at = self.lexer.quote_at.filter(|&at| at < self.max_kept_bytes()).unwrap_or(self.before);
-        let flaw = flaw(Code::UnclosedQuote, self.place_of(nothing, 0, at), "the quote opened here is never closed");
+        let message = "the quote opened here is never closed".to_owned();
+        let flaw = self.flaw_at(nothing, 0, at, Code::UnclosedQuote, message);
         if self.lexer.columns.is_none() {
             return Err(told.fatal(flaw));
         }
@@ -230,8 +231,8 @@ impl Csv {
         blame: Blame,
         told: &mut Told,
     ) -> Result<Cursor, Halt> {
-        let whole = Chunk::new(text, self.record_place(chunk, cursor.start));
-        let flaw = unclosed(&whole, blame);
+        let whole = self.whole(text, chunk, cursor.start);
+        let flaw = unclosed(&whole, blame).in_record(self.number());
         if self.lexer.columns.is_none() {
             // Without the names of the columns nothing can be said of the rows.
             return Err(told.fatal(flaw));
@@ -275,8 +276,8 @@ impl Csv {
         let found = at.checked_sub(self.before).and_then(|at| chunk.char(start + usize::try_from(at).ok()?));
         let found = found.or_else(|| self.kept.get(usize::try_from(at).ok()?..)?.chars().next());
         let columns = self.lexer.columns.unwrap_or(0);
-        let (code, message) = in_words(problem, found, columns, self.limits.max_token_bytes);
-        told.flaw(flaw(code, self.place_of(chunk, start, at), message))
+        let (code, message) = in_words(problem, found, columns, self.limits.max_cell_bytes);
+        told.flaw(self.flaw_at(chunk, start, at, code, message))
     }
 }
 
@@ -288,5 +289,5 @@ fn unclosed(whole: &Chunk<'_>, blame: Blame) -> Flaw {
             format!("the quote opened at line {line}, column {column} is not closed on this line")
         }
     };
-    flaw(Code::UnclosedQuote, whole.place(blame.at), format!("{what}, and what follows reads as further rows"))
+    Flaw::at(Code::UnclosedQuote, whole, blame.at, format!("{what}, and what follows reads as further rows"))
 }

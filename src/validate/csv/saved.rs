@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Csv, Cursor};
 use crate::validate::position::{Chunk, Place};
-use crate::validate::stream::Told;
+use crate::validate::told::{Patience, Snippets, Told};
 
 /// The longest record of which a part is written down: more is not worth its place.
 const MAX_BYTES: usize = 64 << 10;
@@ -59,7 +59,8 @@ impl SavedCsv {
         let chunk = Chunk::new(&begun, start);
         let is_possible = chunk.place(begun.len()) == here;
         // Whole records, or flaws: nobody has saved those.
-        csv.run(&chunk, Cursor::new(0), &mut Told::deaf()).ok()?;
+        let mut told = Told::new(Patience::default(), Snippets::default());
+        csv.run(&chunk, Cursor::new(0), &mut told).ok()?;
         (is_possible && csv.records == records && csv.before == begun.len() as u64 && !csv.flawed).then_some(csv)
     }
 }

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::report::Code;
 use crate::validate::position::Chunk;
-use crate::validate::stream::Flaw;
+use crate::validate::told::Flaw;
 
 /// What has to come between two tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,34 +91,23 @@ pub(super) enum Fault {
 /// The flaw that a fault is, with its place.
 #[cold]
 pub(super) fn flaw(fault: &Fault, at: usize, chunk: &Chunk<'_>) -> Flaw {
-    let place = chunk.place(at);
     let found = chunk.char(at).unwrap_or_default();
+    let syntax = |message: String| Flaw::at(Code::JsonSyntax, chunk, at, message);
     match fault {
         Fault::Unexpected(wanted) => {
             let hint = if matches!(found, 'N' | 'I') { " (NaN and Infinity are not JSON)" } else { "" };
-            Flaw::new("json_unexpected", place, format!("found {found:?}, expected {}{hint}", wanted.words()))
+            syntax(format!("found {found:?}, expected {}{hint}", wanted.words()))
         }
-        Fault::Word(word) => {
-            Flaw::new("json_unexpected", place, format!("found {found:?}, expected the rest of {}", word.letters()))
-        }
-        Fault::Number(wanted) => {
-            Flaw::new("json_bad_number", place, format!("found {found:?} in a number, expected {wanted}"))
-        }
-        Fault::Escape => {
-            let message = format!("found {found:?} in an escape, expected one of \" \\ / b f n r t u");
-            Flaw::new("json_bad_escape", place, message)
-        }
-        Fault::Hex => {
-            Flaw::new("json_bad_escape", place, format!("found {found:?} in an escape, expected a hexadecimal digit"))
-        }
-        Fault::Control => {
-            let message = format!("the control character U+{:04X} stands in a string unescaped", u32::from(found));
-            Flaw::new("json_control_character", place, message)
-        }
+        Fault::Word(word) => syntax(format!("found {found:?}, expected the rest of {}", word.letters())),
+        Fault::Number(wanted) => syntax(format!("found {found:?} in a number, expected {wanted}")),
+        Fault::Escape => syntax(format!("found {found:?} in an escape, expected one of \" \\ / b f n r t u")),
+        Fault::Hex => syntax(format!("found {found:?} in an escape, expected a hexadecimal digit")),
+        Fault::Control => syntax(format!("the control character U+{:04X} stands in a string unescaped", u32::from(found))),
         Fault::LoneSurrogate { behind } => {
-            Flaw::new("json_lone_surrogate", place.back(*behind), "the escape of a surrogate without its other half")
+            let flaw = Flaw::at(Code::LoneSurrogate, chunk, at, "the escape of a surrogate without its other half");
+            Flaw { place: flaw.place.back(*behind), ..flaw }
         }
-        Fault::TooDeep(max_depth) => Flaw::new("json_too_deep", place, format!("nested deeper than {max_depth} levels")),
-        Fault::Trailing => Flaw::new("json_trailing_data", place, format!("found {found:?} behind the end of the value")),
+        Fault::TooDeep(max_depth) => Flaw::at(Code::JsonDepth, chunk, at, format!("nested deeper than {max_depth} levels")),
+        Fault::Trailing => syntax(format!("found {found:?} behind the end of the value")),
     }
 }

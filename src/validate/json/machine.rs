@@ -13,7 +13,7 @@ use super::fault::{Fault, Wanted, Word, flaw};
 use super::number::Digits;
 use super::text::{self, Escape};
 use crate::validate::position::Chunk;
-use crate::validate::stream::Flaw;
+use crate::validate::told::Flaw;
 
 /// Reads one JSON text, character by character, in pieces of any size.
 #[derive(Debug)]

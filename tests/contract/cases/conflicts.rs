@@ -91,3 +91,45 @@ pub(crate) async fn large_files_conflict_too(bed: &dyn Bed) {
     send(bed.sink(), spec("a.bin", OnConflict::Overwrite), b"small").await.unwrap();
     assert_clean(bed).await;
 }
+
+pub(crate) async fn versions_of_odd_names(bed: &dyn Bed) {
+    let contents = [&b"one"[..], b"two", b"six"];
+    for name in ["a b/\u{e9} + %7E&=~.bin", "a~2.bin", "b.tar.gz", "c"] {
+        let mut receipts = Vec::new();
+        for (number, bytes) in (1..).zip(contents) {
+            let receipt = send(bed.sink(), spec(name, OnConflict::Version), bytes).await.unwrap();
+            let expected = if number == 1 { key(name) } else { key(name).version(number).unwrap() };
+            assert_eq!((receipt.key.clone(), receipt.duplicate), (expected, false));
+            receipts.push(receipt);
+        }
+        for (bytes, receipt) in contents.into_iter().zip(receipts) {
+            let again = send(bed.sink(), spec(name, OnConflict::Version), bytes).await.unwrap();
+            assert_eq!(again, Receipt { duplicate: true, ..receipt });
+        }
+    }
+    // What looks like a version of this stands.
+    let own = send(bed.sink(), spec("a.bin", OnConflict::Version), b"own").await.unwrap();
+    assert_eq!((own.key.as_str(), own.duplicate), ("a.bin", false));
+    assert_eq!(bed.names().await.len(), 13);
+    assert_clean(bed).await;
+}
+
+/// Only some sinks bind a file to its version before it is whole; all must find it again.
+pub(crate) async fn found_again_behind_a_gap(bed: &dyn Bed) {
+    for (name, len) in [("a.bin", 10), ("b.bin", bed.part_bytes() + 10)] {
+        let mut larger = Vec::new();
+        for seed in 2..5 {
+            let mut upload = bed.sink().stage(spec(name, OnConflict::Version)).await.unwrap();
+            upload.write(noise(bed.part_bytes() + 10, seed).into()).await.unwrap();
+            larger.push(upload);
+        }
+        let first = send(bed.sink(), spec(name, OnConflict::Version), &noise(len, 1)).await.unwrap();
+        for upload in larger {
+            upload.abort().await.unwrap();
+        }
+        let again = send(bed.sink(), spec(name, OnConflict::Version), &noise(len, 1)).await.unwrap();
+        assert_eq!(again, Receipt { duplicate: true, ..first });
+    }
+    assert_eq!(bed.names().await.len(), 2);
+    assert_clean(bed).await;
+}

@@ -229,7 +229,7 @@ pub(crate) async fn one_at_a_time_goes_on(bed: &dyn Bed) {
 }
 
 pub(crate) async fn the_verdict_is_kept(bed: &dyn Bed) {
-    let verdict = Some(Verdict { format: Format::Csv, records: 17 });
+    let verdict = Some(Verdict { format: Format::Csv, records: 17, errors: 0 });
     for (name, len) in [("a.bin", 100), ("b.bin", bed.part_bytes() + 100)] {
         let spec = kept(name);
         let mut staged = bed.sink().stage(spec.clone()).await.unwrap();

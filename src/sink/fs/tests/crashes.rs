@@ -3,6 +3,9 @@
 use super::forgetful::{Fault, Forgetful, Survives};
 use super::random::{Random, seed, tries};
 use super::script::{Play, Start, steps};
+use crate::sink::Sink;
+use crate::sink::fs::{Fs, Terms};
+use crate::upload::{Note, UploadSpec, WhenCut};
 
 #[tokio::test]
 async fn every_receipt_survives_a_crash_at_every_operation() {
@@ -33,6 +36,25 @@ async fn what_a_killed_server_left_is_flushed_before_it_is_answered() {
             play.assert_law();
             drop(told);
         }
+    }
+}
+
+/// Its file's number is used again, so that nothing but its being gone tells that the next upload of that id is another one.
+#[tokio::test]
+async fn the_checkpoint_of_what_was_given_up_never_comes_back() {
+    let spec = UploadSpec { when_cut: WhenCut::Keep, ..UploadSpec::new("u".parse().unwrap(), "a.bin".parse().unwrap()) };
+    for attempt in 0..64 {
+        let disk = Forgetful::new();
+        let sink = Fs::on(disk.clone(), "/store".into(), Terms::of(0)).unwrap();
+        let mut first = sink.stage(spec.clone()).await.unwrap();
+        first.write(vec![1; 300].into()).await.unwrap();
+        assert_eq!(first.suspend(Note::default()).await.unwrap(), 300);
+        sink.resume(spec.clone()).await.unwrap().unwrap().abort().await.unwrap();
+        let mut second = sink.stage(spec.clone()).await.unwrap();
+        second.write(vec![2; 400].into()).await.unwrap();
+        let disk = disk.cut(Survives::Anything, Survives::Everything, &mut Random::new(attempt));
+        let sink = Fs::on(disk, "/store".into(), Terms::of(0)).unwrap();
+        assert!(sink.resume(spec.clone()).await.unwrap().is_none(), "try {attempt}");
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Beside what processes see it keeps everything that may be on the platter. Of a file: for each block, for the size and for the
 //! attributes every version since the last flush, any of which may survive by itself. Of folders: every change that was not
-//! flushed in one of the folders it touches, each of which survives or not by itself, but whole. Numbers of files are used again
-//! as soon as they are free. A flush that fails leaves clean what it should have written: the next one succeeds without it.
+//! flushed in the folder where its new name stands (its old one, where it has none), each of which survives or not by itself,
+//! but whole. Numbers of files are used again as soon as they are free. A flush that fails leaves clean what it should have written: the next one succeeds without it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -291,7 +291,7 @@ impl Forgetful {
                 node.flush();
             }
         }
-        for change in changes.iter_mut().filter(|change| !change.settled && change.touches(&which)) {
+        for change in changes.iter_mut().filter(|change| !change.settled && change.is_settled_by(&which)) {
             change.lost |= fails;
             change.settled = !change.lost;
         }
@@ -371,8 +371,11 @@ impl Change {
         }
     }
 
-    fn touches(&self, folders: impl Fn(usize) -> bool) -> bool {
-        self.names.iter().any(|((parent, _), _)| folders(*parent))
+    /// A journal would settle a rename with either of its folders; a flush of the one that a file has left promises nothing of
+    /// its new name, though.
+    fn is_settled_by(&self, folders: impl Fn(usize) -> bool) -> bool {
+        let last = self.names.last();
+        last.is_some_and(|((parent, _), _)| folders(*parent))
     }
 }
 

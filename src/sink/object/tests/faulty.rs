@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
 use object_store::memory::InMemory;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
@@ -21,6 +22,9 @@ use tokio::sync::Notify;
 
 use super::super::unfinished::{Multipart, Unfinished};
 use crate::upload::Digest;
+
+/// Objects in one answer to who lists by a prefix.
+const PAGE: usize = 10;
 
 /// What can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,6 +187,11 @@ impl Faulty {
         listed.now_or_never().expect("a store in memory does not wait")
     }
 
+    /// Requests so far.
+    pub(super) fn requests(&self) -> usize {
+        self.plan.lock().unwrap().requests
+    }
+
     fn next_fault(&self, op: Op) -> Option<Fault> {
         let mut plan = self.plan.lock().unwrap();
         plan.requests += 1;
@@ -299,6 +308,30 @@ impl ObjectStore for Faulty {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.inner.copy_opts(from, to, options).await
+    }
+}
+
+#[async_trait]
+impl PaginatedListStore for Faulty {
+    /// Names with the delimiter behind the prefix are left out: nobody asks for them.
+    async fn list_paginated(&self, prefix: Option<&str>, options: PaginatedListOptions) -> Result<PaginatedListResult> {
+        let prefix = prefix.unwrap_or_default();
+        let delimiter = options.delimiter.expect("who lists by a prefix names a delimiter");
+        let work = async {
+            let mut objects = self.inner.list(None).try_collect::<Vec<_>>().await?;
+            objects.retain(|object| {
+                let rest = object.location.as_ref().strip_prefix(prefix);
+                let is_behind = options.page_token.as_deref().is_none_or(|token| object.location.as_ref() > token);
+                is_behind && rest.is_some_and(|rest| !rest.contains(&*delimiter))
+            });
+            objects.sort_by(|one, other| one.location.cmp(&other.location));
+            let more = objects.len() > PAGE;
+            objects.truncate(PAGE);
+            let page_token = objects.last().filter(|_| more).map(|object| object.location.to_string());
+            let result = ListResult { common_prefixes: Vec::new(), objects, extensions: options.extensions };
+            Ok(PaginatedListResult { result, page_token })
+        };
+        self.with_fault(Op::List, &Path::default(), work).await
     }
 }
 
