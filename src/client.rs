@@ -39,7 +39,7 @@ pub struct Options {
     pub write_timeout: Duration,
     /// From the last byte of a file to the answer: the server's commit.
     pub answer_timeout: Duration,
-    /// What the client calls itself in the server's log.
+    /// What the client calls itself in the server's log and ledger.
     pub collector: Option<String>,
 }
 

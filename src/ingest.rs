@@ -286,7 +286,8 @@ struct Entry {
 
 impl Entry {
     fn begun(self, staged: Box<dyn Staged>, turn: Turn) -> Begun {
-        let Self { max_bytes, deadline, course, in_flight, pump, spec: _ } = self;
+        let Self { max_bytes, deadline, mut course, in_flight, pump, spec: _ } = self;
+        course.goes_on_at(staged.offset());
         turn.opened();
         Begun::new(Open { staged, turn, course, in_flight, pump }, max_bytes, deadline)
     }

@@ -57,6 +57,9 @@ pub struct Entry {
     pub size: Option<u64>,
     /// Bytes of the body that came.
     pub bytes: u64,
+    /// Where the upload went on, in bytes of the file: behind what was kept of it before. Absent where it began at 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_at: Option<u64>,
     /// What the file hashes to: as committed, or else as announced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
@@ -124,6 +127,7 @@ impl Entry {
             id: None,
             size: None,
             bytes: 0,
+            resumed_at: None,
             digest: None,
             took_ms: 0,
             durability: None,

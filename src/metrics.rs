@@ -21,6 +21,7 @@ pub struct Metrics {
     resumed: IntCounter,
     resumed_bytes: IntCounter,
     swept: IntCounter,
+    kept: IntGauge,
     sweeps_failed: IntCounter,
     in_flight: IntGauge,
     connections: IntGauge,
@@ -92,6 +93,7 @@ impl Metrics {
             resumed: counter("tidegate_resumed_total", "Uploads that went on where they had been cut off.")?,
             resumed_bytes: counter("tidegate_resumed_bytes_total", "Bytes of files that did not have to be sent twice.")?,
             swept: counter("tidegate_swept_total", "Leftovers of uploads that nobody went on with, removed.")?,
+            kept: gauge("tidegate_uploads_kept", "Uploads that could be gone on with, as the last sweep has found them.")?,
             sweeps_failed: counter("tidegate_sweeps_failed_total", "Sweeps that did not come to their end.")?,
             in_flight: gauge("tidegate_uploads_in_flight", "Uploads between their header and their answer.")?,
             connections: gauge("tidegate_connections", "Open connections of senders.")?,
@@ -150,9 +152,10 @@ impl Metrics {
         self.resumed_bytes.inc_by(bytes);
     }
 
-    /// So many leftovers were removed.
-    pub fn swept(&self, leftovers: u64) {
+    /// A sweep has removed so many leftovers, and found so many uploads that can be resumed.
+    pub fn swept(&self, leftovers: u64, kept: u64) {
         self.swept.inc_by(leftovers);
+        self.kept.set(i64::try_from(kept).unwrap_or(i64::MAX));
     }
 
     /// A sweep did not come to its end.

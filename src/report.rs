@@ -92,7 +92,7 @@ pub struct Report {
     pub complete: bool,
     /// Records read, as [`Verdict::records`] counts them; where the file was not read to its end, the last one is in work.
     pub records: u64,
-    /// Bytes read, unpacked.
+    /// Bytes read, unpacked; where the file was not read to its end, those before the last flaw.
     pub bytes: u64,
     /// Flaws found, those that are not kept included.
     pub errors_total: u64,
@@ -109,7 +109,8 @@ pub struct Flaw {
     pub code: String,
     /// How bad it is.
     pub severity: Severity,
-    /// What is wrong, for a person; lower-case, without a position, and without any of the file's content.
+    /// What is wrong, for a person; lower-case, without a position, and with no more of the file's content than
+    /// a character.
     pub message: String,
     /// The record the place belongs to: a CSV's data row, an NDJSON's line or a top-level array's element, counted from 1;
     /// 0 for the header, and outside of any record.

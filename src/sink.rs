@@ -59,11 +59,12 @@ pub trait Sink: Debug + Send + Sync {
     async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>>;
 
     /// Removes what uploads have left that were cut off and that nobody has gone on with for `ttl`, and what no upload can need
-    /// any more; says how many. Whatever may still be in use stays, by this process or by another one.
+    /// any more; says what it has removed and what it has found. Whatever may still be in use stays, by this process or by
+    /// another one.
     ///
     /// # Errors
     /// [`ErrorKind::Store`] where the store can't be read or something can't be removed.
-    async fn sweep(&self, ttl: Duration) -> Result<u64>;
+    async fn sweep(&self, ttl: Duration) -> Result<Swept>;
 
     /// Tries out, on the store itself, everything that the contract needs, and says what it found. Leaves nothing behind.
     ///
@@ -125,6 +126,15 @@ pub trait Staged: Debug + Send {
     /// # Errors
     /// [`ErrorKind::Store`] where something stayed behind.
     async fn abort(self: Box<Self>) -> Result<()>;
+}
+
+/// What a [`Sink::sweep`] has come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Uploads, or other leftovers, that were removed.
+    pub removed: u64,
+    /// Uploads of which something is saved still, so that they can be resumed; also those that somebody is writing.
+    pub kept: u64,
 }
 
 /// What a [`Sink::probe`] found out.

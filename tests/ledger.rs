@@ -117,7 +117,7 @@ fn every_end_is_entered_with_who_what_when_and_why() {
     assert_eq!(all[0], file);
     assert_eq!(all[1], duplicate);
     let report = all[2].as_object_mut().unwrap().remove("report").unwrap();
-    assert_eq!((&report["code"], &report["line"]), (&json!("csv_field_count"), &json!(2)));
+    assert_eq!((&report["errors"][0]["code"], &report["errors"][0]["line"]), (&json!("missing-cell"), &json!(2)));
     assert_eq!(
         all[2],
         json!({"outcome": "rejected", "name": "a.csv", "id": "made", "size": 10, "bytes": 10, "protocol": "plain",
@@ -142,6 +142,25 @@ fn every_end_is_entered_with_who_what_when_and_why() {
 }
 
 #[test]
+fn where_an_upload_went_on_is_entered() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = Serve::below(&folder.path().join("store"));
+    let put = "{\"op\":\"put\",\"id\":\"u1\",\"name\":\"a.bin\",\"size\":5,\"resume\":true}\n";
+    for bytes in ["abc", "de"] {
+        let mut socket = TcpStream::connect(&serve.address).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket.write_all(format!("{put}{bytes}").as_bytes()).unwrap();
+        socket.shutdown(Shutdown::Write).unwrap();
+        socket.read_to_string(&mut String::new()).unwrap();
+    }
+    until_lines(&folder_of(&serve), 2);
+    let all = entries(&folder_of(&serve), &[]);
+    assert_eq!((&all[0]["outcome"], &all[0]["bytes"], all[0].get("resumed_at")), (&json!("failed"), &json!(3), None));
+    let second = (&all[1]["outcome"], &all[1]["bytes"], &all[1]["resumed_at"], &all[1]["size"]);
+    assert_eq!(second, (&json!("committed"), &json!(2), &json!(3), &json!(5)));
+}
+
+#[test]
 fn filters_let_through_what_they_name() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = folder_of(&seasoned(&folder.path().join("store")));
@@ -153,6 +172,8 @@ fn filters_let_through_what_they_name() {
     assert_eq!(sorted(&["--name", "*.csv"]), ["../a.csv", "a.csv", "a.csv", "a.csv"]);
     assert_eq!(sorted(&["--name", "in/*"]), ["in/b.json", "in/c.json", "in/d.json", "in/e.json"]);
     assert_eq!(sorted(&["--outcome", "committed"]), ["a.csv", "a.csv", "in/b.json"]);
+    assert_eq!(sorted(&["--outcome", "duplicate"]), ["a.csv"]);
+    assert_eq!(sorted(&["--outcome", "duplicate", "--outcome", "failed"]), ["a.csv", "in/e.json"]);
     assert_eq!(sorted(&["--outcome", "failed", "--outcome", "committed", "--name", "in/**"]), ["in/b.json", "in/e.json"]);
     assert_eq!(sorted(&["--collector", "edge-17", "--outcome", "rejected"]), ["in/c.json", "in/d.json"]);
     assert_eq!(sorted(&["--since", "1h"]).len(), 8);
@@ -164,7 +185,7 @@ fn filters_let_through_what_they_name() {
     let rows: Vec<_> = table.lines().collect();
     assert_eq!(rows.len(), 3, "{table}");
     assert!(rows[0].starts_with("TIME   ") && rows[0].ends_with("WHAT"), "{table}");
-    assert!(rows[1].contains("  rejected  ") && rows[1].ends_with("[csv_field_count]"), "{table}");
+    assert!(rows[1].contains("  rejected  ") && rows[1].ends_with("[missing-cell]"), "{table}");
     assert!(rows[2].contains("  127.0.0.1         ../a.csv  ") && rows[2].ends_with("[bad_name]"), "{table}");
     assert!(!table.contains('\u{1b}'), "no colours into a pipe: {table:?}");
 }
@@ -182,6 +203,7 @@ fn days_are_read_in_order_and_only_from_the_first_that_counts() {
     write("notes.txt", "not a day\n".to_owned());
     assert_eq!(names(folder.path(), &["--since", "2026-10-17"]), ["a", "b", "c"]);
     assert_eq!(names(folder.path(), &["--since", "2026-10-17T12:00:00+02:00"]), ["b", "c"]);
+    assert_eq!(names(folder.path(), &["--since", "2026-10-17T10:00"]), ["b", "c"]);
 
     let output = log(folder.path(), &["--json"]);
     assert_eq!((output.status.code(), output.stdout.split(|byte| *byte == b'\n').count()), (Some(0), 4));
@@ -270,7 +292,12 @@ fn the_configuration_says_where_it_is_and_a_missing_one_is_told() {
         command.arg("check").current_dir(&folder).env("TIDEGATE__LEDGER__FOLDER", ledger).output().unwrap()
     };
     let missing = tidegate().arg("log").current_dir(&folder).output().unwrap();
-    assert!(missing.status.code() == Some(1) && text(&missing.stderr).contains("data/.tidegate/ledger"), "{missing:?}");
+    let told = text(&missing.stderr);
+    let place = folder.path().canonicalize().unwrap().join("data/.tidegate/ledger");
+    assert!(missing.status.code() == Some(1) && told.contains(&format!("no ledger in {place:?}: ")), "{missing:?}");
+    assert!(told.contains("run this where the server runs") && told.contains("--folder"), "{told}");
+    let told = text(&log(&folder.path().join("none"), &[]).stderr);
+    assert!(told.contains("none\": ") && !told.contains("where the server runs"), "{told}");
     let good = check("");
     assert_eq!(good.status.code(), Some(0), "{good:?}");
     assert!(text(&good.stdout).contains("the ledger in \"data/.tidegate/ledger\"\n  ok "), "{good:?}");
@@ -324,8 +351,8 @@ fn a_reader_who_has_seen_enough_ends_it_quietly() {
 #[test]
 fn a_command_line_that_makes_no_sense_is_refused() {
     for (arguments, why) in [
-        (["--outcome", "lost"], "committed, rejected or failed"),
-        (["--since", "yesterday"], "2026-10-17T08:00:00Z"),
+        (["--outcome", "lost"], "committed, duplicate, rejected or failed"),
+        (["--since", "yesterday"], "2026-10-17T08:00, 2026-10-17T08:00:00Z or 2026-10-17T10:00+02:00"),
         (["--name", "a["], "pattern \"a[\""),
     ] {
         let output = tidegate().arg("log").args(arguments).output().unwrap();

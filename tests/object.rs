@@ -142,9 +142,9 @@ async fn a_sweep_of_minio_finds_multipart_uploads_that_nobody_speaks_of() {
     for path in ["in/a & b.bin", "elsewhere.bin"] {
         bucket.client().create_multipart(&Path::parse(path).unwrap()).await.unwrap();
     }
-    assert_eq!(sink.sweep(Duration::from_hours(1)).await.unwrap(), 0);
+    assert_eq!(sink.sweep(Duration::from_hours(1)).await.unwrap().removed, 0);
     assert_eq!(bucket.unfinished().await.len(), 2);
-    assert_eq!(sink.sweep(Duration::ZERO).await.unwrap(), 1);
+    assert_eq!(sink.sweep(Duration::ZERO).await.unwrap().removed, 1);
     assert_eq!(bucket.unfinished().await, ["elsewhere.bin"]);
 }
 

@@ -75,7 +75,10 @@ fn json_lines_carry_the_report() {
     assert_eq!(code, 1);
     let of = |name: &str| lines.iter().find(|line| line["name"] == name).unwrap();
     assert_eq!((&of("bad.csv")["outcome"], &of("bad.csv")["code"]), (&json!("invalid"), &json!("invalid")));
-    assert_eq!((&of("bad.csv")["report"]["line"], &of("bad.csv")["report"]["format"]), (&json!(3), &json!("csv")));
+    assert_eq!(
+        (&of("bad.csv")["report"]["errors"][0]["line"], &of("bad.csv")["report"]["format"]),
+        (&json!(3), &json!("csv"))
+    );
     assert_eq!(of("good.csv")["verdict"], json!({"format": "csv", "records": 2}));
     assert_eq!((&of("missing")["outcome"], &of("missing")["code"]), (&json!("unreadable"), &json!("io")));
 }

@@ -47,10 +47,11 @@ pub(super) struct Args {
     /// Only names that match; without a slash the glob is held against the last component, with one against the whole name
     #[arg(long, value_name = "GLOB", value_parser = pattern)]
     name: Option<Pattern>,
-    /// Only what ended so: committed, rejected or failed; may be given several times
-    #[arg(long = "outcome", value_name = "OUTCOME", value_parser = outcome)]
-    outcomes: Vec<Outcome>,
-    /// Only what ended since then: so long ago (90s, 2h, 3days), or a time (2026-10-17, 2026-10-17T08:00:00Z)
+    /// Only what ended so: committed (with the duplicates), duplicate, rejected or failed; may be given several times
+    #[arg(long = "outcome", value_name = "OUTCOME", value_parser = end)]
+    ends: Vec<End>,
+    /// Only what ended since then: so long ago (90s, 2h, 3days), or a time in UTC unless it says another zone (2026-10-17,
+    /// 2026-10-17T08:00, 2026-10-17T08:00:00Z, 2026-10-17T10:00:00+02:00)
     #[arg(long, value_name = "TIME", value_parser = since::parse)]
     since: Option<SystemTime>,
     /// Only what came from senders that call themselves so
@@ -73,12 +74,30 @@ fn pattern(text: &str) -> Result<Pattern, String> {
     Pattern::new(text).map_err(|error| error.to_string())
 }
 
-fn outcome(text: &str) -> Result<Outcome, String> {
+/// How an upload ended, as the filter names it.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Outcome(Outcome),
+    /// Committed, and nothing had to be written.
+    Duplicate,
+}
+
+fn end(text: &str) -> Result<End, String> {
     match text {
-        "committed" => Ok(Outcome::Committed),
-        "rejected" => Ok(Outcome::Rejected),
-        "failed" => Ok(Outcome::Failed),
-        _ => Err("use committed, rejected or failed".to_owned()),
+        "committed" => Ok(End::Outcome(Outcome::Committed)),
+        "duplicate" => Ok(End::Duplicate),
+        "rejected" => Ok(End::Outcome(Outcome::Rejected)),
+        "failed" => Ok(End::Outcome(Outcome::Failed)),
+        _ => Err("use committed, duplicate, rejected or failed".to_owned()),
+    }
+}
+
+impl End {
+    fn is_of(self, entry: &Entry) -> bool {
+        match self {
+            Self::Outcome(outcome) => entry.outcome == outcome,
+            Self::Duplicate => entry.duplicate,
+        }
     }
 }
 
@@ -88,6 +107,9 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Ok(folder) => folder,
         Err(error) => return bad_config(&error),
     };
+    if !args.follow && !folder.exists() {
+        return fail(1, &missing(args, &folder));
+    }
     match show(args, folder) {
         Ok(()) => ExitCode::SUCCESS,
         // Who closes the pipe does not want to read more.
@@ -102,6 +124,21 @@ fn configured_folder(config: &ConfigArgs) -> Result<PathBuf> {
         let message = format!("there is no ledger: {why}; name the folder of an older one with --folder");
         Error::new(ErrorKind::Config, message)
     })
+}
+
+/// What to say of a ledger that is not there. A path in the configuration that is relative is so to where the server runs,
+/// which need not be here.
+fn missing(args: &Args, folder: &Path) -> String {
+    let shown = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let hint = match &args.folder {
+        Some(_) => "is that the folder that the server names in its log?",
+        None if folder.is_relative() => {
+            "no server has run yet in this working directory, to which the configuration is relative; \
+             run this where the server runs, or name the ledger's folder with --folder"
+        }
+        None => "no server has run yet with this configuration; name the folder of another ledger with --folder",
+    };
+    format!("there is no ledger in {:?}: {hint}", shown.display().to_string())
 }
 
 fn show(args: &Args, folder: PathBuf) -> io::Result<()> {
@@ -176,7 +213,7 @@ impl<'a> Page<'a> {
 impl Args {
     fn lets_through(&self, entry: &Entry) -> bool {
         self.since.is_none_or(|since| entry.at >= since)
-            && (self.outcomes.is_empty() || self.outcomes.contains(&entry.outcome))
+            && (self.ends.is_empty() || self.ends.iter().any(|end| end.is_of(entry)))
             && self.name.as_ref().is_none_or(|name| name.matches(&entry.name))
             && self.collector.as_ref().is_none_or(|name| entry.collector.as_ref() == Some(name))
     }

@@ -71,6 +71,9 @@ pub(super) struct Args {
     /// The name at the server, instead of the file's or folder's own; standard input needs one
     #[arg(long)]
     name: Option<String>,
+    /// What this sender calls itself in the server's log and ledger, where `tidegate log --collector NAME` finds it
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    collector: Option<String>,
     /// Files on their way at once, each over its own connection
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..))]
     jobs: u8,
@@ -159,11 +162,7 @@ fn workers(args: &Args, to: &str, items: Vec<Item>, console: &Arc<Console>) -> J
     let queue = Arc::new(Mutex::new(VecDeque::from(items)));
     let working = Arc::new(AtomicUsize::new(jobs));
     let retry = Retry { attempts: args.retries.saturating_add(1), first_wait: args.backoff, ..Retry::default() };
-    let options = Options {
-        answer_timeout: args.answer_timeout,
-        collector: Some(concat!("tidegate-push/", env!("CARGO_PKG_VERSION")).to_owned()),
-        ..Options::default()
-    };
+    let options = Options { answer_timeout: args.answer_timeout, collector: args.collector.clone(), ..Options::default() };
     let mut workers = JoinSet::new();
     for _ in 0..jobs {
         let (queue, working, console) = (Arc::clone(&queue), Arc::clone(&working), Arc::clone(console));

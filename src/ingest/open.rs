@@ -84,6 +84,24 @@ fn told_what_is_kept(error: Error, kept: u64, ttl: Duration) -> Error {
     if kept == 0 {
         return error;
     }
-    let ttl = humantime::format_duration(ttl);
+    let ttl = spoken(ttl);
     Error::new(error.kind(), format!("{error}; {kept} bytes are kept for {ttl}"))
+}
+
+/// `1 day`, `2 days 12h`, `1m 30s`.
+fn spoken(time: Duration) -> String {
+    let text = humantime::format_duration(time).to_string();
+    ["year", "month", "day"].iter().fold(text, |text, unit| text.replace(unit, &format!(" {unit}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_words() {
+        for (seconds, told) in [(90, "1m 30s"), (86_400, "1 day"), (216_000, "2 days 12h")] {
+            assert_eq!(spoken(Duration::from_secs(seconds)), told);
+        }
+    }
 }

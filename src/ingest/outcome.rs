@@ -13,12 +13,19 @@ pub(super) struct Course {
     began: Instant,
     /// Bytes of the body that have come.
     bytes: u64,
+    /// Where they go on, where some had come before.
+    resumed_at: Option<u64>,
 }
 
 impl Course {
     /// Nothing has come yet.
     pub(super) fn begin() -> Self {
-        Self { began: Instant::now(), bytes: 0 }
+        Self { began: Instant::now(), bytes: 0, resumed_at: None }
+    }
+
+    /// The bytes go on at this offset of the file.
+    pub(super) fn goes_on_at(&mut self, offset: u64) {
+        self.resumed_at = (offset > 0).then_some(offset);
     }
 
     /// So many more bytes have come.
@@ -68,6 +75,7 @@ pub(super) fn refuse(pump: &Ingest, spec: &UploadSpec, course: Course, error: &E
         size: spec.size,
         digest: spec.digest,
         bytes: course.bytes,
+        resumed_at: course.resumed_at,
         took_ms: course.took_ms(),
         ..refused_entry(pump, spec.key.as_str(), error)
     });
@@ -88,6 +96,7 @@ fn committed_entry(pump: &Ingest, spec: &UploadSpec, course: Course, receipt: &R
         id: Some(spec.id.clone()),
         size: Some(receipt.size),
         bytes: course.bytes,
+        resumed_at: course.resumed_at,
         digest: Some(receipt.digest),
         took_ms: course.took_ms(),
         durability: Some(receipt.durability),

@@ -1,7 +1,8 @@
 //! One file of the reading side: its lines, as they come.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Entry;
@@ -29,6 +30,8 @@ pub(super) struct Tail {
     /// Bytes of `unread` that hold no end of line.
     searched: usize,
     lines: u64,
+    /// Bytes of the file that are behind.
+    read_bytes: u64,
     /// Whether the rest of a line that is too long is being skipped.
     skipping: bool,
 }
@@ -37,21 +40,50 @@ impl Tail {
     /// Opens a file.
     pub(super) fn open(path: PathBuf) -> io::Result<Self> {
         let file = File::open(&path)?;
-        Ok(Self { path, file, unread: Vec::new(), searched: 0, lines: 0, skipping: false })
+        Ok(Self { path, file, unread: Vec::new(), searched: 0, lines: 0, read_bytes: 0, skipping: false })
     }
 
     /// Gives every line that has been ended. What stands behind the last one is kept for the next call: it may be about to be
-    /// written.
+    /// written. A file that was put in this one's place, or cut short, is read from its beginning.
     pub(super) fn read(&mut self, mut give: impl FnMut(&Path, Line<'_>) -> io::Result<()>) -> io::Result<()> {
+        self.read_on(&mut give)?;
+        while self.is_past()? {
+            self.finish(&mut give)?;
+            match Self::open(self.path.clone()) {
+                Ok(anew) => *self = anew,
+                // It was moved away meanwhile; what takes its place is seen next time.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(at(&self.path, &error)),
+            }
+            self.read_on(&mut give)?;
+        }
+        Ok(())
+    }
+
+    /// Whether what is read is no longer what lies under the path. A file that was only moved away still is what it was.
+    fn is_past(&self) -> io::Result<bool> {
+        let there = match fs::metadata(&self.path) {
+            Ok(there) => there,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(at(&self.path, &error)),
+        };
+        let ours = self.file.metadata().map_err(|error| at(&self.path, &error))?;
+        Ok((there.dev(), there.ino()) != (ours.dev(), ours.ino()) || there.len() < self.read_bytes)
+    }
+
+    fn read_on(&mut self, give: &mut impl FnMut(&Path, Line<'_>) -> io::Result<()>) -> io::Result<()> {
         let mut buffer = vec![0; READ_BYTES];
         loop {
             match self.file.read(&mut buffer) {
                 Ok(0) => return Ok(()),
-                Ok(read) => self.unread.extend_from_slice(&buffer[..read]),
+                Ok(read) => {
+                    self.read_bytes += read as u64;
+                    self.unread.extend_from_slice(&buffer[..read]);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(at(&self.path, &error)),
             }
-            self.give_lines(&mut give)?;
+            self.give_lines(give)?;
         }
     }
 
@@ -148,6 +180,28 @@ mod tests {
             names.extend(read(&mut tail));
             assert_eq!(names, ["a", "b", "c"], "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_or_cut_short_is_read_from_its_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, aside) = (folder.path().join("x"), folder.path().join("y"));
+        fs::write(&path, line("a") + &line("b") + "half").unwrap();
+        let mut tail = Tail::open(path.clone()).unwrap();
+        assert_eq!(read(&mut tail), ["a", "b"]);
+        File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        assert_eq!(read(&mut tail), ["line 3"], "what stood there without an end of line");
+        fs::write(&path, line("c")).unwrap();
+        assert_eq!(read(&mut tail), ["c"]);
+        fs::rename(&path, &aside).unwrap();
+        File::options().append(true).open(&aside).unwrap().write_all(line("d").as_bytes()).unwrap();
+        assert_eq!(read(&mut tail), ["d"], "moved away, it is still the same");
+        fs::write(&path, line("e") + &line("f")).unwrap();
+        assert_eq!(read(&mut tail), ["e", "f"]);
+        fs::write(&aside, line("g") + &line("h")).unwrap();
+        fs::rename(&aside, &path).unwrap();
+        assert_eq!(read(&mut tail), ["g", "h"], "as long as the one before");
+        assert!(read(&mut tail).is_empty());
     }
 
     #[test]

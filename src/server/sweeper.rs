@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
-use crate::sink::Sink;
+use crate::sink::{Sink, Swept};
 
 /// The pause between two sweeps is a part of the time that uploads are kept, within these bounds.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
@@ -29,10 +29,13 @@ pub(super) async fn run(sink: Arc<dyn Sink>, shared: Arc<Shared>) {
 
 async fn sweep(sink: &dyn Sink, ttl: Duration, shared: &Shared) {
     match sink.sweep(ttl).await {
-        Ok(0) => tracing::debug!("nothing to sweep up"),
-        Ok(leftovers) => {
-            shared.metrics.swept(leftovers);
-            tracing::info!(leftovers, ?ttl, "swept up what nobody has gone on with");
+        Ok(Swept { removed, kept }) => {
+            shared.metrics.swept(removed, kept);
+            if removed == 0 {
+                tracing::debug!(kept, "nothing to sweep up");
+            } else {
+                tracing::info!(leftovers = removed, kept, ?ttl, "swept up what nobody has gone on with");
+            }
         }
         Err(error) => {
             shared.metrics.sweep_failed();

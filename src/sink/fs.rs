@@ -13,6 +13,7 @@
 //! Symbolic links below the root are never followed: a sender can't be led out of it.
 
 mod checkpoint;
+mod digests;
 mod disk;
 mod dropped;
 mod flusher;
@@ -35,6 +36,7 @@ use bytesize::ByteSize;
 use rustix::io::Errno;
 use tokio::sync::Semaphore;
 
+use self::digests::Digests;
 use self::disk::{Disk, Os};
 use self::dropped::Dropped;
 use self::flusher::Flusher;
@@ -42,7 +44,7 @@ pub use self::flusher::Grouping;
 use self::record::Record;
 use self::staged::StagedFile;
 use self::tree::{Opened, Tree};
-use super::{Probe, Sink, Staged};
+use super::{Probe, Sink, Staged, Swept};
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Durability, Key, Receipt, Tally, UploadId, UploadSpec};
 
@@ -74,6 +76,7 @@ struct Shared<D: Disk> {
     /// Whole files are read for answers, by so many at once: a sender that asks much must not take the disk's workers away from
     /// the others.
     reading: Arc<Semaphore>,
+    digests: Digests,
     /// Why nothing is taken any more: after a failed flush, no flush of this disk can be believed.
     broken: OnceLock<String>,
 }
@@ -160,11 +163,12 @@ impl<D: Disk> Fs<D> {
             terms.grouping == Grouping::Shared && terms.durability == Durability::Disk && disk.flushes_all(&staging);
         let flusher = Flusher::new(if groups { Grouping::Shared } else { Grouping::One });
         let (dropped, reading, broken) = (Dropped::default(), Arc::new(Semaphore::new(MAX_READING)), OnceLock::new());
-        let shared = Shared { disk, root, tree, staging, resume, terms, flusher, dropped, reading, broken };
+        let digests = Digests::default();
+        let shared = Shared { disk, root, tree, staging, resume, terms, flusher, dropped, reading, digests, broken };
         // However old: how long to wait for a sender is not known here.
         match shared.sweep(Duration::MAX) {
-            Ok(0) => {}
-            Ok(uploads) => {
+            Ok(Swept { removed: 0, .. }) => {}
+            Ok(Swept { removed: uploads, .. }) => {
                 tracing::info!(uploads, root = %shared.root.display(), "removed what interrupted uploads had left");
             }
             Err(error) => {
@@ -196,7 +200,7 @@ impl<D: Disk> Fs<D> {
             shared.check_writable("looking at", &key)?;
             match shared.tree.open_file(&key).map_err(failed)? {
                 Some(Opened { folder, file }) if wanted(&shared, &file) => {
-                    let receipt = record::receipt(&shared.disk, &file, &key, shared.terms.durability).map_err(failed)?;
+                    let receipt = shared.receipt(&file, &key).map_err(failed)?;
                     shared.promise_standing(&folder, &file, &key)?;
                     Ok(Some(receipt))
                 }
@@ -237,7 +241,7 @@ impl<D: Disk> Sink for Fs<D> {
         Ok(found.filter(|receipt| receipt.id.is_some()))
     }
 
-    async fn sweep(&self, ttl: Duration) -> Result<u64> {
+    async fn sweep(&self, ttl: Duration) -> Result<Swept> {
         let shared = Arc::clone(&self.0);
         blocking(move || shared.sweep(ttl)).await
     }
@@ -255,6 +259,11 @@ impl<D: Disk> Shared<D> {
         let message =
             format!("{doing} {:?}: the store is read-only since {why}; check the disk, then restart", key.as_str());
         Err(Error::new(ErrorKind::Store, message))
+    }
+
+    /// The receipt of a file that stands under a key, once it is flushed.
+    fn receipt(&self, file: &D::Handle, key: &Key) -> Result<Receipt, Errno> {
+        record::receipt(&self.disk, file, key, self.terms.durability, &self.digests)
     }
 
     /// Fails where `more` bytes would not leave enough room.

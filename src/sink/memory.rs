@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::claims::{Claim, Claims};
 use super::place::{Content, Place, Standing, Step};
-use super::{Probe, Sink, Staged};
+use super::{Probe, Sink, Staged, Swept};
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Durability, Ending, Key, Note, Receipt, Tally, UploadId, UploadSpec, WhenCut};
 
@@ -93,11 +93,11 @@ impl Sink for Memory {
         Ok(self.stat(key).await?.filter(|receipt| receipt.id.as_ref() == Some(id)))
     }
 
-    async fn sweep(&self, ttl: Duration) -> Result<u64> {
+    async fn sweep(&self, ttl: Duration) -> Result<Swept> {
         let mut suspended = self.suspended();
         let before = suspended.len();
         suspended.retain(|_, kept| kept.since.elapsed() < ttl);
-        Ok((before - suspended.len()) as u64)
+        Ok(Swept { removed: (before - suspended.len()) as u64, kept: suspended.len() as u64 })
     }
 
     async fn probe(&self) -> Result<Probe> {

@@ -42,7 +42,7 @@ use self::remote::{Clients, Remote, Seen};
 use self::turns::Turns;
 use self::writing::Writing;
 use super::claims::{Claim, Claims};
-use super::{Probe, Sink, Staged};
+use super::{Probe, Sink, Staged, Swept};
 use crate::config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Key, Receipt, UploadId, UploadSpec, WhenCut};
@@ -131,7 +131,7 @@ impl Sink for Object {
         }
     }
 
-    async fn sweep(&self, ttl: Duration) -> Result<u64> {
+    async fn sweep(&self, ttl: Duration) -> Result<Swept> {
         sweep::sweep(&self.remote, &self.writers, ttl).await
     }
 

@@ -5,6 +5,9 @@
 
 #![deny(clippy::missing_trait_methods)]
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Probe, Sink, Staged};
+use super::{Probe, Sink, Staged, Swept};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 use crate::report::{Format, Report};
@@ -75,7 +78,7 @@ impl Sink for Validated {
         self.inner.committed(id, key).await
     }
 
-    async fn sweep(&self, ttl: Duration) -> Result<u64> {
+    async fn sweep(&self, ttl: Duration) -> Result<Swept> {
         self.inner.sweep(ttl).await
     }
 

@@ -76,7 +76,7 @@ impl<S: Scanner> Validator for Stream<S> {
     fn feed(&mut self, chunk: &[u8]) -> Result<(), Box<Report>> {
         chunk.chunks(BLOCK_BYTES).try_for_each(|block| self.pass(block)).map_err(|Halt { .. }| {
             self.spent = true;
-            self.report(false, self.scanner.record())
+            self.report(self.scanner.record(), None)
         })
     }
 
@@ -99,7 +99,7 @@ impl<S: Scanner> Validator for Stream<S> {
             Ok(()) if self.told.total() == 0 => {
                 Ok(Verdict { format: self.format, records: self.scanner.records(), errors: 0 })
             }
-            Ok(()) | Err(Halt { .. }) => Err(self.report(true, self.scanner.records())),
+            Ok(()) | Err(Halt { .. }) => Err(self.report(self.scanner.records(), Some(self.offset()))),
         }
     }
 }
@@ -183,8 +183,8 @@ impl<S: Scanner> Stream<S> {
         self.line.push_str(tail);
     }
 
-    fn report(&self, complete: bool, records: u64) -> Box<Report> {
-        Box::new(self.told.report(self.format, complete, records, self.offset()))
+    fn report(&self, records: u64, bytes: Option<u64>) -> Box<Report> {
+        Box::new(self.told.report(self.format, records, bytes))
     }
 }
 

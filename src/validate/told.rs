@@ -88,6 +88,8 @@ pub(super) struct Told {
     patience: Patience,
     snippets: Snippets,
     found: Found,
+    /// Bytes before the last flaw.
+    last: u64,
 }
 
 /// What was found, as it is written down.
@@ -103,7 +105,7 @@ pub(super) struct Found {
 
 impl Told {
     pub(super) fn new(patience: Patience, snippets: Snippets) -> Self {
-        Self { patience, snippets, found: Found::default() }
+        Self { patience, snippets, found: Found::default(), last: 0 }
     }
 
     /// Goes on with what was found before.
@@ -140,10 +142,13 @@ impl Told {
 
     fn note(&mut self, flaw: Flaw) {
         let found = &mut self.found;
-        found.total += 1;
-        *found.counts.entry(flaw.code.name().to_owned()).or_default() += 1;
+        // What was written down may hold any number.
+        found.total = found.total.saturating_add(1);
+        let count = found.counts.entry(flaw.code.name().to_owned()).or_default();
+        *count = count.saturating_add(1);
+        self.last = flaw.place.offset;
         if found.last_bad != Some(flaw.record) {
-            found.bad_records += 1;
+            found.bad_records = found.bad_records.saturating_add(1);
             found.last_bad = Some(flaw.record);
         }
         if found.kept.len() < self.patience.max_errors_kept.max(1) {
@@ -151,8 +156,9 @@ impl Told {
         }
     }
 
-    /// What is told of a file that is not valid.
-    pub(super) fn report(&self, format: Format, complete: bool, records: u64, bytes: u64) -> Report {
+    /// What is told of a file that is not valid, and of which `bytes` were read; `None` where reading was given up.
+    pub(super) fn report(&self, format: Format, records: u64, bytes: Option<u64>) -> Report {
+        let (complete, bytes) = (bytes.is_some(), bytes.unwrap_or(self.last));
         let Found { total, counts, kept, .. } = &self.found;
         let (counts, errors) = (counts.clone(), kept.clone());
         Report { format, valid: false, complete, records, bytes, errors_total: *total, counts, errors }

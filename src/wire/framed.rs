@@ -272,7 +272,10 @@ fn shown(line: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::report::{Flaw, Format, Severity};
 
     #[test]
     fn a_put_reads_as_the_protocol_has_it() {
@@ -334,14 +337,29 @@ mod tests {
 
     #[test]
     fn an_error_says_whether_to_send_again() {
-        let rejection = Report {
-            code: "csv_field_count".to_owned(),
+        let flaw = Flaw {
+            code: "missing-cell".to_owned(),
+            severity: Severity::Error,
             message: "row has 2 fields, the header has 3".to_owned(),
-            format: crate::report::Format::Csv,
             line: 4,
             column: 4,
             offset: 23,
             record: 3,
+            field: None,
+            instance_path: None,
+            schema_path: None,
+            constraint: None,
+            snippet: Some("1,2".to_owned()),
+        };
+        let rejection = Report {
+            format: Format::Csv,
+            valid: false,
+            complete: false,
+            records: 3,
+            bytes: 24,
+            errors_total: 1,
+            counts: BTreeMap::from([("missing-cell".to_owned(), 1)]),
+            errors: vec![flaw],
         };
         let error = Error::new(ErrorKind::Invalid, "\"a.csv\" is not valid csv").because(rejection.clone());
         let event = Event::from_error("u1".to_owned(), &error);

@@ -39,6 +39,12 @@ impl Server {
         until("the end of every upload", || self.metric("tidegate_uploads_in_flight ") == 0);
     }
 
+    /// Once nobody holds a place any more, nothing is there: neither a file nor a part of one.
+    pub(crate) fn left_nothing(&self, of: &str) {
+        self.until_alone();
+        assert_eq!((self.serve.visible(), self.serve.staged()), (vec![], vec![]), "{of}");
+    }
+
     /// The content of a file that a reader of the store sees.
     pub(crate) fn stored(&self, name: &str) -> Option<Vec<u8>> {
         std::fs::read(self.serve.root.join(name)).ok()

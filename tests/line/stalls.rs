@@ -37,8 +37,7 @@ fn a_stall_in_any_phase_is_ended_by_its_own_deadline() {
         let answer = rest(socket);
         let last = answer.lines().last().unwrap_or_default();
         assert!(last.contains(expected) && last.is_empty() == expected.is_empty(), "{phase}: {answer:?}");
-        server.until_alone();
-        assert_eq!((server.serve.visible(), server.serve.staged()), (vec![], vec![]), "{phase}");
+        server.left_nothing(phase);
         server.serves("b.csv");
     }
 }
@@ -58,8 +57,7 @@ fn who_drips_without_end_is_ended_by_the_deadline_of_the_whole_upload() {
         assert!(answer.contains(expected), "{answer}");
     }
     drop(proxy);
-    server.until_alone();
-    assert_eq!((server.serve.visible(), server.serve.staged()), (vec![], vec![]));
+    server.left_nothing("a drip");
 }
 
 #[test]

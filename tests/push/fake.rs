@@ -54,13 +54,16 @@ impl Talk {
     /// The same, as a server that waits for so long.
     pub(crate) fn accept_patiently(listener: &TcpListener, idle_timeout: Duration) -> Self {
         let mut talk = Self::accept_silently(listener);
-        let idle_timeout_ms = u64::try_from(idle_timeout.as_millis()).unwrap();
-        let version = env!("CARGO_PKG_VERSION");
-        let hello = format!("{{\"op\":\"hello\",\"version\":1,\"collector\":\"tidegate-push/{version}\"}}\n");
-        assert_eq!(talk.line(), hello);
-        talk.say(&json!({"event": "hello", "version": 1,
-            "limits": {"max_file_bytes": 1_000_000, "max_line_bytes": 65536, "idle_timeout_ms": idle_timeout_ms}}));
+        assert_eq!(talk.line(), "{\"op\":\"hello\",\"version\":1}\n");
+        talk.greet(idle_timeout);
         talk
+    }
+
+    /// Answers a greeting, as a server that waits for so long.
+    pub(crate) fn greet(&mut self, idle_timeout: Duration) {
+        let idle_timeout_ms = u64::try_from(idle_timeout.as_millis()).unwrap();
+        self.say(&json!({"event": "hello", "version": 1,
+            "limits": {"max_file_bytes": 1_000_000, "max_line_bytes": 65536, "idle_timeout_ms": idle_timeout_ms}}));
     }
 
     pub(crate) fn accept_silently(listener: &TcpListener) -> Self {

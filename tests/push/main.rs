@@ -12,6 +12,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -198,10 +199,16 @@ fn jobs_share_the_files_over_a_connection_each() {
     server.done();
 }
 
+/// A report as servers send it.
+fn missing_cell() -> serde_json::Value {
+    json!({"format": "csv", "valid": false, "complete": false, "records": 3, "bytes": 18, "errors_total": 1,
+        "counts": {"missing-cell": 1}, "errors": [{"code": "missing-cell", "severity": "error",
+            "message": "row has 1 field, the header has 2", "record": 3, "line": 4, "column": 2, "offset": 17}]})
+}
+
 #[test]
 fn json_lines_tell_all_three_outcomes() {
-    let report = json!({"code": "csv_field_count", "message": "row has 1 field, the header has 2", "format": "csv",
-        "line": 4, "column": 2, "offset": 17, "record": 3});
+    let report = missing_cell();
     let sent = report.clone();
     let server = Fake::play(move |listener| {
         let mut talk = Talk::accept(listener);
@@ -254,14 +261,26 @@ fn people_are_told_what_the_receipt_holds_and_where_a_file_is_wrong() {
         let id = talk.put("b.csv");
         talk.body();
         talk.say(&json!({"event": "rejected", "id": id, "code": "invalid", "message": "no",
-            "report": {"code": "csv_field_count", "message": "row has 1 field, the header has 2", "format": "csv",
-                "line": 4, "column": 2, "offset": 17, "record": 3}}));
+            "report": missing_cell()}));
     });
     let folder = folder_with(&[("a.csv", b"1"), ("b.csv", b"2")]);
     let told = push(folder.path(), &server.address, &["--jobs", "1", "a.csv", "b.csv"]);
     told.ended(3);
     assert!(told.out.ends_with("  csv, 1 record  (stored as a~2.csv: a.csv is taken)  (duplicate)\n"), "{}", told.out);
-    told.warned("rejected   b.csv: line 4, column 2: row has 1 field, the header has 2 [csv_field_count]\n");
+    told.warned("rejected   b.csv: line 4, column 2: row has 1 field, the header has 2 [missing-cell]\n");
+    server.done();
+}
+
+#[test]
+fn a_sender_may_have_a_name() {
+    let server = Fake::play(|listener| {
+        let mut talk = Talk::accept_silently(listener);
+        assert_eq!(talk.json(), json!({"op": "hello", "version": 1, "collector": "edge-17"}));
+        talk.greet(Duration::from_mins(1));
+        talk.take("a", b"1");
+    });
+    let folder = folder_with(&[("a", b"1")]);
+    push(folder.path(), &server.address, &["--collector", "edge-17", "a"]).ended(0);
     server.done();
 }
 
@@ -284,6 +303,7 @@ fn a_command_line_that_makes_no_sense_is_refused_before_anything_is_sent() {
         (&[], "<PATH>..."),
         (&["a", "--to", "nowhere"], "HOST:PORT"),
         (&["a", "--jobs", "0"], "--jobs"),
+        (&["a", "--collector", ""], "--collector"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         let told: Told = command.arg("push").args(arguments).current_dir(folder.path()).output().unwrap().into();

@@ -88,44 +88,42 @@ fn what_was_kept_of_something_else_is_sent_anew_once() {
     }
 }
 
+/// What is told of a file of 1 MiB that is pushed to a server which plays this script, given its bytes.
+fn told_of_one(script: impl FnOnce(Talk, &[u8]) + Send + 'static) -> Told {
+    let bytes = large(1 << 20);
+    let folder = folder_with(&[("large", &bytes)]);
+    let server = Fake::play(move |listener| script(Talk::accept(listener), &bytes));
+    let told = push(folder.path(), &server.address, &["large"]);
+    server.done();
+    told
+}
+
 #[test]
 fn an_offset_beyond_the_end_is_of_something_else_too() {
-    let bytes = large(1 << 20);
-    let sent = bytes.clone();
-    let server = Fake::play(move |listener| {
-        let mut talk = Talk::accept(listener);
-        let id = talk.put_kept("large", sent.len() as u64 + 1);
+    let told = told_of_one(|mut talk, bytes| {
+        let id = talk.put_kept("large", bytes.len() as u64 + 1);
         assert_eq!(talk.json(), json!({"abort": true}));
         talk.say(&rejected(&id, "aborted"));
         assert_eq!(talk.put("large"), id);
-        talk.whole_body(b"", &sent);
-        talk.commit(&id, "large", &sent);
+        talk.whole_body(b"", bytes);
+        talk.commit(&id, "large", bytes);
         talk.closed();
     });
-    let folder = folder_with(&[("large", &bytes)]);
-    let told = push(folder.path(), &server.address, &["large"]);
     told.ended(0);
     told.warned("anew       large: the server has 1048577 bytes of \"large\", here it has only 1048576\n");
-    server.done();
 }
 
 #[test]
 fn a_receipt_of_other_bytes_under_the_same_id_is_not_taken_for_this_file() {
-    let bytes = large(1 << 20);
-    let sent = bytes.clone();
-    let server = Fake::play(move |listener| {
-        let mut talk = Talk::accept(listener);
+    let told = told_of_one(|mut talk, bytes| {
         let id = talk.put_again("large");
         talk.commit(&id, "large", b"other");
         assert_eq!(talk.put("large"), id);
-        talk.whole_body(b"", &sent);
+        talk.whole_body(b"", bytes);
         talk.say(&json!({"event": "rejected", "id": id, "code": "conflict", "message": "\"large\" is taken"}));
     });
-    let folder = folder_with(&[("large", &bytes)]);
-    let told = push(folder.path(), &server.address, &["large"]);
     told.ended(3);
     told.warned("rejected   large: \"large\" is taken [conflict]\n");
-    server.done();
 }
 
 #[test]

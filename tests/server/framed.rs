@@ -119,8 +119,9 @@ async fn a_rejection_carries_the_report_and_comes_before_the_end() {
     sender.send("{\"op\":\"put\",\"id\":\"u\",\"name\":\"a.csv\",\"size\":1000}\nx,y\n1,2\n3,4,").await;
     let event = sender.event().await;
     assert_eq!(gist(&event), expect("rejected", "u", "invalid"));
-    let report = &event["report"];
-    assert_eq!(report["code"], "csv_field_count");
+    assert_eq!((&event["report"]["valid"], &event["report"]["complete"]), (&json!(false), &json!(false)));
+    let report = &event["report"]["errors"][0];
+    assert_eq!((&report["code"], &report["snippet"]), (&json!("extra-cell"), &json!("3,4,")));
     assert_eq!((report["line"].as_u64(), report["column"].as_u64()), (Some(3), Some(4)));
     assert_eq!((report["offset"].as_u64(), report["record"].as_u64()), (Some(11), Some(2)));
     // The rest of the body is dropped, then the next put is understood.

@@ -14,7 +14,7 @@ use tidegate::metrics::Metrics;
 use tidegate::server::{Drained, Server};
 use tidegate::sink::memory::Memory;
 use tidegate::sink::validated::Validated;
-use tidegate::sink::{Probe, Sink, Staged};
+use tidegate::sink::{Probe, Sink, Staged, Swept};
 use tidegate::upload::{Ending, Key, Note, Receipt, UploadId, UploadSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -273,7 +273,7 @@ impl Sink for Gated {
         self.inner.committed(id, key).await
     }
 
-    async fn sweep(&self, ttl: Duration) -> Result<u64> {
+    async fn sweep(&self, ttl: Duration) -> Result<Swept> {
         self.check()?;
         self.inner.sweep(ttl).await
     }

@@ -98,7 +98,7 @@ async fn cut_at_any_byte_it_goes_on_there() {
             let event = cut_off(&server, announced(first, &id, &name, CSV), &bytes[..cut]).await;
             assert_eq!(code(&event), ("failed", "incomplete"), "{id}");
             let told = event["message"].as_str().unwrap();
-            let expected = format!("; {kept} bytes are kept for 1day");
+            let expected = format!("; {kept} bytes are kept for 1 day");
             assert_eq!(told.ends_with(&expected), kept > 0, "{id}: {told}");
             let (mut sender, offset) = ready(&server, announced(then, &id, &name, CSV)).await;
             assert_eq!(offset, kept as u64, "{id}");
@@ -215,7 +215,7 @@ async fn what_may_pass_is_kept_and_what_may_not_is_given_up() {
     silent.send(format!("{}\n{{\"chunk\":9}}\nabcd", line("silent"))).await;
     let event = silent.event().await;
     assert_eq!(code(&event), ("failed", "timeout"));
-    assert_eq!(event["message"], "nothing came for 200ms after 4 bytes; 4 bytes are kept for 1day");
+    assert_eq!(event["message"], "nothing came for 200ms after 4 bytes; 4 bytes are kept for 1 day");
     assert_eq!(ready(&server, line("silent")).await.1, 4);
     // One that gives up.
     assert_eq!(
@@ -257,7 +257,7 @@ async fn a_sender_comes_back_while_its_dead_line_is_still_listened_to() {
         assert_eq!(offset, kept as u64);
         let event = dead.event().await;
         assert_eq!(code(&event), ("failed", "incomplete"));
-        let told = format!("another connection goes on with it after {kept} bytes; {kept} bytes are kept for 1day");
+        let told = format!("another connection goes on with it after {kept} bytes; {kept} bytes are kept for 1 day");
         assert_eq!(event["message"].as_str(), Some(told.as_str()));
         sender.send(sent(shape, CSV, kept).0).await;
         assert_eq!(sender.event().await["event"], "committed");
@@ -362,7 +362,7 @@ async fn a_server_that_stops_keeps_what_it_cuts_off() {
     let draining = tokio::spawn(server.drained());
     let event = sender.event().await;
     assert_eq!(code(&event), ("failed", "shutting_down"));
-    assert_eq!(event["message"], "the server stopped after 6 bytes; send it again; 6 bytes are kept for 1day");
+    assert_eq!(event["message"], "the server stopped after 6 bytes; send it again; 6 bytes are kept for 1 day");
     drop(sender);
     assert_eq!(draining.await.unwrap().cut_off, 1);
     let server = start_with(config, |_| Arc::new(store.clone())).await;
@@ -414,6 +414,9 @@ async fn what_nobody_goes_on_with_is_swept_up() {
     let server = start_with(config.clone(), |_| Arc::new(store.clone())).await;
     cut_off(&server, announced(Shape::Sized, "u", "a.bin", "body"), b"bo").await;
     server.drained().await;
+    let server = start_with(config.clone(), |_| Arc::new(store.clone())).await;
+    server.until("a sweep that keeps it", |server| server.metric("tidegate_uploads_kept") == 1).await;
+    server.drained().await;
     config.limits.resume_ttl = Duration::from_millis(1);
     let gated = Gated::wide_open(store);
     gated.fail(Some(ErrorKind::Store));
@@ -422,6 +425,7 @@ async fn what_nobody_goes_on_with_is_swept_up() {
     assert_eq!(server.metric("tidegate_swept_total"), 0);
     gated.fail(None);
     server.until("a sweep at the start", |server| server.metric("tidegate_swept_total") == 1).await;
+    assert_eq!(server.metric("tidegate_uploads_kept"), 0);
     assert_eq!(ready(&server, announced(Shape::Sized, "u", "a.bin", "body")).await.1, 0);
     server.until("a sweep later on", |server| server.metric("tidegate_swept_total") == 2).await;
     let drained = soon("the sweeper's end", server.drained()).await;

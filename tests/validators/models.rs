@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Value;
-use tidegate::report::{Format, Report, Verdict};
+use tidegate::report::{Flaw, Format, Report, Verdict};
 use tidegate::validate::{Limits, for_format};
 
 use super::{judge, judge_in_turns, judge_whole};
@@ -171,7 +171,8 @@ fn same_in_chunks(format: Format, bytes: &[u8], places: &[Index]) -> Result<Resu
         prop_assert_eq!(judge(format, &limits, cut(bytes, places)), whole.clone());
         prop_assert_eq!(judge(format, &limits, bytes.chunks(1)), whole.clone());
         prop_assert_eq!(judge_in_turns(format, &limits, cut(bytes, places)), whole.clone());
-        if let Err(Report { line, column, offset, .. }) = whole {
+        if let Err(report) = whole {
+            let Flaw { line, column, offset, .. } = report.errors[0];
             prop_assert_eq!((line, column), counted(bytes, offset));
         }
     }
@@ -259,7 +260,8 @@ fn a_long_file_is_read_to_its_end() {
     for _ in 0..16 {
         validator.feed(&piece).unwrap();
     }
-    let Report { code, line, column, offset, record, .. } = validator.feed(b"]").unwrap_err();
+    let report = validator.feed(b"]").unwrap_err();
+    let Flaw { code, line, column, offset, record, .. } = report.errors[0].clone();
     let bytes = 16 * piece.len() as u64 + 1;
     assert_eq!((code.as_str(), line, column, offset, record), ("json-syntax", 1, bytes + 1, bytes, (16 << 12) + 1));
 }

@@ -41,7 +41,7 @@ fn what_is_saved_stays_small_however_long_the_file_is() {
         (Format::Tsv, table + "\"x"),
     ] {
         let bytes = saved_behind(format, &limits, text.as_bytes()).to_string().len();
-        assert!(bytes < 300, "{format}: {bytes} bytes");
+        assert!(bytes < 800, "{format}: {bytes} bytes");
     }
 }
 
@@ -51,11 +51,11 @@ fn nesting_costs_a_byte_a_level_and_a_header_its_names() {
     let deep = "[{\"a\":".repeat(50_000);
     for format in [Format::Json, Format::Ndjson] {
         let bytes = saved_behind(format, &limits, deep.as_bytes()).to_string().len();
-        assert!((100_000..100_300).contains(&bytes), "{format}: {bytes} bytes");
+        assert!((100_000..100_800).contains(&bytes), "{format}: {bytes} bytes");
     }
     let header = names(50_000);
     let bytes = saved_behind(Format::Csv, &limits, header.as_bytes()).to_string().len();
-    assert!((header.len()..header.len() + 2 * 50_000 + 300).contains(&bytes), "{bytes} bytes");
+    assert!((header.len()..header.len() + 2 * 50_000 + 800).contains(&bytes), "{bytes} bytes");
 }
 
 #[test]
@@ -67,7 +67,8 @@ fn a_header_that_goes_on_knows_the_names_before() {
     };
     assert_eq!(judge("\",d\n1,2,3,4\n").unwrap().records, 1);
     let rejection = judge("\",\"b\n\"\"\u{e4}\"\n").unwrap_err();
-    assert_eq!(rejection.code, "duplicate-label");
+    assert_eq!(rejection.code(), "duplicate-label");
+    let rejection = rejection.first().unwrap();
     assert_eq!((rejection.line, rejection.column, rejection.offset, rejection.record), (2, 10, 18, 0));
     assert!(rejection.message.contains("of field 2"), "{}", rejection.message);
 }

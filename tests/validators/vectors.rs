@@ -1,12 +1,12 @@
 //! Files made up for one rule each, with the exact outcome, however they are cut.
 
-use tidegate::report::{Format, Report, Verdict};
+use tidegate::report::{Flaw, Format, Verdict};
 use tidegate::validate::Limits;
 
 use super::{judge, judge_every_way};
 
 /// A flaw: its code, and line, column, offset and record.
-type Flaw = (&'static str, [u64; 4]);
+type Wrong = (&'static str, [u64; 4]);
 
 /// Small enough to be passed in a vector.
 const LIMITS: Limits = Limits { max_depth: 4, max_record_bytes: 24 };
@@ -18,13 +18,18 @@ fn accepted(format: Format, vectors: &[(&str, u64)]) {
     }
 }
 
-fn refused(format: Format, vectors: &[(&[u8], Flaw)]) {
+fn refused(format: Format, vectors: &[(&[u8], Wrong)]) {
     for (bytes, (code, place)) in vectors {
         let shown = String::from_utf8_lossy(bytes);
         match judge_every_way(format, &LIMITS, bytes) {
             Ok(verdict) => panic!("{format} {shown:?}: {verdict:?}"),
-            Err(Report { code: got, line, column, offset, record, message, .. }) => {
-                assert_eq!((got.as_str(), [line, column, offset, record]), (*code, *place), "{format} {shown:?}: {message}");
+            Err(report) => {
+                let Flaw { code: got, line, column, offset, record, message, .. } = report.first().unwrap();
+                assert_eq!(
+                    (got.as_str(), [*line, *column, *offset, *record]),
+                    (*code, *place),
+                    "{format} {shown:?}: {message}"
+                );
             }
         }
     }
@@ -32,7 +37,7 @@ fn refused(format: Format, vectors: &[(&[u8], Flaw)]) {
 
 /// What a validator says in words.
 fn message(format: Format, text: &str) -> String {
-    judge_every_way(format, &LIMITS, text.as_bytes()).expect_err(text).message
+    judge_every_way(format, &LIMITS, text.as_bytes()).expect_err(text).errors[0].message.clone()
 }
 
 #[test]
@@ -244,13 +249,13 @@ fn csv_that_is_refused() {
             (b"a,\"a\"", ("duplicate-label", [1, 3, 2, 0])),
             (b"\"a\"\"\",\"a\"\"\"\r\n", ("duplicate-label", [1, 7, 6, 0])),
             (b"\xef\xbb\xbfa,a\n", ("duplicate-label", [1, 4, 5, 0])),
-            (b"a,b\n1,2\n3\n", ("csv_field_count", [3, 2, 9, 2])),
-            (b"a,b\n1,2\n3\r\n", ("csv_field_count", [3, 3, 10, 2])),
-            (b"a,b\n1,2\n3", ("csv_field_count", [3, 2, 9, 2])),
-            (b"a,b\n1,2,3\n", ("csv_field_count", [2, 4, 7, 1])),
-            (b"a,b\n\n", ("csv_field_count", [2, 1, 4, 1])),
-            (b"a,b\n\"x\ny\"\n", ("csv_field_count", [3, 3, 9, 1])),
-            (b"a\n1,", ("csv_field_count", [2, 2, 3, 1])),
+            (b"a,b\n1,2\n3\n", ("missing-cell", [3, 2, 9, 2])),
+            (b"a,b\n1,2\n3\r\n", ("missing-cell", [3, 3, 10, 2])),
+            (b"a,b\n1,2\n3", ("missing-cell", [3, 2, 9, 2])),
+            (b"a,b\n1,2,3\n", ("extra-cell", [2, 4, 7, 1])),
+            (b"a,b\n\n", ("blank-row", [2, 1, 4, 1])),
+            (b"a,b\n\"x\ny\"\n", ("missing-cell", [3, 3, 9, 1])),
+            (b"a\n1,", ("extra-cell", [2, 2, 3, 1])),
             (b"a\n\xc3\xa4\"", ("stray-quote", [2, 2, 4, 1])),
             (b"a\n \"b\"", ("stray-quote", [2, 2, 3, 1])),
             (b"a\"b\n", ("stray-quote", [1, 2, 1, 0])),
@@ -284,7 +289,7 @@ fn csv_that_is_refused() {
     );
     refused(
         Format::Tsv,
-        &[(b"a\tb\n1\t2\t3", ("csv_field_count", [2, 4, 7, 1])), (b"a\ta\n", ("duplicate-label", [1, 3, 2, 0]))],
+        &[(b"a\tb\n1\t2\t3", ("extra-cell", [2, 4, 7, 1])), (b"a\ta\n", ("duplicate-label", [1, 3, 2, 0]))],
     );
 }
 
@@ -299,7 +304,7 @@ fn csv_is_refused_in_words() {
         ("a,b\n1,2,", "row has more fields than the header, which has 2"),
         ("a\n1\n2,3", "row has more fields than the header, which has 1"),
         ("a, ,b\n", "field 2 of the header has no name"),
-        ("a,\"b\"\"\",c,\"b\"\"\"\n", "field 4 of the header repeats the name \"b\\\"\" of field 2"),
+        ("a,\"b\"\"\",c,\"b\"\"\"\n", "field 4 of the header repeats the name of field 2"),
         ("a,b\n1,\"x\n\n", "the quote opened at line 2, column 3 is never closed"),
         (
             "a,b\n1,\"3456789012345678901234567",
@@ -359,7 +364,7 @@ fn a_header_has_a_bound_of_its_own_and_a_row_has_not() {
     let long = format!("{},a\n", "x".repeat(mebibyte));
     for chunk in [long.len(), 4099] {
         let rejection = judge(Format::Csv, &limits, long.as_bytes().chunks(chunk)).unwrap_err();
-        assert_eq!((rejection.code.as_str(), rejection.offset), ("record-bytes", 1 << 20));
+        assert_eq!((rejection.code(), rejection.errors[0].offset), ("record-bytes", 1 << 20));
     }
     let row = format!("a,b\n{},1\n", "x".repeat(2 * mebibyte));
     assert_eq!(judge(Format::Csv, &limits, [row.as_bytes()]).unwrap().records, 1);

@@ -10,7 +10,8 @@ pub(super) fn parse(text: &str) -> Result<SystemTime, String> {
     match humantime::parse_duration(text) {
         Ok(ago) => Ok(SystemTime::now().checked_sub(ago).unwrap_or(UNIX_EPOCH).max(UNIX_EPOCH)),
         Err(_) => moment(text).map(|at| at.clamp(UNIX_EPOCH, UNIX_EPOCH + LAST)).ok_or_else(|| {
-            "use a duration such as 90s, 2h or 3days, a date such as 2026-10-17, or a time such as 2026-10-17T08:00:00Z"
+            "use a duration such as 90s, 2h or 3days, a date such as 2026-10-17, or a time such as 2026-10-17T08:00, \
+             2026-10-17T08:00:00Z or 2026-10-17T10:00+02:00"
                 .to_owned()
         }),
     }
@@ -25,10 +26,16 @@ fn moment(text: &str) -> Option<SystemTime> {
     let ahead = offset.strip_prefix('+').and_then(hours_and_minutes);
     let behind = offset.strip_prefix('-').and_then(hours_and_minutes);
     match (ahead, behind) {
-        (Some(ahead), _) => humantime::parse_rfc3339_weak(local).ok()?.checked_sub(ahead),
-        (None, Some(behind)) => humantime::parse_rfc3339_weak(local).ok()?.checked_add(behind),
-        (None, None) => humantime::parse_rfc3339_weak(text).ok(),
+        (Some(ahead), _) => without_zone(local)?.checked_sub(ahead),
+        (None, Some(behind)) => without_zone(local)?.checked_add(behind),
+        (None, None) => without_zone(text.strip_suffix('Z').unwrap_or(text)),
     }
+}
+
+/// A time in UTC; the seconds may be left out.
+fn without_zone(text: &str) -> Option<SystemTime> {
+    let seconds = if text.matches(':').count() == 1 { ":00" } else { "" };
+    humantime::parse_rfc3339_weak(&format!("{text}{seconds}")).ok()
 }
 
 fn hours_and_minutes(text: &str) -> Option<Duration> {
@@ -50,10 +57,25 @@ mod tests {
             ("2026-10-17 00:00:01", 1_792_195_201),
             ("2026-10-17T02:00:01+02:00", 1_792_195_201),
             ("2026-10-16T18:30:01-05:30", 1_792_195_201),
+            ("2026-10-17T00:01", 1_792_195_260),
+            ("2026-10-17 00:01Z", 1_792_195_260),
+            ("2026-10-17T02:01+02:00", 1_792_195_260),
         ] {
             assert_eq!(parse(text), Ok(UNIX_EPOCH + Duration::from_secs(seconds)), "{text}");
         }
-        for bad in ["", "yesterday", "2026", "2026-13-01", "2026-10-17T", "2026-10-17T02:00:01+99:00", "ä:00000", "12:00"] {
+        for bad in [
+            "",
+            "yesterday",
+            "2026",
+            "2026-13-01",
+            "2026-10-17T",
+            "2026-10-17T08",
+            "2026-10-17T08:",
+            "2026-10-17T08:0",
+            "2026-10-17T02:00:01+99:00",
+            "ä:00000",
+            "12:00",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

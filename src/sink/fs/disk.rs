@@ -112,8 +112,10 @@ pub struct Stat {
     pub has_one_name: bool,
     /// Bytes.
     pub size: u64,
-    /// When its bytes were last changed.
+    /// When its bytes were last changed; whoever writes to it may set it as he likes.
     pub modified: SystemTime,
+    /// When anything of it was last changed. Nobody can set it.
+    pub changed: SystemTime,
 }
 
 /// What stands under a name.
@@ -255,14 +257,16 @@ impl From<rustix::fs::Stat> for Stat {
             FileType::RegularFile => Kind::File,
             _ => Kind::Other,
         };
-        let since = Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
-        let modified = UNIX_EPOCH + since + Duration::from_nanos(stat.st_mtime_nsec);
+        let at = |seconds: i64, nanos: u64| {
+            UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0)) + Duration::from_nanos(nanos)
+        };
         Self {
             identity: (stat.st_dev, stat.st_ino),
             kind,
             has_one_name: stat.st_nlink == 1,
             size: u64::try_from(stat.st_size).unwrap_or(0),
-            modified,
+            modified: at(stat.st_mtime, stat.st_mtime_nsec),
+            changed: at(stat.st_ctime, stat.st_ctime_nsec),
         }
     }
 }

@@ -9,7 +9,8 @@ use std::time::SystemTime;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::disk::Disk;
+use super::digests::Digests;
+use super::disk::{Disk, Stat};
 use crate::report::Verdict;
 use crate::sink::place::Content;
 use crate::upload::{ContentType, Digest, Durability, Key, Meta, Receipt, Tally, UploadId, UploadSpec, rfc3339};
@@ -69,9 +70,32 @@ impl Record {
     }
 }
 
-/// The receipt of a file that stands under `key`, as durable as the caller has made it: reads all of it.
-pub(super) fn receipt<D: Disk>(disk: &D, file: &D::Handle, key: &Key, durability: Durability) -> Result<Receipt, Errno> {
-    let mut tally = Tally::new();
+/// The receipt of a file that stands under `key`, as durable as the caller has made it: reads all of it, unless it was read
+/// before.
+pub(super) fn receipt<D: Disk>(
+    disk: &D,
+    file: &D::Handle,
+    key: &Key,
+    durability: Durability,
+    digests: &Digests,
+) -> Result<Receipt, Errno> {
+    let stat = disk.stat(file)?;
+    let (size, digest) = match digests.find(&stat) {
+        Some(digest) => (stat.size, digest),
+        None => read(disk, file, &stat, digests)?,
+    };
+    // A record of other bytes than these is of a file that was changed since.
+    let record = Record::read(disk, file).filter(|record| record.digest == digest);
+    let (id, name, committed_at, verdict) = match record {
+        Some(record) => (Some(record.id), record.name, record.committed_at, record.verdict),
+        None => (None, key.clone(), stat.modified, None),
+    };
+    Ok(Receipt { id, name, key: key.clone(), size, digest, committed_at, durability, verdict, duplicate: false })
+}
+
+/// The size and the digest of a file that looks so.
+fn read<D: Disk>(disk: &D, file: &D::Handle, before: &Stat, digests: &Digests) -> Result<(u64, Digest), Errno> {
+    let (began, mut tally) = (SystemTime::now(), Tally::new());
     let mut buffer = vec![0; READ_BYTES];
     loop {
         match disk.read_at(file, &mut buffer, tally.size())? {
@@ -79,12 +103,7 @@ pub(super) fn receipt<D: Disk>(disk: &D, file: &D::Handle, key: &Key, durability
             bytes => tally.add(&buffer[..bytes]),
         }
     }
-    let (size, digest) = (tally.size(), tally.digest());
-    // A record of other bytes than these is of a file that was changed since.
-    let record = Record::read(disk, file).filter(|record| record.digest == digest);
-    let (id, name, committed_at, verdict) = match record {
-        Some(record) => (Some(record.id), record.name, record.committed_at, record.verdict),
-        None => (None, key.clone(), disk.stat(file)?.modified, None),
-    };
-    Ok(Receipt { id, name, key: key.clone(), size, digest, committed_at, durability, verdict, duplicate: false })
+    let digest = tally.digest();
+    digests.keep(before, &disk.stat(file)?, began, digest);
+    Ok((tally.size(), digest))
 }

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::checkpoint::Checkpoint;
 use super::disk::{Access, Disk};
-use super::record::{self, Record};
+use super::record::Record;
 use super::staging::{lock_left, lock_new};
 use super::tree::{Found, NoFolder};
 use super::{Loses, Shared, blocking, failed, tree};
@@ -318,7 +318,7 @@ impl<D: Disk> Shared<D> {
         if size != place.size() || Record::read(&self.disk, &file).is_some_and(|record| record.digest != ours.digest) {
             return Ok(Some(Standing::Other));
         }
-        let receipt = record::receipt(&self.disk, &file, place.key(), self.terms.durability).map_err(looking)?;
+        let receipt = self.receipt(&file, place.key()).map_err(looking)?;
         if receipt.digest == ours.digest {
             self.promise_standing(folder, &file, place.key())?;
         }

@@ -12,26 +12,30 @@ use super::Shared;
 use super::disk::{Access, Disk};
 use super::staging::lock_any;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sink::Swept;
 use crate::upload::UploadId;
 
 /// What became of what an upload had left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    Stays,
+    /// It can be resumed.
+    Kept,
+    /// Somebody is writing it.
+    Busy,
     Removed,
 }
 
 impl<D: Disk> Shared<D> {
-    /// Removes what can't be resumed, or was saved longer than `ttl` ago; says of how many uploads. What can't be removed
-    /// keeps nothing else from it.
-    pub(super) fn sweep(&self, ttl: Duration) -> Result<u64> {
+    /// Removes what can't be resumed, or was saved longer than `ttl` ago. What can't be removed keeps nothing else from it.
+    pub(super) fn sweep(&self, ttl: Duration) -> Result<Swept> {
         let failed = |what: String| move |errno: Errno| Error::new(ErrorKind::Store, what).because(errno);
-        let mut result = Ok(0);
+        let mut result = Ok(Swept::default());
         for id in self.left().map_err(failed("looking for what uploads have left".to_owned()))? {
             let fate = self.sweep_one(&id, ttl);
             match (fate, &mut result) {
-                (Ok(Fate::Removed), Ok(swept)) => *swept += 1,
-                (Ok(Fate::Removed | Fate::Stays), _) => {}
+                (Ok(Fate::Removed), Ok(swept)) => swept.removed += 1,
+                (Ok(Fate::Kept), Ok(swept)) => swept.kept += 1,
+                (Ok(Fate::Removed | Fate::Kept | Fate::Busy), _) => {}
                 (Err(error), result) => {
                     tracing::warn!(upload = %id, %error, "what an upload has left can't be removed");
                     *result = Err(error);
@@ -58,17 +62,17 @@ impl<D: Disk> Shared<D> {
         let failed = |errno: Errno| Error::new(ErrorKind::Store, format!("sweeping up upload {id}")).because(errno);
         // A look first, without the lock: its sender may come back this very moment.
         match self.disk.open(&self.staging, id.as_str(), Access::Read) {
-            Ok(staged) if self.keeps(id, &staged, ttl).map_err(failed)? => return Ok(Fate::Stays),
+            Ok(staged) if self.keeps(id, &staged, ttl).map_err(failed)? => return Ok(Fate::Kept),
             Ok(_) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(failed(errno)),
         }
         let staged = match lock_any(&self.disk, &self.staging, id.as_str()) {
             Ok(staged) => staged,
-            Err(Errno::WOULDBLOCK) => return Ok(Fate::Stays),
+            Err(Errno::WOULDBLOCK) => return Ok(Fate::Busy),
             Err(errno) => return Err(failed(errno)),
         };
         if self.keeps(id, &staged, ttl).map_err(failed)? {
-            return Ok(Fate::Stays);
+            return Ok(Fate::Kept);
         }
         self.forget(id)?;
         self.disk.unlink(&self.staging, id.as_str()).map_err(failed)?;

@@ -1,5 +1,6 @@
 //! What the sink makes of power cuts, kills and failures, at every single operation of the disk.
 
+mod answers;
 mod checkpoints;
 mod crashes;
 mod failures;

@@ -16,6 +16,7 @@ use super::manifest::Standing;
 use super::marks::Attempt;
 use super::remote::{Gone, Remote};
 use crate::error::{Error, Result};
+use crate::sink::Swept;
 use crate::sink::claims::Claims;
 use crate::upload::{Receipt, UploadId};
 
@@ -26,9 +27,9 @@ const READERS: usize = 8;
 /// long as it stands, so that to look at all of them would take without end.
 const RECORDS: usize = 1_000;
 
-/// Removes what is older than `ttl`, and says how many uploads that were. What can't be removed does not keep the rest; the
+/// Removes what is older than `ttl`. What can't be removed does not keep the rest; the
 /// first such error is the answer.
-pub(super) async fn sweep(remote: &Remote, writers: &Claims<UploadId>, ttl: Duration) -> Result<u64> {
+pub(super) async fn sweep(remote: &Remote, writers: &Claims<UploadId>, ttl: Duration) -> Result<Swept> {
     let now = remote.clock().await?;
     let is_old = |time: SystemTime| now.duration_since(time).unwrap_or_default() >= ttl;
     let mut sweep = Sweep { remote, writers, removed: 0, trouble: Ok(()) };
@@ -38,13 +39,14 @@ pub(super) async fn sweep(remote: &Remote, writers: &Claims<UploadId>, ttl: Dura
             inventory.uploads.insert(id, newest);
         }
     }
+    let kept = inventory.uploads.len() as u64;
     sweep.multiparts(&inventory, is_old).await;
     let probes = std::mem::take(&mut inventory.probes).into_iter().filter(|(_, modified)| is_old(*modified));
     let outcome = remote.remove_all(probes.map(|(path, _)| path).collect()).await;
     sweep.note(outcome);
     inventory.receipts.retain(|receipt| is_old(receipt.modified));
     sweep.receipts(inventory).await;
-    sweep.trouble.map(|()| sweep.removed)
+    sweep.trouble.map(|()| Swept { removed: sweep.removed, kept })
 }
 
 /// What lies below the reserved prefix.

@@ -2,6 +2,7 @@
 
 mod faulty;
 mod nodes;
+mod rivals;
 mod swept;
 mod versions;
 

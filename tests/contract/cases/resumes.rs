@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidegate::error::ErrorKind;
 use tidegate::report::{Format, Verdict};
-use tidegate::sink::{Sink, Staged};
+use tidegate::sink::{Sink, Staged, Swept};
 use tidegate::upload::{Digest, Ending, Note, OnConflict, UploadSpec, WhenCut};
 
 use super::{assert_clean, assert_untouched};
@@ -169,11 +169,11 @@ pub(crate) async fn swept_when_nobody_comes_back(bed: &dyn Bed) {
     for (spec, len) in specs.iter().zip([100, bed.part_bytes() + 100]) {
         suspended(bed.sink(), spec, &noise(len, 1)).await;
     }
-    assert_eq!(bed.sink().sweep(Duration::from_hours(1)).await.unwrap(), 0);
+    assert_eq!(bed.sink().sweep(Duration::from_hours(1)).await.unwrap(), Swept { removed: 0, kept: 2 });
     for spec in &specs {
         resume(bed.sink(), spec).await.unwrap().suspend(Note::default()).await.unwrap();
     }
-    assert_eq!(bed.sink().sweep(Duration::ZERO).await.unwrap(), 2);
+    assert_eq!(bed.sink().sweep(Duration::ZERO).await.unwrap(), Swept { removed: 2, kept: 0 });
     for spec in &specs {
         assert!(resume(bed.sink(), spec).await.is_none());
     }

@@ -134,9 +134,9 @@ async fn what_can_be_resumed_stays_until_it_is_old() {
     assert_eq!(bench.left(), ["old", "old", "young", "young"], "a start takes away nothing that can be resumed");
     // Somebody who goes on with it is not disturbed, however old it is.
     let held = sink.resume(kept("old")).await.unwrap().unwrap();
-    assert_eq!(bench.sink.sweep(HOUR).await.unwrap(), 0);
+    assert_eq!(bench.sink.sweep(HOUR).await.unwrap().removed, 0);
     drop(held);
-    assert_eq!(bench.sink.sweep(HOUR).await.unwrap(), 1);
+    assert_eq!(bench.sink.sweep(HOUR).await.unwrap().removed, 1);
     assert_eq!(bench.left(), ["young", "young"]);
 }
 
@@ -151,7 +151,7 @@ async fn what_can_not_be_resumed_is_swept_at_once() {
     };
     let bench = Bench::new();
     litter(&bench);
-    assert_eq!(bench.sink.sweep(HOUR).await.unwrap(), 4);
+    assert_eq!(bench.sink.sweep(HOUR).await.unwrap().removed, 4);
     assert_eq!(bench.left(), Vec::<String>::new());
     litter(&bench);
     drop(Fs::open(bench.folder.path(), 0).unwrap());

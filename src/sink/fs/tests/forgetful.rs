@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
 
@@ -48,6 +48,7 @@ struct World {
     settled: Names,
     changes: Vec<Change>,
     operations: u64,
+    reads: u64,
     fault: Option<(u64, Fault)>,
     dead: bool,
     handles: u64,
@@ -178,6 +179,7 @@ impl Forgetful {
             settled: Names::new(),
             changes: Vec::new(),
             operations: 0,
+            reads: 0,
             fault: None,
             dead: false,
             handles: 0,
@@ -200,6 +202,16 @@ impl Forgetful {
 
     pub(super) fn operations(&self) -> u64 {
         self.world().operations
+    }
+
+    /// How often somebody has read from a file.
+    pub(super) fn reads(&self) -> u64 {
+        self.world().reads
+    }
+
+    /// Lets so much time pass since everything was written.
+    pub(super) fn age(&self, time: Duration) {
+        self.world().nodes.iter_mut().for_each(|node| node.modified -= time);
     }
 
     /// Whether what was planned has happened.
@@ -357,7 +369,7 @@ impl World {
     fn stat(&self, node: usize) -> Stat {
         let Node { kind, number, modified, size, .. } = &self.nodes[node];
         let (has_one_name, size) = (self.links(node) == 1, *size.seen() as u64);
-        Stat { identity: (0, *number), kind: *kind, has_one_name, size, modified: *modified }
+        Stat { identity: (0, *number), kind: *kind, has_one_name, size, modified: *modified, changed: *modified }
     }
 }
 
@@ -443,7 +455,9 @@ impl Disk for Forgetful {
     }
 
     fn read_at(&self, file: &Open, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
-        let bytes = self.enter()?.nodes[file.node].bytes();
+        let mut world = self.enter()?;
+        world.reads += 1;
+        let bytes = world.nodes[file.node].bytes();
         let rest = &bytes[bytes.len().min(usize::try_from(offset).unwrap())..];
         let read = rest.len().min(buffer.len());
         buffer[..read].copy_from_slice(&rest[..read]);

@@ -1,4 +1,4 @@
-//! Several nodes that share nothing but the bucket, and nodes that die.
+//! Nodes that share nothing but the bucket, and go on where another one has died or was cut off.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use crate::sink::{Sink, Staged};
 use crate::upload::{Digest, Ending, Note, OnConflict, Receipt, UploadSpec, WhenCut};
 
 /// Begins like [`LARGE`], up to the second part's end.
-const OTHER: &[u8] = b"0123456789abcdefghijKLMNOP";
+pub(super) const OTHER: &[u8] = b"0123456789abcdefghijKLMNOP";
 
-const ALL: [OnConflict; 3] = [OnConflict::Reject, OnConflict::Version, OnConflict::Overwrite];
+pub(super) const ALL: [OnConflict; 3] = [OnConflict::Reject, OnConflict::Version, OnConflict::Overwrite];
 
-fn kept(on_conflict: OnConflict) -> UploadSpec {
+pub(super) fn kept(on_conflict: OnConflict) -> UploadSpec {
     UploadSpec { when_cut: WhenCut::Keep, ..spec(on_conflict) }
 }
 
-fn note(offset: u64) -> Note {
+pub(super) fn note(offset: u64) -> Note {
     Note(Some(offset.into()))
 }
 
@@ -39,19 +39,19 @@ pub(super) async fn feed(staged: &mut dyn Staged, bytes: &[u8], end: usize) -> R
     Ok(())
 }
 
-async fn begun(sink: &Object, spec: &UploadSpec, bytes: &[u8], end: usize) -> Box<dyn Staged> {
+pub(super) async fn begun(sink: &Object, spec: &UploadSpec, bytes: &[u8], end: usize) -> Box<dyn Staged> {
     let mut staged = sink.stage(spec.clone()).await.unwrap();
     feed(staged.as_mut(), bytes, end).await.unwrap();
     staged
 }
 
-async fn resumed(sink: &Object, spec: &UploadSpec) -> Box<dyn Staged> {
+pub(super) async fn resumed(sink: &Object, spec: &UploadSpec) -> Box<dyn Staged> {
     sink.resume(spec.clone()).await.unwrap().expect("something to go on from")
 }
 
 /// A whole upload as a sender sees it: asks whether it was committed, goes on or begins anew, and commits; cut off at
 /// `cut` and taken up again.
-async fn upload(sink: &Object, spec: &UploadSpec, bytes: &[u8], cut: Option<usize>) -> Result<Receipt> {
+pub(super) async fn upload(sink: &Object, spec: &UploadSpec, bytes: &[u8], cut: Option<usize>) -> Result<Receipt> {
     if let Some(receipt) = sink.committed(&spec.id, &spec.key).await? {
         return Ok(Receipt { duplicate: true, ..receipt });
     }
@@ -76,7 +76,7 @@ async fn upload(sink: &Object, spec: &UploadSpec, bytes: &[u8], cut: Option<usiz
 }
 
 /// Tries until there is a receipt; passing failures are what a sender tries again after.
-async fn until_committed(sink: &Object, spec: &UploadSpec, bytes: &[u8]) -> Receipt {
+pub(super) async fn until_committed(sink: &Object, spec: &UploadSpec, bytes: &[u8]) -> Receipt {
     let mut last = None;
     for _ in 0..4 {
         match upload(sink, spec, bytes, None).await {
@@ -88,7 +88,7 @@ async fn until_committed(sink: &Object, spec: &UploadSpec, bytes: &[u8]) -> Rece
 }
 
 /// One file of these bytes, its record where it needs one, and nothing else after a sweep.
-async fn assert_one(bench: &Bench, bytes: &[u8]) {
+pub(super) async fn assert_one(bench: &Bench, bytes: &[u8]) {
     assert_eq!(bench.read("a.bin").await.as_deref(), Some(bytes));
     let another = bench.another();
     another.sweep(Duration::ZERO).await.unwrap();
@@ -140,45 +140,6 @@ async fn crash(on_conflict: OnConflict, fault: Fault, bytes: &[u8], cut: Option<
 }
 
 #[tokio::test]
-async fn two_nodes_that_go_on_with_one_upload_commit_it_once() {
-    for on_conflict in ALL {
-        let bench = Bench::new();
-        let (spec, other) = (kept(on_conflict), bench.another());
-        begun(&bench.sink, &spec, LARGE, 13).await.suspend(note(13)).await.unwrap();
-        let mut one = resumed(&bench.sink, &spec).await;
-        let mut two = resumed(&other, &spec).await;
-        assert_eq!((one.offset(), two.offset()), (13, 13));
-        feed(one.as_mut(), LARGE, LARGE.len()).await.unwrap();
-        feed(two.as_mut(), LARGE, LARGE.len()).await.unwrap();
-        let (one, two) = tokio::join!(one.commit(Ending::default()), two.commit(Ending::default()));
-        let (one, two) = (one.unwrap(), two.unwrap());
-        assert_eq!(Receipt { duplicate: false, ..two }, one, "{on_conflict:?}: one receipt");
-        assert_eq!(bench.sink.stat(&spec.key).await.unwrap(), Some(one));
-        assert_one(&bench, LARGE).await;
-    }
-}
-
-#[tokio::test]
-async fn a_node_that_comes_too_late_with_the_same_bytes_has_the_same_receipt() {
-    for (left, first, bytes) in [(1, LARGE, LARGE), (1, LARGE, OTHER)] {
-        let bench = Bench::new();
-        let (spec, other) = (kept(OnConflict::Reject), bench.another());
-        begun(&bench.sink, &spec, first, 20).await.suspend(note(20)).await.unwrap();
-        let mut one = resumed(&bench.sink, &spec).await;
-        let mut two = resumed(&other, &spec).await;
-        feed(one.as_mut(), first, first.len()).await.unwrap();
-        feed(two.as_mut(), bytes, bytes.len() - left).await.unwrap();
-        let receipt = one.commit(Ending::default()).await.unwrap();
-        feed(two.as_mut(), bytes, bytes.len()).await.unwrap();
-        match two.commit(Ending::default()).await {
-            Ok(late) => assert_eq!((late, bytes), (receipt, first)),
-            Err(error) => assert_eq!((error.kind(), bytes), (ErrorKind::Store, OTHER), "{error}"),
-        }
-        assert_one(&bench, first).await;
-    }
-}
-
-#[tokio::test]
 async fn a_receipt_that_was_noted_before_is_the_answer() {
     let bench = Bench::new();
     let spec = kept(OnConflict::Reject);
@@ -200,178 +161,10 @@ async fn a_receipt_that_was_noted_before_is_the_answer() {
     assert_one(&bench, LARGE).await;
 }
 
-#[tokio::test]
-async fn two_nodes_with_different_last_bytes_do_not_mix_them() {
-    for on_conflict in ALL {
-        let bench = Bench::new();
-        let (spec, other) = (kept(on_conflict), bench.another());
-        begun(&bench.sink, &spec, LARGE, 20).await.suspend(note(20)).await.unwrap();
-        let mut one = resumed(&bench.sink, &spec).await;
-        let mut two = resumed(&other, &spec).await;
-        feed(one.as_mut(), LARGE, LARGE.len()).await.unwrap();
-        feed(two.as_mut(), OTHER, OTHER.len()).await.unwrap();
-        let outcomes: [_; 2] = tokio::join!(one.commit(Ending::default()), two.commit(Ending::default())).into();
-        for (outcome, bytes) in outcomes.iter().zip([LARGE, OTHER]) {
-            match outcome {
-                Ok(receipt) => assert_eq!(receipt.digest, Digest::of(bytes), "{on_conflict:?}"),
-                Err(error) => assert!(matches!(error.kind(), ErrorKind::Store | ErrorKind::Busy), "{error}"),
-            }
-        }
-        assert!(!outcomes.iter().all(Result::is_ok), "{on_conflict:?}: {outcomes:?}");
-        if let Some(receipt) = bench.sink.stat(&spec.key).await.unwrap() {
-            let bytes = bench.read("a.bin").await.unwrap();
-            assert_eq!(receipt.digest, Digest::of(&bytes), "what lies there is what the record says");
-            assert!(outcomes.iter().any(|outcome| outcome.as_ref().is_ok_and(|given| *given == receipt)));
-        } else {
-            // Nobody is in the way of the next try.
-            until_committed(&other, &spec, OTHER).await;
-            assert_one(&bench, OTHER).await;
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_receipt_noted_for_other_bytes_is_not_completed() {
-    let bench = Bench::new();
-    let (spec, other) = (kept(OnConflict::Reject), bench.another());
-    begun(&bench.sink, &spec, LARGE, 20).await.suspend(note(20)).await.unwrap();
-    let mut one = resumed(&bench.sink, &spec).await;
-    let mut two = resumed(&other, &spec).await;
-    feed(one.as_mut(), LARGE, LARGE.len()).await.unwrap();
-    feed(two.as_mut(), OTHER, OTHER.len()).await.unwrap();
-    bench.store.after(0, Op::Complete, Fault::Stuck);
-    let first = tokio::spawn(one.commit(Ending::default()));
-    while bench.store.stuck() == 0 {
-        tokio::task::yield_now().await;
-    }
-    let error = two.commit(Ending::default()).await.unwrap_err();
-    assert!(error.to_string().contains("with other bytes"), "{error}");
-    bench.store.heal();
-    assert_eq!(first.await.unwrap().unwrap_err().kind(), ErrorKind::Store);
-    until_committed(&other, &spec, LARGE).await;
-    assert_one(&bench, LARGE).await;
-}
-
-#[tokio::test]
-async fn who_has_other_bytes_leaves_the_record_of_what_stands() {
-    let bench = Bench::new();
-    let (spec, other) = (kept(OnConflict::Reject), bench.another());
-    begun(&bench.sink, &spec, LARGE, 20).await.suspend(note(20)).await.unwrap();
-    let mut one = resumed(&bench.sink, &spec).await;
-    let mut two = resumed(&other, &spec).await;
-    feed(one.as_mut(), LARGE, LARGE.len()).await.unwrap();
-    feed(two.as_mut(), OTHER, OTHER.len()).await.unwrap();
-    // Its last part has arrived, its receipt has not; then the other's last part takes the place of its own.
-    bench.store.after(0, Op::Note, Fault::Stuck);
-    let late = tokio::spawn(two.commit(Ending::default()));
-    while bench.store.stuck() == 0 {
-        tokio::task::yield_now().await;
-    }
-    let receipt = one.commit(Ending::default()).await.unwrap();
-    bench.store.heal();
-    assert_eq!(late.await.unwrap().unwrap_err().kind(), ErrorKind::Store);
-    assert_eq!(bench.sink.stat(&spec.key).await.unwrap(), Some(receipt));
-    assert_one(&bench, LARGE).await;
-}
-
-#[tokio::test]
-async fn a_node_that_was_overtaken_with_other_bytes_stops_and_removes_nothing() {
-    let bench = Bench::new();
-    let (spec, other) = (kept(OnConflict::Reject), bench.another());
-    let mut zombie = begun(&bench.sink, &spec, OTHER, 11).await;
-    // A record of the second part is what decides, so it must be there first.
-    while other.resume(spec.clone()).await.unwrap().is_none() {
-        tokio::task::yield_now().await;
-    }
-    let wrong = b"0123456789XXXXXXXXXXXXXXXX";
-    begun_on(&other, &spec, LARGE, 24).await.suspend(note(24)).await.unwrap();
-    let before = bench.store.paths();
-    let error = match feed(zombie.as_mut(), wrong, wrong.len()).await {
-        Ok(()) => zombie.commit(Ending::default()).await.unwrap_err(),
-        Err(error) => {
-            zombie.abort().await.unwrap();
-            error
-        }
-    };
-    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
-    assert_eq!((bench.store.paths(), bench.store.unfinished()), (before, 1));
-    // It has replaced a part, which the store says.
-    until_committed(&other, &spec, LARGE).await;
-    assert_one(&bench, LARGE).await;
-}
-
-async fn begun_on(sink: &Object, spec: &UploadSpec, bytes: &[u8], end: usize) -> Box<dyn Staged> {
+pub(super) async fn begun_on(sink: &Object, spec: &UploadSpec, bytes: &[u8], end: usize) -> Box<dyn Staged> {
     let mut staged = resumed(sink, spec).await;
     feed(staged.as_mut(), bytes, end).await.unwrap();
     staged
-}
-
-#[tokio::test]
-async fn a_node_that_was_overtaken_with_the_same_bytes_does_no_harm() {
-    for commit_first in [true, false] {
-        let bench = Bench::new();
-        let (spec, other) = (kept(OnConflict::Reject), bench.another());
-        let mut zombie = begun(&bench.sink, &spec, LARGE, 11).await;
-        while other.resume(spec.clone()).await.unwrap().is_none() {
-            tokio::task::yield_now().await;
-        }
-        let mut heir = begun_on(&other, &spec, LARGE, LARGE.len()).await;
-        if commit_first {
-            let receipt = heir.commit(Ending::default()).await.unwrap();
-            let error = feed(zombie.as_mut(), LARGE, LARGE.len()).await.err();
-            let outcome = match error {
-                Some(error) => zombie.suspend(Note::default()).await.map(|_| Err::<Receipt, _>(error)).unwrap(),
-                None => zombie.commit(Ending::default()).await,
-            };
-            match outcome {
-                Ok(late) => assert_eq!(late, receipt),
-                Err(error) => assert_eq!(error.kind(), ErrorKind::Store, "{error}"),
-            }
-            assert_eq!(bench.sink.committed(&spec.id, &spec.key).await.unwrap(), Some(receipt));
-        } else {
-            feed(zombie.as_mut(), LARGE, LARGE.len()).await.unwrap();
-            zombie.suspend(note(LARGE.len() as u64)).await.unwrap();
-            heir.checkpoint(Note::default()).await.unwrap();
-            heir.commit(Ending::default()).await.unwrap();
-        }
-        assert_one(&bench, LARGE).await;
-    }
-}
-
-#[tokio::test]
-async fn of_two_nodes_that_begin_one_upload_the_second_is_told() {
-    let bench = Bench::new();
-    let (spec, other) = (kept(OnConflict::Reject), bench.another());
-    let mut one = bench.sink.stage(spec.clone()).await.unwrap();
-    let mut two = other.stage(spec.clone()).await.unwrap();
-    feed(one.as_mut(), LARGE, 11).await.unwrap();
-    let error = feed(two.as_mut(), LARGE, 11).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
-    assert_eq!(two.suspend(Note::default()).await.unwrap(), 0);
-    assert_eq!(bench.store.unfinished(), 1, "that of the first");
-    feed(one.as_mut(), LARGE, LARGE.len()).await.unwrap();
-    one.commit(Ending::default()).await.unwrap();
-    assert_one(&bench, LARGE).await;
-}
-
-#[tokio::test]
-async fn two_nodes_that_race_for_one_name_end_with_one_file_and_two_answers() {
-    for (first, second) in [(LARGE, LARGE), (LARGE, OTHER), (SMALL, LARGE)] {
-        let bench = Bench::new();
-        let (one, two, other) = (kept(OnConflict::Reject), kept(OnConflict::Reject), bench.another());
-        let outcomes: [_; 2] =
-            tokio::join!(upload(&bench.sink, &one, first, None), upload(&other, &two, second, None)).into();
-        let won = outcomes.iter().filter(|outcome| outcome.as_ref().is_ok_and(|receipt| !receipt.duplicate)).count();
-        assert_eq!(won, 1, "{outcomes:?}");
-        for outcome in &outcomes {
-            match outcome {
-                Ok(receipt) => assert_eq!(receipt.digest, Digest::of(&bench.read("a.bin").await.unwrap())),
-                Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error}"),
-            }
-        }
-        let bytes = bench.read("a.bin").await.unwrap();
-        assert_one(&bench, &bytes).await;
-    }
 }
 
 #[tokio::test]

@@ -30,9 +30,9 @@ async fn an_upload_that_grew_old_is_removed_by_any_node() {
     let bench = Bench::new();
     suspended(&bench, &kept()).await;
     bench.store.age(HOUR);
-    assert_eq!(bench.another().sweep(DAY).await.unwrap(), 0);
+    assert_eq!(bench.another().sweep(DAY).await.unwrap().removed, 0);
     bench.store.age(DAY);
-    assert_eq!(bench.another().sweep(DAY).await.unwrap(), 1);
+    assert_eq!(bench.another().sweep(DAY).await.unwrap().removed, 1);
     bench.assert_nothing_stays();
 }
 
@@ -43,7 +43,7 @@ async fn an_upload_that_somebody_went_on_with_is_young() {
     suspended(&bench, &spec).await;
     bench.store.age(2 * DAY);
     let mut staged = bench.sink.resume(spec).await.unwrap().unwrap();
-    assert_eq!(bench.another().sweep(DAY).await.unwrap(), 0);
+    assert_eq!(bench.another().sweep(DAY).await.unwrap().removed, 0);
     staged.write(LARGE[usize::try_from(staged.offset()).unwrap()..].into()).await.unwrap();
     staged.commit(Ending::default()).await.unwrap();
     assert_eq!(bench.read("a.bin").await.unwrap(), LARGE);
@@ -56,7 +56,7 @@ async fn what_this_process_writes_is_never_removed() {
         let mut staged = bench.sink.stage(UploadSpec { when_cut, ..kept() }).await.unwrap();
         staged.write(LARGE.into()).await.unwrap();
         bench.store.age(2 * DAY);
-        assert_eq!(bench.sink.sweep(DAY).await.unwrap(), 0);
+        assert_eq!(bench.sink.sweep(DAY).await.unwrap().removed, 0);
         staged.commit(Ending::default()).await.unwrap();
     }
 }
@@ -67,14 +67,14 @@ async fn a_multipart_upload_that_nobody_speaks_of_is_given_up() {
     for path in ["in/orphan.bin", "elsewhere/theirs.bin", "inner.bin"] {
         bench.store.create_multipart(&Path::parse(path).unwrap()).await.unwrap();
     }
-    assert_eq!(bench.sink.sweep(DAY).await.unwrap(), 0);
+    assert_eq!(bench.sink.sweep(DAY).await.unwrap().removed, 0);
     bench.store.age(2 * DAY);
     // Another node's: its manifest is young again, and speaks of it.
     let spec = kept();
     suspended(&bench, &spec).await;
     bench.store.age(2 * DAY);
     drop(bench.sink.resume(spec.clone()).await.unwrap().unwrap());
-    assert_eq!(bench.another().sweep(DAY).await.unwrap(), 1);
+    assert_eq!(bench.another().sweep(DAY).await.unwrap().removed, 1);
     assert_eq!(bench.store.unfinished(), 3, "two that do not lie below the prefix, and the one that is kept");
     assert!(bench.sink.resume(spec).await.unwrap().is_some());
 }

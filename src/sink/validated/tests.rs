@@ -1,0 +1,167 @@
+//! Uploads that are cut off in the middle of a write: the validator has read what the store may not have.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::FutureExt as _;
+
+use super::Validated;
+use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::Metrics;
+use crate::report::{Format, Verdict};
+use crate::sink::memory::Memory;
+use crate::sink::{Probe, Sink, Staged, Swept};
+use crate::upload::{Ending, Key, Note, Receipt, UploadId, UploadSpec, WhenCut};
+use crate::validate::Limits;
+use crate::validate::rules::Rules;
+
+const BODY: &[u8] = b"x,y\n1,2\n3,4\n";
+
+/// What becomes of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// It never ends, and takes nothing.
+    StuckBefore,
+    /// It never ends, and has taken all of it.
+    StuckBehind,
+    Fails,
+    /// It fails, and so does the one after.
+    FailsTwice,
+}
+
+/// A memory whose next writes are in trouble.
+#[derive(Debug, Default)]
+struct Troubled {
+    inner: Memory,
+    next: Arc<Mutex<Vec<Trouble>>>,
+}
+
+#[derive(Debug)]
+struct TroubledStaged {
+    inner: Box<dyn Staged>,
+    next: Arc<Mutex<Vec<Trouble>>>,
+}
+
+impl Troubled {
+    fn staged(&self, inner: Box<dyn Staged>) -> Box<dyn Staged> {
+        Box::new(TroubledStaged { inner, next: Arc::clone(&self.next) })
+    }
+}
+
+#[async_trait]
+impl Sink for Troubled {
+    async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
+        Ok(self.staged(self.inner.stage(spec).await?))
+    }
+
+    async fn resume(&self, spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
+        Ok(self.inner.resume(spec).await?.map(|staged| self.staged(staged)))
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
+        self.inner.stat(key).await
+    }
+
+    async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>> {
+        self.inner.committed(id, key).await
+    }
+
+    async fn sweep(&self, ttl: Duration) -> Result<Swept> {
+        self.inner.sweep(ttl).await
+    }
+
+    async fn probe(&self) -> Result<Probe> {
+        self.inner.probe().await
+    }
+}
+
+#[async_trait]
+impl Staged for TroubledStaged {
+    fn spec(&self) -> &UploadSpec {
+        self.inner.spec()
+    }
+
+    fn offset(&self) -> u64 {
+        self.inner.offset()
+    }
+
+    fn note(&self) -> &Note {
+        self.inner.note()
+    }
+
+    fn until_checkpoint(&self) -> u64 {
+        self.inner.until_checkpoint()
+    }
+
+    async fn checkpoint(&mut self, note: Note) -> Result<()> {
+        self.inner.checkpoint(note).await
+    }
+
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        let trouble = self.next.lock().unwrap().pop();
+        match trouble {
+            None => self.inner.write(chunk).await,
+            Some(Trouble::StuckBefore) => std::future::pending().await,
+            Some(Trouble::StuckBehind) => {
+                self.inner.write(chunk).await?;
+                std::future::pending().await
+            }
+            Some(Trouble::Fails | Trouble::FailsTwice) => Err(Error::new(ErrorKind::Store, "writing it")),
+        }
+    }
+
+    async fn suspend(self: Box<Self>, note: Note) -> Result<u64> {
+        self.inner.suspend(note).await
+    }
+
+    async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt> {
+        self.inner.commit(ending).await
+    }
+
+    async fn abort(self: Box<Self>) -> Result<()> {
+        self.inner.abort().await
+    }
+}
+
+/// Cut off where a write of the bytes from `at` to `end` was in trouble: how many bytes are kept, and the sink.
+async fn cut(spec: &UploadSpec, trouble: Trouble, at: usize, end: usize) -> (u64, Validated, Memory) {
+    let troubled = Troubled::default();
+    let (next, store) = (Arc::clone(&troubled.next), troubled.inner.clone());
+    let (rules, limits) = (Arc::new(Rules::default()), Limits::default());
+    let sink = Validated::new(Arc::new(troubled), rules, limits, Arc::new(Metrics::new()));
+    let mut staged = sink.stage(spec.clone()).await.unwrap();
+    staged.write(BODY[..at].into()).await.unwrap();
+    let writes = if trouble == Trouble::FailsTwice { 2 } else { 1 };
+    *next.lock().unwrap() = vec![trouble; writes];
+    let written = staged.write(BODY[at..end].into()).now_or_never();
+    assert!(!matches!(written, Some(Ok(()))), "{trouble:?}");
+    (staged.suspend(Note::default()).await.unwrap(), sink, store)
+}
+
+#[tokio::test]
+async fn cut_inside_a_write_all_that_the_validator_has_read_is_kept_once() {
+    let spec = UploadSpec::new("u".parse().unwrap(), "a.csv".parse().unwrap());
+    let spec = UploadSpec { when_cut: WhenCut::Keep, ..spec };
+    for trouble in [Trouble::StuckBefore, Trouble::StuckBehind, Trouble::Fails] {
+        for (at, end) in [(1, 2), (5, 9), (8, 12)] {
+            let (kept, sink, store) = cut(&spec, trouble, at, end).await;
+            assert_eq!(kept, end as u64, "{trouble:?} from {at} to {end}");
+            let mut staged = sink.resume(spec.clone()).await.unwrap().unwrap();
+            assert_eq!(staged.offset(), end as u64, "{trouble:?} from {at} to {end}");
+            staged.write(BODY[end..].into()).await.unwrap();
+            let receipt = staged.commit(Ending::default()).await.unwrap();
+            assert_eq!(receipt.verdict, Some(Verdict { format: Format::Csv, records: 2, errors: 0 }));
+            assert_eq!(store.read(&spec.key).as_deref(), Some(BODY));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_store_does_not_take_even_then_is_not_gone_on_with() {
+    let spec = UploadSpec::new("u".parse().unwrap(), "a.csv".parse().unwrap());
+    let spec = UploadSpec { when_cut: WhenCut::Keep, ..spec };
+    let (_, sink, _) = cut(&spec, Trouble::FailsTwice, 5, 9).await;
+    assert!(sink.resume(spec).await.unwrap().is_none(), "the validator is ahead of the bytes");
+}
