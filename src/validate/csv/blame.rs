@@ -20,36 +20,57 @@ pub(super) struct Blame {
     pub(super) next: usize,
 }
 
+/// What came of the tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tried {
+    /// With this one mended, the text is whole records.
+    Whole(Blame),
+    /// With this one mended, the text ends between quotes: what follows may tell.
+    Open(Blame),
+    Nothing,
+}
+
 /// The most bytes that are read to find one: lines long enough to pass that are left alone.
 const MAX_READ_BYTES: usize = 8 << 20;
 
 /// Tries the lines of `text` that begin before `until`. `fresh` stands at the beginning of the record, which is that of
 /// `text`, and whose lines are whole.
-pub(super) fn blame(fresh: &Lexer, text: &[u8], until: usize) -> Option<Blame> {
+pub(super) fn blame(fresh: &Lexer, text: &[u8], until: usize) -> Tried {
     let mut budget = MAX_READ_BYTES;
     let mut entry = fresh.clone();
     let mut start = 0;
+    let mut open = None;
     while start < until {
         let end = memchr(b'\n', &text[start..]).map_or(text.len(), |length| start + length + 1);
         let mut exit = entry.clone();
         exit.read(&text[..end], start, &mut |_, _| ());
         for (edit, skipped) in edits(&text[start..end], &entry) {
             let line = Line { text, start, edit: start + edit, skipped };
-            if let Some(next) = line.repaired(entry.clone(), &mut budget) {
+            if let Some((next, end)) = line.mended(entry.clone(), &mut budget) {
                 let opened_at = exit.quote_at.and_then(|at| usize::try_from(at).ok());
-                return Some(match opened_at {
+                let blame = match opened_at {
                     Some(at) if at >= start => Blame { at, opened_at: None, next },
                     _ => Blame { at: line.edit, opened_at, next },
-                });
+                };
+                match end {
+                    End::Whole => return Tried::Whole(blame),
+                    End::Open => open = open.or(Some(blame)),
+                }
             }
             if budget == 0 {
-                return None;
+                return Tried::Nothing;
             }
         }
         entry = exit;
         start = end;
     }
-    None
+    open.map_or(Tried::Nothing, Tried::Open)
+}
+
+/// How the text ends.
+enum End {
+    Whole,
+    Open,
 }
 
 /// Where one quote more may close a cell, and which quote may be too much: an index, and how many bytes to pass over there.
@@ -74,8 +95,8 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Whether all falls into records so; the end of the first.
-    fn repaired(&self, mut lexer: Lexer, budget: &mut usize) -> Option<usize> {
+    /// Whether all falls into records so: the end of the first, and what the last is.
+    fn mended(&self, mut lexer: Lexer, budget: &mut usize) -> Option<(usize, End)> {
         let quote = [lexer.syntax().quote?];
         let added: &[u8] = if self.skipped == 0 { &quote } else { &[] };
         let mut spend = |bytes: usize| -> Option<()> {
@@ -107,6 +128,6 @@ impl Line<'_> {
                 }
             }
         }
-        first
+        Some((first?, if lexer.offset == 0 { End::Whole } else { End::Open }))
     }
 }

@@ -27,6 +27,12 @@ impl Csv {
         self.before += piece.len() as u64;
     }
 
+    /// Nothing of the record is in earlier chunks, for it is read from one that holds all of it.
+    pub(super) fn forget(&mut self) {
+        self.before = 0;
+        self.kept.clear();
+    }
+
     /// All of the record up to a place in this chunk, or what is kept of that.
     pub(super) fn kept_with(&self, piece: &str) -> String {
         let piece = if self.is_all_kept() { self.fitting(piece) } else { "" };

@@ -19,7 +19,7 @@ impl Csv {
         if let Some(problem) = self.shortfall(lf) {
             if self.is_suspicious(lf) {
                 self.suspect = Some(Suspect::ended(problem, lf, &self.lexer));
-                return self.resolve(chunk, cursor, "", told);
+                return self.resolve(chunk, cursor, told);
             }
             self.tell(chunk, cursor.start, problem, lf, told)?;
         }

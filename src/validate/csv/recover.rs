@@ -1,8 +1,10 @@
 //! Going on behind a flaw: where it is told, and from where the rest is read.
 
-use memchr::memchr;
+use std::borrow::Cow;
 
-use super::blame::{Blame, blame};
+use memchr::{memchr, memrchr};
+
+use super::blame::{Blame, Tried, blame};
 use super::flaws::{Problem, in_words};
 use super::lexer::{Ended, Fault, Lexer};
 use super::{Csv, Cursor};
@@ -18,6 +20,8 @@ pub(super) struct Suspect {
     /// Behind it.
     lexer: Lexer,
     then: Then,
+    /// Lines that were waited for.
+    lines: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,13 +32,16 @@ enum Then {
     Ended,
 }
 
+/// Lines behind a suspect that are waited for where they may decide.
+const MAX_LINES: u32 = 32;
+
 /// How many times the bytes of a file may be read again to find what is at fault, with some for small files.
 const REREAD_TIMES: u64 = 16;
 const REREAD_FREE_BYTES: u64 = 16 << 20;
 
 impl Suspect {
     pub(super) fn ended(problem: Problem, at: u64, lexer: &Lexer) -> Self {
-        Self { problem, at, lexer: lexer.clone(), then: Then::Ended }
+        Self { problem, at, lexer: lexer.clone(), then: Then::Ended, lines: 0 }
     }
 }
 
@@ -56,7 +63,7 @@ impl Csv {
         }
         let problem = Problem::Fault(fault);
         if self.is_suspicious(at) && !matches!(fault, Fault::Nul | Fault::CellBytes) {
-            self.suspect = Some(Suspect { problem, at, lexer: self.lexer.clone(), then: Then::On });
+            self.suspect = Some(Suspect { problem, at, lexer: self.lexer.clone(), then: Then::On, lines: 0 });
             return Ok(cursor);
         }
         self.tell(chunk, cursor.start, problem, at, told)?;
@@ -80,8 +87,8 @@ impl Csv {
         let stop = chunk.text().floor_char_boundary(stop.min(cursor.at.saturating_add(room)));
         let lf = memchr(b'\n', &chunk.bytes()[cursor.at..stop.max(cursor.at)]);
         match lf {
-            Some(length) => self.resolve(chunk, Cursor { at: cursor.at + length + 1, ..cursor }, "", told),
-            None if stop < chunk.bytes().len() => self.resolve(chunk, Cursor { at: stop.max(cursor.at), ..cursor }, "", told),
+            Some(length) => self.resolve(chunk, Cursor { at: cursor.at + length + 1, ..cursor }, told),
+            None if stop < chunk.bytes().len() => self.resolve(chunk, Cursor { at: stop.max(cursor.at), ..cursor }, told),
             None => {
                 self.lexer.offset += (stop - cursor.at) as u64;
                 Ok(Cursor { at: stop, ..cursor })
@@ -89,30 +96,34 @@ impl Csv {
         }
     }
 
-    /// Tells the suspect, or the line that is at fault, and goes on from there; all up to the cursor has been looked at, and
-    /// `line_end` is what the file lacks behind that.
-    pub(super) fn resolve(
-        &mut self,
-        chunk: &Chunk<'_>,
-        cursor: Cursor,
-        line_end: &str,
-        told: &mut Told,
-    ) -> Result<Cursor, Halt> {
-        let Some(Suspect { problem, at, lexer, then }) = self.suspect.take() else { return Ok(cursor) };
+    /// Tells the suspect, or the line that is at fault, and goes on from there; all up to the cursor has been looked at. At the
+    /// end of the file the chunk is empty.
+    pub(super) fn resolve(&mut self, chunk: &Chunk<'_>, cursor: Cursor, told: &mut Told) -> Result<Cursor, Halt> {
+        let Some(suspect) = self.suspect.take() else { return Ok(cursor) };
         let text = self.kept_with(&chunk.text()[cursor.start..cursor.at]);
-        let body = text.strip_suffix('\n').unwrap_or(&text);
-        let until = body.rfind('\n').map_or(0, |last| last + 1);
-        if let Some(blame) = self.blame(chunk, cursor, &format!("{text}{line_end}"), until) {
-            return self.blamed(chunk, cursor, &text, blame, told);
+        let found = usize::try_from(suspect.at).unwrap_or(text.len()).min(text.len());
+        let until = memrchr(b'\n', &text.as_bytes()[..found]).map_or(0, |last| last + 1);
+        let is_end = chunk.bytes().is_empty();
+        let tried = if is_end { ended(&text) } else { Cow::Borrowed(&*text) };
+        match self.blame(chunk, cursor, &tried, until) {
+            Tried::Whole(blame) => return self.blamed(chunk, cursor, &text, blame, told),
+            Tried::Open(_) if text.ends_with('\n') && !is_end && suspect.lines < MAX_LINES => {
+                self.suspect = Some(Suspect { lines: suspect.lines + 1, ..suspect });
+                self.lexer.offset = text.len() as u64;
+                return Ok(cursor);
+            }
+            Tried::Open(blame) if !is_end => return self.blamed(chunk, cursor, &text, blame, told),
+            Tried::Open(_) | Tried::Nothing => {}
         }
-        self.lexer = lexer;
-        self.tell(chunk, cursor.start, problem, at, told)?;
-        if then == Then::Ended {
-            self.close(chunk, Cursor { at: cursor.at.saturating_sub(1), ..cursor }, told)?;
-            return Ok(Cursor::new(cursor.at));
-        }
-        let from = Cursor { start: 0, at: usize::try_from(self.lexer.offset).unwrap_or(text.len()).min(text.len()) };
         let whole = self.whole(&text, chunk, cursor.start);
+        self.lexer = suspect.lexer;
+        self.tell(chunk, cursor.start, suspect.problem, suspect.at, told)?;
+        let mut from = Cursor { start: 0, at: usize::try_from(self.lexer.offset).unwrap_or(text.len()).min(text.len()) };
+        if suspect.then == Then::Ended {
+            self.forget();
+            self.close(&whole, Cursor { start: 0, at: found }, told)?;
+            from = Cursor::new(from.at);
+        }
         self.reread(cursor, &whole, from, told)
     }
 
@@ -129,7 +140,7 @@ impl Csv {
         let text = self.kept_with(&chunk.text()[cursor.start..cursor.at]);
         if self.lexer.is_quoted()
             && self.lexer.lines > 0
-            && let Some(blame) = self.blame(chunk, cursor, &text, text.len())
+            && let Tried::Whole(blame) | Tried::Open(blame) = self.blame(chunk, cursor, &text, text.len())
         {
             let is_whole = text.len() as u64 == self.before + (cursor.at - cursor.start) as u64;
             if is_whole {
@@ -162,7 +173,7 @@ impl Csv {
         let cursor = Cursor::new(0);
         while self.lexer.offset > 0 {
             if self.suspect.is_some() {
-                self.resolve(nothing, cursor, "\n", told)?;
+                self.resolve(nothing, cursor, told)?;
                 continue;
             }
             match self.lexer.end() {
@@ -194,7 +205,7 @@ impl Csv {
         let is_whole = text.len() as u64 == self.before;
         if is_whole
             && self.lexer.lines > 0
-            && let Some(blame) = self.blame(nothing, cursor, &format!("{text}\n"), text.len())
+            && let Tried::Whole(blame) = self.blame(nothing, cursor, &ended(&text), text.len())
         {
             self.blamed(nothing, cursor, &text, blame, told)?;
             return Ok(());
@@ -213,11 +224,11 @@ impl Csv {
     }
 
     /// Which line of the record has the fault, within what may be read again.
-    fn blame(&mut self, chunk: &Chunk<'_>, cursor: Cursor, text: &str, until: usize) -> Option<Blame> {
+    fn blame(&mut self, chunk: &Chunk<'_>, cursor: Cursor, text: &str, until: usize) -> Tried {
         self.reread += text.len() as u64;
         let allowed = REREAD_FREE_BYTES.saturating_add(chunk.place(cursor.at).offset.saturating_mul(REREAD_TIMES));
         if self.reread > allowed {
-            return None;
+            return Tried::Nothing;
         }
         blame(&self.lexer.fresh(), text.as_bytes(), until)
     }
@@ -241,8 +252,7 @@ impl Csv {
             told.flaw(flaw)?;
         }
         self.flawed = true;
-        self.before = 0;
-        self.kept.clear();
+        self.forget();
         let end = blame.next.min(text.len());
         self.close(&whole, Cursor { start: 0, at: end }, told)?;
         self.reread(cursor, &whole, Cursor::new(end), told)
@@ -254,8 +264,7 @@ impl Csv {
         if whole.bytes().len() == here {
             return Ok(Cursor { start: cursor.start + from.start, at: cursor.start + from.at });
         }
-        self.before = 0;
-        self.kept.clear();
+        self.forget();
         self.run(whole, from, told)?;
         Ok(Cursor::new(cursor.at))
     }
@@ -279,6 +288,11 @@ impl Csv {
         let (code, message) = in_words(problem, found, columns, self.limits.max_cell_bytes);
         told.flaw(self.flaw_at(chunk, start, at, code, message))
     }
+}
+
+/// A text with a line end behind it.
+fn ended(text: &str) -> Cow<'_, str> {
+    if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) }
 }
 
 fn unclosed(whole: &Chunk<'_>, blame: Blame) -> Flaw {
