@@ -3,17 +3,18 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::{Config, FsDurability, SinkKind};
+use crate::config::{self, Config, FsDurability, SinkKind};
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::report::Format;
 use crate::sink::Sink;
 use crate::sink::fs::{self, Fs};
 use crate::sink::memory::Memory;
 use crate::sink::object::Object;
 use crate::sink::validated::Validated;
-use crate::validate::Limits;
-use crate::validate::rules::{Rule, Rules};
+use crate::validate::rules::{Rule, Rulebook, Rules};
+use crate::validate::{Limits, Patience, Snippets, Standard};
 
 /// The ledger's folder, below what the file system's sink keeps for itself.
 const LEDGER: &str = "ledger";
@@ -22,7 +23,7 @@ const LEDGER: &str = "ledger";
 ///
 /// # Errors
 /// Where the store can't be opened.
-pub fn sink(config: &Config, rules: &Arc<Rules>, metrics: &Arc<Metrics>) -> Result<Arc<dyn Sink>> {
+pub fn sink(config: &Config, rules: &Arc<Rulebook>, metrics: &Arc<Metrics>) -> Result<Arc<dyn Sink>> {
     let store: Arc<dyn Sink> = match config.sink.kind {
         SinkKind::Fs => {
             let open = match config.sink.fs.durability {
@@ -34,7 +35,7 @@ pub fn sink(config: &Config, rules: &Arc<Rules>, metrics: &Arc<Metrics>) -> Resu
         SinkKind::S3 => Arc::new(Object::connect(&config.sink.s3)?),
         SinkKind::Memory => Arc::new(Memory::new()),
     };
-    Ok(Arc::new(Validated::new(store, Arc::clone(rules), limits(config), Arc::clone(metrics))))
+    Ok(Arc::new(Validated::new(store, Arc::clone(rules), Arc::clone(metrics))))
 }
 
 /// The ledger that the configuration asks for, which may be none.
@@ -62,21 +63,40 @@ pub fn ledger_folder(config: &Config) -> Result<PathBuf, &'static str> {
     }
 }
 
-/// The rules of the configuration, for names.
+/// The rules of the configuration, for names, with the schemas and dialects that they name.
 ///
 /// # Errors
-/// [`ErrorKind::Config`](crate::error::ErrorKind::Config) for a pattern that is none.
-pub fn rules(config: &Config) -> Result<Arc<Rules>> {
+/// [`ErrorKind::Config`](crate::error::ErrorKind::Config) for a pattern that is none, and for a schema or a dialect that can't
+/// be read, or that asks for what tidegate does not do.
+pub fn rules(config: &Config) -> Result<Rules> {
+    let limits = limits(config);
+    let standard = Standard { patience: patience(config, None), ..Standard::of(Format::None, limits) };
     let rules = config.rules.iter().map(|rule| Rule {
         pattern: rule.pattern.clone(),
         format: rule.format,
+        compression: rule.compression,
+        standard: Standard {
+            patience: patience(config, Some(rule)),
+            snippets: if rule.mask_snippets == Some(true) { Snippets::Masked } else { Snippets::Shown },
+            ..standard.clone()
+        },
         max_bytes: rule.max_bytes,
         on_conflict: rule.on_conflict,
+        on_invalid: rule.on_invalid.unwrap_or_default(),
     });
-    Ok(Arc::new(Rules::new(rules)?))
+    Rules::new(rules.collect::<Vec<_>>(), standard.clone())
+}
+
+fn patience(config: &Config, rule: Option<&config::Rule>) -> Patience {
+    let usual = Patience { max_errors_kept: config.limits.max_errors_kept, ..Patience::default() };
+    Patience {
+        max_errors: rule.and_then(|rule| rule.max_errors).unwrap_or(usual.max_errors),
+        max_error_ratio: rule.and_then(|rule| rule.max_error_ratio),
+        ..usual
+    }
 }
 
 /// What validators bound.
-pub fn limits(config: &Config) -> Limits {
+fn limits(config: &Config) -> Limits {
     Limits { max_depth: config.limits.max_json_depth, max_record_bytes: config.limits.max_record_bytes }
 }

@@ -19,8 +19,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use self::explain::Setting;
-use crate::report::Format;
-use crate::upload::OnConflict;
+use crate::report::{Compression, Format, Profile, SchemaFor};
+use crate::upload::{OnConflict, OnInvalid};
 
 /// Everything that can be set, as `config/default.toml` explains it key by key.
 #[derive(Debug, Clone)]
@@ -164,6 +164,22 @@ pub struct Limits {
     pub max_json_depth: usize,
     /// The longest CSV record or NDJSON line, in bytes.
     pub max_record_bytes: u64,
+    /// Lines of one CSV record.
+    pub max_record_lines: u64,
+    /// Fields of one CSV record.
+    pub max_row_fields: u64,
+    /// The longest JSON string or number, or CSV cell, in bytes.
+    pub max_token_bytes: u64,
+    /// The largest JSON document, or element of one, that is held against a JSON Schema, in bytes.
+    pub max_document_bytes: u64,
+    /// Memory for the keys of one file that must be unique, in bytes.
+    pub max_key_bytes: u64,
+    /// What compressed data may unpack to, in bytes.
+    pub max_unpacked_bytes: u64,
+    /// How many times its size compressed data may unpack to.
+    pub max_unpack_ratio: u64,
+    /// Flaws that a report tells; further ones are counted.
+    pub max_errors_kept: usize,
 }
 
 /// What holds for the plain protocol alone.
@@ -224,4 +240,24 @@ pub struct Rule {
     pub max_bytes: Option<u64>,
     /// What to do where the name is taken by other content.
     pub on_conflict: Option<OnConflict>,
+    /// What to do with a file that is not valid.
+    pub on_invalid: Option<OnInvalid>,
+    /// What is unpacked before the content is validated.
+    pub compression: Option<Compression>,
+    /// The file with the schema that the content is held against.
+    pub schema: Option<PathBuf>,
+    /// What a JSON Schema is held against.
+    pub schema_for: Option<SchemaFor>,
+    /// The file with the dialect of a table.
+    pub dialect: Option<PathBuf>,
+    /// How strict JSON is read.
+    pub profile: Option<Profile>,
+    /// Whether NDJSON may hold blank lines.
+    pub blank_lines: Option<bool>,
+    /// Flaws after which a file is not read any further.
+    pub max_errors: Option<u64>,
+    /// The share of records with flaws above which a file is not read any further.
+    pub max_error_ratio: Option<f64>,
+    /// Whether reports hide what stands in the file.
+    pub mask_snippets: Option<bool>,
 }

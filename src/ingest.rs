@@ -32,7 +32,7 @@ use crate::ledger::{Ledger, Origin};
 use crate::metrics::{InFlight, Metrics};
 use crate::sink::{Sink, Staged};
 use crate::upload::{Digest, Receipt, UploadSpec};
-use crate::validate::rules::Rules;
+use crate::validate::rules::Rulebook;
 
 /// An upload's bytes, as a front end reads them off the wire.
 pub trait Body: Send {
@@ -83,7 +83,7 @@ pub struct Bounds {
 #[derive(Debug, Clone)]
 pub struct Ingest {
     sink: Arc<dyn Sink>,
-    rules: Arc<Rules>,
+    rules: Arc<Rulebook>,
     bounds: Bounds,
     metrics: Arc<Metrics>,
     active: Active,
@@ -101,7 +101,7 @@ impl Ingest {
     /// A pump into `sink`, whose commits run among `tasks`.
     pub fn new(
         sink: Arc<dyn Sink>,
-        rules: Arc<Rules>,
+        rules: Arc<Rulebook>,
         bounds: Bounds,
         metrics: Arc<Metrics>,
         ledger: Ledger,

@@ -62,6 +62,42 @@ impl FromStr for Format {
     }
 }
 
+/// What is unpacked before a file is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Nothing: the bytes are the text.
+    #[default]
+    None,
+    /// RFC 1952.
+    Gzip,
+    /// RFC 8878.
+    Zstd,
+}
+
+/// How strict JSON is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Profile {
+    /// What the grammar of RFC 8259 allows.
+    #[default]
+    #[serde(rename = "rfc8259")]
+    Rfc8259,
+    /// RFC 7493 on top: no name twice in an object, no lone surrogates, no numbers beyond binary64.
+    #[serde(rename = "i-json")]
+    IJson,
+}
+
+/// What a JSON Schema is held against.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SchemaFor {
+    /// The whole text; each line of an NDJSON.
+    #[default]
+    Document,
+    /// Each element of the array that the text is.
+    Items,
+}
+
 /// What a validator says of a file that it read to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {

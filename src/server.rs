@@ -28,7 +28,7 @@ use crate::ingest::{Bounds, Ingest};
 use crate::ledger::{Ledger, Origin};
 use crate::metrics::Metrics;
 use crate::sink::Sink;
-use crate::validate::rules::Rules;
+use crate::validate::rules::Rulebook;
 
 /// How long uploads that are cut off at the end of the drain may take to clean up after themselves.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -87,7 +87,7 @@ impl Server {
     pub async fn bind(
         config: &Config,
         sink: Arc<dyn Sink>,
-        rules: Arc<Rules>,
+        rules: Arc<Rulebook>,
         ledger: Ledger,
         metrics: Arc<Metrics>,
     ) -> Result<Self> {

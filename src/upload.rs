@@ -36,6 +36,9 @@ pub struct UploadSpec {
     pub on_conflict: OnConflict,
     /// What becomes of the bytes that have come where their sender is cut off.
     pub when_cut: WhenCut,
+    /// What to do with the file where it is not valid: a store that must know beforehand where the bytes may lie looks here.
+    #[serde(default)]
+    pub on_invalid: OnInvalid,
 }
 
 /// What becomes of an upload whose sender, or server, is gone before its end.
@@ -60,6 +63,7 @@ impl UploadSpec {
             meta: Meta::default(),
             on_conflict: OnConflict::Reject,
             when_cut: WhenCut::Drop,
+            on_invalid: OnInvalid::Reject,
         }
     }
 
@@ -238,6 +242,19 @@ pub enum OnConflict {
     Version,
     /// Put the new file in the old one's place, atomically.
     Overwrite,
+}
+
+/// What to do with a file that is not valid.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnInvalid {
+    /// Refuse it, and keep nothing of it.
+    #[default]
+    Reject,
+    /// Refuse it, and keep its bytes and the report where nobody takes them for valid.
+    Quarantine,
+    /// Commit it; the receipt carries the report.
+    Warn,
 }
 
 /// What is known once the last byte of an upload has come.

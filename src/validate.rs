@@ -25,7 +25,7 @@ use self::ndjson::Ndjson;
 use self::stream::{Scanner, Stream};
 use self::told::Told;
 pub use self::told::{Patience, Snippets};
-use crate::report::{Format, Report, Verdict};
+use crate::report::{Compression, Format, Report, Verdict};
 
 /// Reads a file chunk by chunk and judges it.
 ///
@@ -70,6 +70,8 @@ impl Default for Limits {
 pub struct Standard {
     /// What they are read as.
     pub format: Format,
+    /// What is unpacked first.
+    pub compression: Compression,
     /// What keeps memory bounded.
     pub limits: Limits,
     /// How long a file is read on that is known not to be valid.
@@ -81,11 +83,14 @@ pub struct Standard {
 impl Standard {
     /// The format's own rules, within `limits`.
     pub fn of(format: Format, limits: Limits) -> Self {
-        Self { format, limits, patience: Patience::default(), snippets: Snippets::default() }
+        Self { format, compression: Compression::None, limits, patience: Patience::default(), snippets: Snippets::default() }
     }
 
     /// A validator for one file; `None` for [`Format::None`], whose bytes pass unparsed.
     pub fn validator(&self) -> Option<Box<dyn Validator>> {
+        if self.compression != Compression::None {
+            return None;
+        }
         match self.format {
             Format::Json => Some(Box::new(self.stream(self.json()))),
             Format::Ndjson => Some(Box::new(self.stream(self.ndjson()))),

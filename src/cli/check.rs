@@ -9,7 +9,8 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
-use crate::sink::Probe;
+use crate::sink::{Probe, Sink};
+use crate::validate::rules::Rulebook;
 
 /// Print the configuration in force and try the store out
 ///
@@ -29,7 +30,7 @@ pub(super) async fn run(args: &Args) -> ExitCode {
         Err(error) => return bad_config(&error),
     };
     print_settings(&config);
-    let sink = match assemble::rules(&config).and_then(|rules| assemble::sink(&config, &rules, &Arc::new(Metrics::new()))) {
+    let sink = match open(&config) {
         Ok(sink) => sink,
         Err(error) => return fail(1, &error.to_string()),
     };
@@ -81,4 +82,9 @@ fn probe_ledger(config: &Config) -> Result<()> {
         Err(error) => print::line(&format!("  FAILED  append to a file: {error}")),
     }
     probed
+}
+
+fn open(config: &Config) -> Result<Arc<dyn Sink>> {
+    let rules = Arc::new(Rulebook::new(assemble::rules(config)?));
+    assemble::sink(config, &rules, &Arc::new(Metrics::new()))
 }

@@ -1,5 +1,6 @@
 //! `tidegate serve`: runs the server until it is told to stop.
 
+use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 use crate::server::{Drained, Server};
 use crate::sink::Sink;
+use crate::validate::rules::Rulebook;
 
 /// How long the start waits for the first probe of the store.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,7 +27,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 SIGTERM and ctrl-c stop accepting, let running uploads finish within limits.drain_timeout, then end the server; a second \
-one ends it at once. Logs go to standard error.
+one ends it at once. SIGHUP loads the rules and their schemas anew; where they are wrong, the old ones stay. Logs go to \
+standard error.
 
 Exit codes:
   0    stopped, and every running upload had ended
@@ -45,7 +48,7 @@ pub(super) async fn run(args: &Args) -> ExitCode {
     if let Err(error) = init_log(&config.log) {
         return bad_config(&error);
     }
-    match serve(&config).await {
+    match serve(&config, &args.config).await {
         Ok(drained) => {
             let Drained { finished, cut_off, took } = drained;
             print::line(&format!(
@@ -58,10 +61,10 @@ pub(super) async fn run(args: &Args) -> ExitCode {
     }
 }
 
-async fn serve(config: &Config) -> Result<Drained> {
+async fn serve(config: &Config, layers: &ConfigArgs) -> Result<Drained> {
     raise_open_files_limit();
     let metrics = Arc::new(Metrics::new());
-    let rules = assemble::rules(config)?;
+    let rules = Arc::new(Rulebook::new(assemble::rules(config)?));
     let sink = assemble::sink(config, &rules, &metrics)?;
     let ledger = assemble::ledger(config, &metrics)?;
     match assemble::ledger_folder(config) {
@@ -71,9 +74,32 @@ async fn serve(config: &Config) -> Result<Drained> {
     let store = first_probe(sink.as_ref()).await;
     // Before the listeners, so that a signal is never missed once somebody can connect.
     let shutdown = shutdown_signal()?;
-    let server = Server::bind(config, sink, rules, ledger, metrics).await?;
+    let server = Server::bind(config, sink, Arc::clone(&rules), ledger, metrics).await?;
     greet(&server, &store)?;
-    Ok(server.run(shutdown).await)
+    tokio::select! {
+        drained = server.run(shutdown) => Ok(drained),
+        never = reload_at_signals(layers, &rules)? => match never {},
+    }
+}
+
+/// At each SIGHUP puts the rules in force that the configuration has now, with their schemas and dialects. Where it is wrong, the
+/// old ones stay. Running uploads keep the rules that they began with.
+fn reload_at_signals(layers: &ConfigArgs, rules: &Rulebook) -> Result<impl Future<Output = Infallible>> {
+    let mut hangup =
+        signal(SignalKind::hangup()).map_err(|error| Error::new(ErrorKind::Io, "listening for signals").because(error))?;
+    Ok(async move {
+        loop {
+            // The stream of a signal does not end.
+            hangup.recv().await;
+            match layers.load().and_then(|config| Ok((assemble::rules(&config)?, config.rules.len()))) {
+                Ok((new, count)) => {
+                    rules.replace(new);
+                    tracing::info!(rules = count, "rules and schemas are loaded anew; other changes need a restart");
+                }
+                Err(error) => tracing::error!(%error, "the rules can't be loaded anew: the old ones stay in force"),
+            }
+        }
+    })
 }
 
 /// What the store says of itself. What is wrong with it is logged; the server starts all the same, and is not ready until

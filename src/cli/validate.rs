@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -17,7 +16,7 @@ use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::report::{Format, Report, Verdict};
 use crate::upload::Key;
 use crate::validate::rules::Rules;
-use crate::validate::{Limits, Validator, for_format};
+use crate::validate::{Standard, Validator};
 
 /// Bytes a read.
 const READ_BYTES: usize = 256 * 1024;
@@ -92,15 +91,13 @@ struct Line<'a> {
 /// What a server goes by.
 #[derive(Debug)]
 struct Standards {
-    rules: Arc<Rules>,
-    limits: Limits,
+    rules: Rules,
     max_file_bytes: u64,
 }
 
 impl Standards {
     fn of(config: &Config) -> Result<Self> {
-        let (rules, limits) = (assemble::rules(config)?, assemble::limits(config));
-        Ok(Self { rules, limits, max_file_bytes: config.limits.max_file_bytes })
+        Ok(Self { rules: assemble::rules(config)?, max_file_bytes: config.limits.max_file_bytes })
     }
 }
 
@@ -156,19 +153,22 @@ fn flaw(args: &Args) -> Option<&'static str> {
 /// # Errors
 /// What is wrong with the file, or with the reading.
 fn judge(item: &Item, format: Option<Format>, standards: &Standards) -> Result<Finding> {
-    let Standards { rules, limits, max_file_bytes } = standards;
+    let Standards { rules, max_file_bytes } = standards;
     // Standard input that is told its format needs no name.
-    let applied = match (item.name.is_empty(), format) {
-        (true, Some(_)) => None,
-        (true | false, _) => Some(rules.find(&item.name.parse::<Key>()?)),
+    let (standard, max_bytes) = match (item.name.is_empty(), format) {
+        (true, Some(_)) => (rules.standard().clone(), None),
+        (true | false, _) => {
+            let applied = rules.find(&item.name.parse::<Key>()?);
+            (applied.standard, applied.max_bytes)
+        }
     };
-    let max_bytes = applied.and_then(|applied| applied.max_bytes).map_or(*max_file_bytes, |most| most.min(*max_file_bytes));
-    let format = format.or(applied.map(|applied| applied.format)).unwrap_or(Format::None);
+    let max_bytes = max_bytes.map_or(*max_file_bytes, |most| most.min(*max_file_bytes));
+    let format = format.unwrap_or(standard.format);
     let too_large = || Error::new(ErrorKind::TooLarge, format!("{:?} has more than {max_bytes} bytes", item.name));
     if item.size().is_some_and(|size| size > max_bytes) {
         return Err(too_large());
     }
-    let Some(validator) = for_format(format, limits) else { return Ok(Finding::Unparsed) };
+    let Some(validator) = (Standard { format, ..standard }).validator() else { return Ok(Finding::Unparsed) };
     let reading = |cause: io::Error| Error::new(ErrorKind::Io, format!("reading {:?}", item.name)).because(cause);
     let mut reader: Box<dyn Read> = match item.input {
         Input::Stdin => Box::new(io::stdin()),

@@ -7,7 +7,10 @@ use std::path::Path;
 
 use super::keys::RULES;
 use super::problems::DEFAULT;
-use super::value::{FS_DURABILITIES, LOG_FORMATS, ON_CONFLICT, SINK_KINDS, choice_text, duration_text, size_text};
+use super::value::{
+    COMPRESSIONS, FS_DURABILITIES, LOG_FORMATS, ON_CONFLICT, ON_INVALID, PROFILES, SCHEMA_FOR, SINK_KINDS, choice_text,
+    duration_text, size_text,
+};
 use super::{Config, Framed, Fs, Ledger, Limits, Listen, Log, Plain, Rule, S3, Sink};
 
 /// One key of the configuration in force.
@@ -117,6 +120,14 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
         max_discard_bytes,
         max_json_depth,
         max_record_bytes,
+        max_record_lines,
+        max_row_fields,
+        max_token_bytes,
+        max_document_bytes,
+        max_key_bytes,
+        max_unpacked_bytes,
+        max_unpack_ratio,
+        max_errors_kept,
     } = limits;
     lines.add("limits.header_timeout", &duration_text(*header_timeout));
     lines.add("limits.idle_timeout", &duration_text(*idle_timeout));
@@ -130,20 +141,54 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
     lines.add("limits.max_discard_bytes", &size_text(*max_discard_bytes));
     lines.add("limits.max_json_depth", max_json_depth);
     lines.add("limits.max_record_bytes", &size_text(*max_record_bytes));
+    lines.add("limits.max_record_lines", max_record_lines);
+    lines.add("limits.max_row_fields", max_row_fields);
+    lines.add("limits.max_token_bytes", &size_text(*max_token_bytes));
+    lines.add("limits.max_document_bytes", &size_text(*max_document_bytes));
+    lines.add("limits.max_key_bytes", &size_text(*max_key_bytes));
+    lines.add("limits.max_unpacked_bytes", &size_text(*max_unpacked_bytes));
+    lines.add("limits.max_unpack_ratio", max_unpack_ratio);
+    lines.add("limits.max_errors_kept", max_errors_kept);
 }
 
 fn rule_lines(lines: &mut Lines<'_>, number: usize, rule: &Rule) {
-    let Rule { pattern, format, max_bytes, on_conflict } = rule;
+    let Rule {
+        pattern,
+        format,
+        max_bytes,
+        on_conflict,
+        on_invalid,
+        compression,
+        schema,
+        schema_for,
+        dialect,
+        profile,
+        blank_lines,
+        max_errors,
+        max_error_ratio,
+        mask_snippets,
+    } = rule;
     let key = |name: &str| format!("{RULES}[{number}].{name}");
     lines.add(&key("match"), pattern);
-    if let Some(format) = format {
-        lines.add(&key("format"), format);
-    }
-    if let Some(max_bytes) = max_bytes {
-        lines.add(&key("max_bytes"), &size_text(*max_bytes));
-    }
-    if let Some(on_conflict) = on_conflict {
-        lines.add(&key("on_conflict"), choice_text(&ON_CONFLICT, on_conflict));
+    let said = [
+        ("format", format.map(|format| format.to_string())),
+        ("max_bytes", max_bytes.map(size_text)),
+        ("on_conflict", on_conflict.map(|policy| choice_text(&ON_CONFLICT, &policy).to_owned())),
+        ("on_invalid", on_invalid.map(|policy| choice_text(&ON_INVALID, &policy).to_owned())),
+        ("compression", compression.map(|packed| choice_text(&COMPRESSIONS, &packed).to_owned())),
+        ("schema", schema.as_ref().map(|path| path.display().to_string())),
+        ("schema_for", schema_for.map(|part| choice_text(&SCHEMA_FOR, &part).to_owned())),
+        ("dialect", dialect.as_ref().map(|path| path.display().to_string())),
+        ("profile", profile.map(|profile| choice_text(&PROFILES, &profile).to_owned())),
+        ("blank_lines", blank_lines.map(|allowed| allowed.to_string())),
+        ("max_errors", max_errors.map(|count| count.to_string())),
+        ("max_error_ratio", max_error_ratio.map(|share| share.to_string())),
+        ("mask_snippets", mask_snippets.map(|masked| masked.to_string())),
+    ];
+    for (name, value) in said {
+        if let Some(value) = value {
+            lines.add(&key(name), &value);
+        }
     }
 }
 

@@ -17,7 +17,22 @@ pub(super) const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
 pub(super) const RULES: &str = "rules";
 
 /// The keys of a rule.
-pub(super) const RULE_KEYS: [&str; 4] = ["match", "format", "max_bytes", "on_conflict"];
+pub(super) const RULE_KEYS: [&str; 14] = [
+    "match",
+    "format",
+    "max_bytes",
+    "on_conflict",
+    "on_invalid",
+    "compression",
+    "schema",
+    "schema_for",
+    "dialect",
+    "profile",
+    "blank_lines",
+    "max_errors",
+    "max_error_ratio",
+    "mask_snippets",
+];
 
 /// The keys there are.
 pub(super) static KEYS: LazyLock<Keys> = LazyLock::new(|| {

@@ -81,6 +81,14 @@ fn limits(reader: &mut Reader<'_>) -> Limits {
         max_discard_bytes: reader.read("limits.max_discard_bytes", value::size),
         max_json_depth: reader.read("limits.max_json_depth", value::count),
         max_record_bytes: reader.read("limits.max_record_bytes", value::positive_size),
+        max_record_lines: reader.read("limits.max_record_lines", |value| value::count(value).map(|count| count as u64)),
+        max_row_fields: reader.read("limits.max_row_fields", |value| value::count(value).map(|count| count as u64)),
+        max_token_bytes: reader.read("limits.max_token_bytes", value::positive_size),
+        max_document_bytes: reader.read("limits.max_document_bytes", value::positive_size),
+        max_key_bytes: reader.read("limits.max_key_bytes", value::positive_size),
+        max_unpacked_bytes: reader.read("limits.max_unpacked_bytes", value::positive_size),
+        max_unpack_ratio: reader.read("limits.max_unpack_ratio", |value| value::count(value).map(|count| count as u64)),
+        max_errors_kept: reader.read("limits.max_errors_kept", value::count),
     }
 }
 
@@ -130,7 +138,22 @@ impl Reader<'_> {
         let empty = Map::new();
         let table = if let ValueKind::Table(table) = &value.kind { table } else { &empty };
         let field = |name| (format!("{RULES}[{number}].{name}"), table.get(name));
-        let [pattern, format, max_bytes, on_conflict] = RULE_KEYS.map(field);
+        let [
+            pattern,
+            format,
+            max_bytes,
+            on_conflict,
+            on_invalid,
+            compression,
+            schema,
+            schema_for,
+            dialect,
+            profile,
+            blank_lines,
+            max_errors,
+            max_error_ratio,
+            mask_snippets,
+        ] = RULE_KEYS.map(field);
         if pattern.1.is_none() && self.problems.trusts(&pattern.0) {
             let what = "must be set, to the names that the rule is for";
             self.problems.value(&pattern.0, what, value.origin().unwrap_or(DEFAULT));
@@ -140,6 +163,16 @@ impl Reader<'_> {
             format: self.optional(format, value::format),
             max_bytes: self.optional(max_bytes, value::positive_size),
             on_conflict: self.optional(on_conflict, |value| value::choice(&value::ON_CONFLICT, value)),
+            on_invalid: self.optional(on_invalid, |value| value::choice(&value::ON_INVALID, value)),
+            compression: self.optional(compression, |value| value::choice(&value::COMPRESSIONS, value)),
+            schema: self.optional(schema, value::path),
+            schema_for: self.optional(schema_for, |value| value::choice(&value::SCHEMA_FOR, value)),
+            dialect: self.optional(dialect, value::path),
+            profile: self.optional(profile, |value| value::choice(&value::PROFILES, value)),
+            blank_lines: self.optional(blank_lines, value::flag),
+            max_errors: self.optional(max_errors, |value| value::count(value).map(|count| count as u64)),
+            max_error_ratio: self.optional(max_error_ratio, value::share),
+            mask_snippets: self.optional(mask_snippets, value::flag),
         }
     }
 

@@ -11,8 +11,8 @@ use ::config::ValueKind;
 use bytesize::ByteSize;
 
 use super::{FsDurability, LogFormat, Secret, SinkKind};
-use crate::report::Format;
-use crate::upload::{Key, OnConflict};
+use crate::report::{Compression, Format, Profile, SchemaFor};
+use crate::upload::{Key, OnConflict, OnInvalid};
 
 /// A typed value, or what is wrong.
 pub(super) type Parsed<T> = Result<T, String>;
@@ -32,6 +32,16 @@ pub(super) const FS_DURABILITIES: [(&str, FsDurability); 2] = [("disk", FsDurabi
 /// The names of the conflict policies.
 pub(super) const ON_CONFLICT: [(&str, OnConflict); 3] =
     [("reject", OnConflict::Reject), ("version", OnConflict::Version), ("overwrite", OnConflict::Overwrite)];
+/// The names of what becomes of files that are not valid.
+pub(super) const ON_INVALID: [(&str, OnInvalid); 3] =
+    [("reject", OnInvalid::Reject), ("quarantine", OnInvalid::Quarantine), ("warn", OnInvalid::Warn)];
+/// The names of what is unpacked.
+pub(super) const COMPRESSIONS: [(&str, Compression); 3] =
+    [("none", Compression::None), ("gzip", Compression::Gzip), ("zstd", Compression::Zstd)];
+/// The names of the profiles of JSON.
+pub(super) const PROFILES: [(&str, Profile); 2] = [("rfc8259", Profile::Rfc8259), ("i-json", Profile::IJson)];
+/// The names of what a JSON Schema is held against.
+pub(super) const SCHEMA_FOR: [(&str, SchemaFor); 2] = [("document", SchemaFor::Document), ("items", SchemaFor::Items)];
 /// The names of the log formats.
 pub(super) const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
@@ -143,6 +153,17 @@ pub(super) fn count(value: &ValueKind) -> Parsed<usize> {
     };
     let number = number.filter(|number| (1..=MAX_COUNT).contains(number)).and_then(|number| usize::try_from(number).ok());
     number.ok_or_else(|| format!("{} is not a whole number from 1 to {MAX_COUNT}", shown(value)))
+}
+
+/// A share of a whole: more than none of it, and less than all.
+pub(super) fn share(value: &ValueKind) -> Parsed<f64> {
+    let share = match value {
+        ValueKind::Float(number) => Some(*number),
+        ValueKind::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    let share = share.filter(|share| *share > 0.0 && *share < 1.0);
+    share.ok_or_else(|| format!("{} is not a share between 0 and 1 such as 0.05", shown(value)))
 }
 
 /// How long; not zero.

@@ -20,22 +20,21 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 use crate::report::{Format, Report};
 use crate::upload::{Ending, Key, Note, Receipt, UploadId, UploadSpec};
-use crate::validate::rules::Rules;
-use crate::validate::{self, Limits, Validator};
+use crate::validate::Validator;
+use crate::validate::rules::{Applied, Rulebook};
 
 /// A sink that refuses what is not of the format that the rules name for it.
 #[derive(Debug)]
 pub struct Validated {
     inner: Arc<dyn Sink>,
-    rules: Arc<Rules>,
-    limits: Limits,
+    rules: Arc<Rulebook>,
     metrics: Arc<Metrics>,
 }
 
 impl Validated {
     /// Puts validators in front of `inner`.
-    pub fn new(inner: Arc<dyn Sink>, rules: Arc<Rules>, limits: Limits, metrics: Arc<Metrics>) -> Self {
-        Self { inner, rules, limits, metrics }
+    pub fn new(inner: Arc<dyn Sink>, rules: Arc<Rulebook>, metrics: Arc<Metrics>) -> Self {
+        Self { inner, rules, metrics }
     }
 
     fn judged(&self, staged: Box<dyn Staged>, format: Format, validator: Box<dyn Validator>) -> Box<dyn Staged> {
@@ -46,10 +45,10 @@ impl Validated {
 #[async_trait]
 impl Sink for Validated {
     async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
-        let format = self.rules.find(&spec.key).format;
-        let staged = self.inner.stage(spec).await?;
-        match validate::for_format(format, &self.limits) {
-            Some(validator) => Ok(self.judged(staged, format, validator)),
+        let Applied { standard, on_invalid, .. } = self.rules.find(&spec.key);
+        let staged = self.inner.stage(UploadSpec { on_invalid, ..spec }).await?;
+        match standard.validator() {
+            Some(validator) => Ok(self.judged(staged, standard.format, validator)),
             None => Ok(staged),
         }
     }
@@ -57,12 +56,13 @@ impl Sink for Validated {
     /// An upload whose validator can't go on where the bytes end, because none had read along or because another one would
     /// now, counts as not there.
     async fn resume(&self, spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
-        let format = self.rules.find(&spec.key).format;
-        let Some(staged) = self.inner.resume(spec).await? else { return Ok(None) };
+        let Applied { standard, on_invalid, .. } = self.rules.find(&spec.key);
+        let format = standard.format;
+        let Some(staged) = self.inner.resume(UploadSpec { on_invalid, ..spec }).await? else { return Ok(None) };
         match (format, &staged.note().0) {
             (Format::None, _) => Ok(Some(staged)),
             (format, Some(saved)) => {
-                let validator = validate::resume(format, &self.limits, saved);
+                let validator = standard.resume(saved);
                 let validator = validator.filter(|validator| validator.offset() == staged.offset());
                 Ok(validator.map(|validator| self.judged(staged, format, validator)))
             }

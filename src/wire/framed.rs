@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::report::Report;
-use crate::upload::{Digest, OnConflict, Receipt, UploadId, UploadSpec, WhenCut};
+use crate::upload::{Digest, OnConflict, OnInvalid, Receipt, UploadId, UploadSpec, WhenCut};
 
 /// The version of the protocol that is spoken here.
 pub const VERSION: u32 = 1;
@@ -88,6 +88,7 @@ impl Put {
             meta: self.meta.clone().try_into()?,
             on_conflict,
             when_cut,
+            on_invalid: OnInvalid::Reject,
         })
     }
 }

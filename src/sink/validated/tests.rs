@@ -15,7 +15,7 @@ use crate::sink::memory::Memory;
 use crate::sink::{Probe, Sink, Staged, Swept};
 use crate::upload::{Ending, Key, Note, Receipt, UploadId, UploadSpec, WhenCut};
 use crate::validate::Limits;
-use crate::validate::rules::Rules;
+use crate::validate::rules::{Rulebook, Rules};
 
 const BODY: &[u8] = b"x,y\n1,2\n3,4\n";
 
@@ -129,8 +129,8 @@ impl Staged for TroubledStaged {
 async fn cut(spec: &UploadSpec, trouble: Trouble, at: usize, end: usize) -> (u64, Validated, Memory) {
     let troubled = Troubled::default();
     let (next, store) = (Arc::clone(&troubled.next), troubled.inner.clone());
-    let (rules, limits) = (Arc::new(Rules::default()), Limits::default());
-    let sink = Validated::new(Arc::new(troubled), rules, limits, Arc::new(Metrics::new()));
+    let rules = Arc::new(Rulebook::new(Rules::none(Limits::default())));
+    let sink = Validated::new(Arc::new(troubled), rules, Arc::new(Metrics::new()));
     let mut staged = sink.stage(spec.clone()).await.unwrap();
     staged.write(BODY[..at].into()).await.unwrap();
     let writes = if trouble == Trouble::FailsTwice { 2 } else { 1 };

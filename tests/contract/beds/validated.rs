@@ -9,7 +9,7 @@ use tidegate::sink::Sink;
 use tidegate::sink::validated::Validated;
 use tidegate::upload::{Durability, Key};
 use tidegate::validate::Limits;
-use tidegate::validate::rules::Rules;
+use tidegate::validate::rules::{Rulebook, Rules};
 
 use super::Bed;
 
@@ -64,6 +64,6 @@ impl<B: Bed> Bed for ValidatedBed<B> {
 }
 
 fn validated(inner: Arc<dyn Sink>) -> Arc<dyn Sink> {
-    let (rules, metrics) = (Arc::new(Rules::default()), Arc::new(Metrics::new()));
-    Arc::new(Validated::new(inner, rules, Limits::default(), metrics))
+    let rules = Arc::new(Rulebook::new(Rules::none(Limits::default())));
+    Arc::new(Validated::new(inner, rules, Arc::new(Metrics::new())))
 }
