@@ -122,14 +122,14 @@ impl Csv {
             self.header = Some(header);
             return Ok(());
         }
-        let wrong = labels::wrong(&header.labels).into_iter().map(|(index, code, words)| {
+        let labels = std::mem::take(&mut header.labels);
+        self.header = Some(header);
+        let wrong = labels::wrong(&labels).into_iter().map(|(index, code, words)| {
             // A name of an upper row may have nothing below it.
             let at = starts.get(index).copied().unwrap_or(0);
             self.flaw_at(chunk, cursor.start, at, code, words)
         });
         let wrong: Vec<_> = wrong.collect();
-        let labels = std::mem::take(&mut header.labels);
-        self.header = Some(header);
         wrong.into_iter().try_for_each(|flaw| told.flaw(flaw))?;
         self.header = None;
         let Some(mut judge) = self.judge.take() else { return Ok(()) };

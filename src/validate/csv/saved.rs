@@ -2,12 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Csv, Cursor};
+use super::{Csv, Cursor, MAX_HEADER_BYTES};
 use crate::validate::position::{Chunk, Place};
 use crate::validate::told::{Patience, Snippets, Told};
 
-/// The longest record of which a part is written down: more is not worth its place.
-const MAX_BYTES: usize = 64 << 10;
+/// The longest row of which a part is written down: more is not worth its place. A header is written down whatever it holds.
+const MAX_ROW_BYTES: u64 = 64 << 10;
+
+const fn max_bytes(csv: &Csv) -> u64 {
+    if csv.header.is_some() { MAX_HEADER_BYTES } else { MAX_ROW_BYTES }
+}
 
 /// What has been read. Neither the dialect nor the limits: those are of whoever goes on.
 ///
@@ -23,12 +27,12 @@ pub(in crate::validate) struct SavedCsv {
 }
 
 impl SavedCsv {
-    /// `None` where somebody judges the rows, a header of several rows is being read, the record is long, or a flaw of it has
-    /// been told.
+    /// `None` where somebody judges the rows, a header of several rows is being read, the row is long, or a flaw of it has been
+    /// told.
     pub(super) fn of(csv: &Csv) -> Option<Self> {
         let between = csv.header.as_ref().is_some_and(|header| !header.labels.is_empty());
-        let plain = csv.judge.is_none() && !between && !csv.flawed && csv.suspect.is_none();
-        if !plain || csv.before > MAX_BYTES as u64 {
+        let plain = csv.judge.is_none() && !between && !csv.flawed;
+        if !plain || csv.before > max_bytes(csv) {
             return None;
         }
         let (columns, begun) = (csv.lexer.columns, csv.kept.clone());
@@ -43,9 +47,9 @@ impl SavedCsv {
         let fits = columns.is_none_or(|columns| (1..=csv.limits.max_fields).contains(&columns))
             && rows <= records
             && records <= before
-            && columns.is_some() == (records > 0 && records >= last_header_row)
-            && begun.len() <= MAX_BYTES;
-        if !fits || csv.judge.is_some() {
+            && columns.is_some() == (records > 0 && records >= last_header_row);
+        let long = begun.len() as u64 > if columns.is_some() { MAX_ROW_BYTES } else { MAX_HEADER_BYTES };
+        if !fits || long || csv.judge.is_some() {
             return None;
         }
         let lines = begun.bytes().filter(|&byte| byte == b'\n').count() as u64;
