@@ -92,9 +92,10 @@ fn line(text: &[u8], number: u64) -> std::ops::Range<usize> {
 /// Whether one quote or separator more or less on a line makes the table whole.
 fn is_mended_on(text: &[u8], number: u64) -> bool {
     let range = line(text, number);
-    let added = (range.start..=range.end.min(text.len()))
-        .flat_map(|at| [b'"', b','].map(|byte| Fault { at, byte, added: true }));
-    let removed = range.clone().filter(|&at| b"\",".contains(&text[at])).map(|at| Fault { at, byte: text[at], added: false });
+    let added =
+        (range.start..=range.end.min(text.len())).flat_map(|at| [b'"', b','].map(|byte| Fault { at, byte, added: true }));
+    let removed =
+        range.clone().filter(|&at| b"\",".contains(&text[at])).map(|at| Fault { at, byte: text[at], added: false });
     added.chain(removed).any(|fault| is_table(&fault.apply(text)))
 }
 

@@ -68,8 +68,7 @@ mod tests {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 *byte = [0, b'\n', b'\r', b'"', b',', b'a', 0x80, 0xff, 1, 0x7f][(seed >> 33) as usize % 10];
             }
-            let plain =
-                |wanted: u8| bytes.iter().rev().fold(0, |bits: u64, &byte| bits << 1 | u64::from(byte == wanted));
+            let plain = |wanted: u8| bytes.iter().rev().fold(0, |bits: u64, &byte| bits << 1 | u64::from(byte == wanted));
             for wanted in [0, b'\n', b'"', b',', 0x80, 0xff, 0x7f, b'z'] {
                 assert_eq!(Lanes::of(&bytes).equal(wanted), plain(wanted));
             }

@@ -28,7 +28,8 @@ fn unescaped(inner: &str, escape: u8, syntax: &Syntax) -> String {
     let mut value = String::with_capacity(inner.len());
     let mut chars = inner.chars();
     while let Some(char) = chars.next() {
-        let is_first_of_two = char == char::from(escape) || (syntax.double_quote && syntax.quote.map(char::from) == Some(char));
+        let is_first_of_two =
+            char == char::from(escape) || (syntax.double_quote && syntax.quote.map(char::from) == Some(char));
         match chars.as_str().chars().next() {
             Some(next) if is_first_of_two => {
                 value.push(next);

@@ -69,8 +69,7 @@ impl Dialect {
         let Value::Object(properties) = descriptor else {
             return Err(vec!["a table dialect is a JSON object".to_owned()]);
         };
-        let mut wrong: Vec<String> =
-            properties.iter().filter_map(|(name, value)| self.set(name, value).err()).collect();
+        let mut wrong: Vec<String> = properties.iter().filter_map(|(name, value)| self.set(name, value).err()).collect();
         wrong.extend(self.header(properties).err());
         wrong.extend(self.check());
         if wrong.is_empty() { Ok(self) } else { Err(wrong) }

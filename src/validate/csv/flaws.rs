@@ -34,7 +34,9 @@ fn fault_in_words(fault: Fault, found: Option<char>, columns: u64, limit: u64) -
             (Code::TextAfterQuote, message)
         }
         // Rules 1 and 6: a CR ends a line together with LF, or stands between quotes.
-        Fault::BareCr => (Code::BareCr, "a CR outside of quotes that does not end the line as the dialect has it".to_owned()),
+        Fault::BareCr => {
+            (Code::BareCr, "a CR outside of quotes that does not end the line as the dialect has it".to_owned())
+        }
         // TEXTDATA has no control characters; this one no text has.
         Fault::Nul => (Code::NulByte, "a NUL byte: a torn write, or text in UTF-16".to_owned()),
         Fault::BadEscape => {

@@ -39,9 +39,7 @@ pub(super) fn wrong(labels: &[String]) -> Vec<Wrong> {
                 vacant.insert(number);
             }
             Entry::Occupied(first) => {
-                let shown: String = name.chars().take(80).collect();
-                let first = first.get();
-                let message = format!("field {number} of the header repeats the name {shown:?} of field {first}");
+                let message = format!("field {number} of the header repeats the name of field {}", first.get());
                 found.push((index, Code::DuplicateLabel, message));
             }
         }

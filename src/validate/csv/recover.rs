@@ -76,13 +76,7 @@ impl Csv {
     }
 
     /// Waits for the end of the line with the suspect.
-    pub(super) fn wait(
-        &mut self,
-        chunk: &Chunk<'_>,
-        cursor: Cursor,
-        stop: usize,
-        told: &mut Told,
-    ) -> Result<Cursor, Halt> {
+    pub(super) fn wait(&mut self, chunk: &Chunk<'_>, cursor: Cursor, stop: usize, told: &mut Told) -> Result<Cursor, Halt> {
         let room = usize::try_from(self.max_kept_bytes().saturating_sub(self.lexer.offset)).unwrap_or(usize::MAX);
         let stop = chunk.text().floor_char_boundary(stop.min(cursor.at.saturating_add(room)));
         let lf = memchr(b'\n', &chunk.bytes()[cursor.at..stop.max(cursor.at)]);
