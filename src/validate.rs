@@ -23,6 +23,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use self::csv::Csv;
+pub use self::csv::dialect::Dialect;
 pub use self::document::JsonSchema;
 use self::json::Json;
 pub use self::ndjson::BlankLines;
@@ -168,8 +169,8 @@ impl Standard {
     }
 
     fn csv(&self) -> Csv {
-        let delimiter = if self.format == Format::Tsv { b'\t' } else { b',' };
-        Csv::new(delimiter, &self.limits)
+        let dialect = if self.format == Format::Tsv { Dialect::tsv() } else { Dialect::csv() };
+        Csv::new(dialect, (&self.limits).into())
     }
 }
 
