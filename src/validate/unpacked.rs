@@ -144,10 +144,14 @@ impl Zstd {
     fn write_all(&mut self, piece: &[u8]) -> io::Result<()> {
         let mut input = InBuffer::around(piece);
         loop {
+            let before = input.pos;
             let mut output = OutBuffer::around(&mut self.buffer[..]);
             let hint = self.decoder.run(&mut input, &mut output)?;
             let (unpacked, full) = (output.pos(), output.pos() == BUFFER_BYTES);
-            self.in_frame = hint != 0;
+            // Asked for nothing behind the end of a frame, the decoder speaks of the next one.
+            if unpacked > 0 || input.pos > before {
+                self.in_frame = hint != 0;
+            }
             self.text.write_all(&self.buffer[..unpacked])?;
             if input.pos == piece.len() && !full {
                 return Ok(());
