@@ -71,7 +71,7 @@ fn every_cell_of_a_table_is_held_against_its_schema() {
     );
     let flaw = &report.errors[2];
     assert_eq!(flaw.field.as_ref().map(|field| (field.name.as_str(), field.index)), Some(("value", 3)));
-    assert_eq!((flaw.constraint.as_deref(), flaw.offset), (Some("minimum"), 55));
+    assert_eq!((flaw.constraint.as_deref(), flaw.offset), (Some("minimum"), 54));
     assert_eq!((report.records, report.errors_total, report.complete), (5, 6, true));
     assert_eq!(judge_every_way(&readings(), b"site,at,value\nnorth,2026-01-31,1.5\n").unwrap().records, 1);
 }
