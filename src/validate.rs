@@ -23,8 +23,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use self::csv::Csv;
-use self::csv::judge::Judge;
 pub use self::csv::dialect::Dialect;
+use self::csv::judge::Judge;
 pub use self::document::JsonSchema;
 use self::json::Json;
 pub use self::ndjson::BlankLines;

@@ -91,7 +91,9 @@ fn a_reload_puts_other_rules_in_force_and_drops_no_connection() {
 fn a_bad_reload_keeps_the_old_rules() {
     let rules = "[[rules]]\nmatch = \"*.csv\"\nformat = \"csv\"\nschema = \"readings.json\"\n";
     let bench = Bench::start(rules);
-    for bad in ["[[rules]]\nmatch = \"*.csv\"\nformat = \"xml\"\n", "[[rules]]\nmatch = \"*\"\nschema = \"readings.json\"\n", "["] {
+    for bad in
+        ["[[rules]]\nmatch = \"*.csv\"\nformat = \"xml\"\n", "[[rules]]\nmatch = \"*\"\nschema = \"readings.json\"\n", "["]
+    {
         bench.reload(bad, "failed");
         bench.says("x.csv\nsite,value\nnorth,x\n", "ERR invalid ");
     }

@@ -27,7 +27,8 @@ pub fn schema(path: &Path, format: Format, part: SchemaFor) -> Result<Schema> {
             parsed.map(|schema| Schema::Json(Arc::new(schema), part)).map_err(|problem| wrong(path, &[problem]))
         }
         Format::None => {
-            let message = format!("{}: a schema needs to know what it is for: set format to csv, tsv, json or ndjson", path.display());
+            let message =
+                format!("{}: a schema needs to know what it is for: set format to csv, tsv, json or ndjson", path.display());
             Err(Error::new(ErrorKind::Config, message))
         }
     }

@@ -94,7 +94,8 @@ fn snippets_can_be_masked() {
 fn keys_beyond_their_memory_are_told() {
     let limits = Limits { max_key_bytes: 1000, ..Limits::default() };
     let text: String = (0..1000).map(|row| format!("a,2026-01-31,{row}\n")).collect();
-    let schema = table(&json!({"fields": [{"name": "site"}, {"name": "at"}, {"name": "n", "constraints": {"unique": true}}]}));
+    let schema =
+        table(&json!({"fields": [{"name": "site"}, {"name": "at"}, {"name": "n", "constraints": {"unique": true}}]}));
     let standard = Standard { limits, ..held_to(Format::Csv, schema) };
     let report = judge(&standard, format!("site,at,n\n{text}").as_bytes(), 4096).unwrap_err();
     assert_eq!(report.counts.keys().collect::<Vec<_>>(), ["key-memory"]);

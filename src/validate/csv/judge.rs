@@ -93,7 +93,7 @@ impl Rows for Judge {
         if self.faults.is_empty() {
             return Ok(());
         }
-        self.tell(row.number, row.place, &|index| row.cells.get(index).map(|cell| cell.to_string()).unwrap_or_default(), told)
+        self.tell(row.number, row.place, &|index| row.cells.get(index).map(ToString::to_string).unwrap_or_default(), told)
     }
 
     fn end(&mut self, end: &Chunk<'_>, told: &mut Told) -> Result<(), Halt> {
