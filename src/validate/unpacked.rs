@@ -85,11 +85,12 @@ impl Unpacked {
     fn refusal(&mut self, error: &io::Error) -> Report {
         let (format, packed, text) = (self.format, self.packed, self.text());
         let unpacked = text.bytes;
-        text.report.take().map(|report| *report).unwrap_or_else(|| {
+        let decoding = || {
             let message =
                 format!("the compressed data can't be unpacked ({error}), within the first {packed} bytes of the file");
             refuse(format, Code::CompressedData, unpacked, message)
-        })
+        };
+        text.report.take().map_or_else(decoding, |report| *report)
     }
 }
 
