@@ -32,13 +32,15 @@ pub(super) fn note(text: &str) {
 
 /// What is wrong with a file, and where, if a validator said it.
 pub(super) fn flaw(code: &str, message: &str, report: Option<&Report>) -> String {
+    let kept = report.and_then(|report| report.quarantined.as_ref());
+    let kept = kept.map(|id| format!("; kept in quarantine as {id}")).unwrap_or_default();
     match report.and_then(|report| Some((report, report.first()?))) {
         Some((report, Flaw { code, message, line, column, .. })) => {
             let more = match report.errors_total {
                 0 | 1 => String::new(),
                 total => format!(", and {}", plural(total - 1, "more error")),
             };
-            format!("line {line}, column {column}: {message} [{code}]{more}")
+            format!("line {line}, column {column}: {message} [{code}]{more}{kept}")
         }
         None => format!("{message} [{code}]"),
     }
