@@ -1,8 +1,12 @@
 //! How the subcommands say the same things.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use indicatif::BinaryBytes;
+
 use crate::report::{Flaw, Report, Verdict};
+use crate::upload::Receipt;
 
 /// For whom outcomes are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +70,22 @@ pub(super) fn harmless(text: &str) -> String {
 pub(super) fn verdict_words(Verdict { format, records, errors }: Verdict) -> String {
     let flaws = if errors == 0 { String::new() } else { format!(", {}", plural(errors, "error")) };
     format!("{format}, {}{flaws}", plural(records, "record"))
+}
+
+/// `committed  a.csv  1.00 MiB  sha256:…  csv, 12 records`.
+pub(super) fn committed(receipt: &Receipt) -> String {
+    let Receipt { name, key, size, digest, verdict, duplicate, .. } = receipt;
+    let mut told = format!("committed  {key}  {}  {digest}", BinaryBytes(*size));
+    if let Some(verdict) = verdict {
+        _ = write!(told, "  {}", verdict_words(*verdict));
+    }
+    if key != name {
+        _ = write!(told, "  (stored as {key}: {name} is taken)");
+    }
+    if *duplicate {
+        told.push_str("  (duplicate)");
+    }
+    told
 }
 
 /// `1 file`, `12 files`.
