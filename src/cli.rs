@@ -59,7 +59,7 @@ enum Command {
 struct ConfigArgs {
     /// A TOML file with settings; may be given several times, later files win, and environment variables such as
     /// `TIDEGATE__SINK__KIND` win over files
-    #[arg(long = "config", value_name = "FILE")]
+    #[arg(long = "config", value_name = "FILE", global = true)]
     files: Vec<PathBuf>,
 }
 

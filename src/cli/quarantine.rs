@@ -92,6 +92,7 @@ pub(super) async fn run(args: &Args) -> ExitCode {
     };
     let sink = match open_sink(&config) {
         Ok(sink) => sink,
+        Err(error) if error.kind() == ErrorKind::Config => return bad_config(&error),
         Err(error) => return fail(1, &error.to_string()),
     };
     match act(&args.action, &config, &sink).await {

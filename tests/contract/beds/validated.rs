@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tidegate::metrics::Metrics;
+use tidegate::report::Format;
 use tidegate::sink::Sink;
-use tidegate::sink::validated::Validated;
 use tidegate::upload::{Durability, Key};
-use tidegate::validate::Limits;
-use tidegate::validate::rules::{Rulebook, Rules};
 
 use super::Bed;
+use crate::help::judge_by;
 
 pub(crate) struct ValidatedBed<B> {
     inner: B,
@@ -64,6 +62,5 @@ impl<B: Bed> Bed for ValidatedBed<B> {
 }
 
 fn validated(inner: Arc<dyn Sink>) -> Arc<dyn Sink> {
-    let rules = Arc::new(Rulebook::new(Rules::none(Limits::default())));
-    Arc::new(Validated::new(inner, rules, Arc::new(Metrics::new())))
+    Arc::new(judge_by(inner, Format::None))
 }
