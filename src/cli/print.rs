@@ -72,6 +72,12 @@ pub(super) fn verdict_words(Verdict { format, records, errors }: Verdict) -> Str
     format!("{format}, {}{flaws}", plural(records, "record"))
 }
 
+/// That a file was committed whatever its validator found.
+pub(super) fn let_pass(name: &str, report: &Report) -> String {
+    let what = flaw("invalid", "it is not valid", Some(report));
+    format!("warning    {name}: committed although it is not valid: {what}")
+}
+
 /// `committed  a.csv  1.00 MiB  sha256:…  csv, 12 records`.
 pub(super) fn committed(receipt: &Receipt) -> String {
     let Receipt { name, key, size, digest, verdict, duplicate, .. } = receipt;

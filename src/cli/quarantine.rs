@@ -17,9 +17,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sink::{Quarantined, Sink};
 
 const AFTER_HELP: &str = "\
-A rule with on_invalid = \"quarantine\" keeps the files that are not valid where no reader of the store
-looks, each with the report on it. An id may be cut short as long as it fits one file only. The server
-need not run, and may.
+A rule with on_invalid = \"quarantine\" keeps the files that are not valid where no reader of the
+store looks, each with the report on it. An id may be cut short as long as it fits one file only.
+The server need not run, and may.
 
 Examples:
   tidegate quarantine list --older-than 30d
@@ -30,7 +30,7 @@ Examples:
 
 Exit codes:
   0  done
-  1  there is no such file, a replayed one is still not valid or can't be committed, or the store failed
+  1  there is no such file, a replayed one stays in quarantine, or the store failed
   2  the command line or the configuration is wrong";
 
 /// Show, replay or drop files that were kept because they are not valid

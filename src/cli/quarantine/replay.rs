@@ -23,7 +23,12 @@ pub(super) async fn run(sink: &dyn Sink, config: &Config, files: &[&Quarantined]
     for file in files {
         let on_conflict = rules.find(&file.name).on_conflict.unwrap_or(config.framed.on_conflict);
         match replay(sink, file, on_conflict).await {
-            Ok(receipt) => print::line(&print::committed(&receipt)),
+            Ok(receipt) => {
+                print::line(&print::committed(&receipt));
+                if let Some(report) = &receipt.report {
+                    print::note(&print::let_pass(receipt.key.as_str(), report));
+                }
+            }
             Err(error) => {
                 let what = flaw(error.kind().code(), &error.to_string(), error.find::<Report>());
                 print::note(&format!("stays      {}  {}: {}", file.id, file.name, print::harmless(&what)));

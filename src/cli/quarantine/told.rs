@@ -49,7 +49,7 @@ fn words(file: &Quarantined) -> Vec<String> {
     let mut told_of = vec![
         fact("id", id),
         fact("name", name),
-        fact("size", &format_args!("{} ({size} bytes)", BinaryBytes(*size))),
+        fact("size", &format_args!("{size} bytes")),
         fact("digest", digest),
         fact("since", &humantime::format_rfc3339_seconds(*quarantined_at)),
         fact("upload", upload),
