@@ -22,8 +22,11 @@ pub struct Memory {
     objects: Arc<Mutex<BTreeMap<Key, Object>>>,
     writers: Arc<Claims<UploadId>>,
     suspended: Arc<Mutex<BTreeMap<UploadId, Suspended>>>,
-    quarantine: Arc<Mutex<BTreeMap<QuarantineId, (Quarantined, Vec<Bytes>)>>>,
+    quarantine: Arc<Mutex<Quarantine>>,
 }
+
+/// Files that are not valid, with their bytes.
+type Quarantine = BTreeMap<QuarantineId, (Quarantined, Vec<Bytes>)>;
 
 #[derive(Debug, Clone)]
 struct Object {
@@ -64,7 +67,7 @@ impl Memory {
         self.suspended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn quarantine(&self) -> MutexGuard<'_, BTreeMap<QuarantineId, (Quarantined, Vec<Bytes>)>> {
+    fn quarantine(&self) -> MutexGuard<'_, Quarantine> {
         self.quarantine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -187,7 +187,9 @@ impl<D: Disk> Shared<D> {
                 (_, name) => tracing::warn!(?name, "something strange lies in quarantine"),
             }
         }
-        left.values_mut().for_each(|names| names.sort());
+        for names in left.values_mut() {
+            names.sort();
+        }
         Ok(left)
     }
 
