@@ -9,17 +9,23 @@ mod log;
 mod plan;
 mod print;
 mod push;
+mod quarantine;
 mod serve;
 mod validate;
 mod walk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::assemble;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::metrics::Metrics;
+use crate::sink::Sink;
+use crate::validate::rules::Rulebook;
 
 /// Takes files over TCP, validates them, commits them whole to disk or S3, and answers with a durable receipt.
 #[derive(Debug, Parser)]
@@ -45,6 +51,7 @@ enum Command {
     Check(check::Args),
     Health(health::Args),
     Log(log::Args),
+    Quarantine(quarantine::Args),
 }
 
 /// Where the configuration comes from.
@@ -52,7 +59,7 @@ enum Command {
 struct ConfigArgs {
     /// A TOML file with settings; may be given several times, later files win, and environment variables such as
     /// `TIDEGATE__SINK__KIND` win over files
-    #[arg(long = "config", value_name = "FILE")]
+    #[arg(long = "config", value_name = "FILE", global = true)]
     files: Vec<PathBuf>,
 }
 
@@ -77,11 +84,18 @@ pub fn main() -> ExitCode {
             Command::Check(args) => check::run(&args).await,
             Command::Health(args) => health::run(&args).await,
             Command::Log(args) => log::run(&args),
+            Command::Quarantine(args) => quarantine::run(&args).await,
         }
     });
     // What still blocks (a write to a disk that hangs) must not keep the process.
     runtime.shutdown_background();
     code
+}
+
+/// The sink that a server of this configuration would write to, with its validators.
+fn open_sink(config: &Config) -> Result<Arc<dyn Sink>> {
+    let rules = Arc::new(Rulebook::new(assemble::rules(config)?));
+    assemble::sink(config, &rules, &Arc::new(Metrics::new()))
 }
 
 /// Says what is wrong, and gives the exit code.

@@ -77,7 +77,7 @@ pub struct Entry {
     /// Why there is no receipt, for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Where the file is broken.
+    /// Where the file is broken; also of one that was committed all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Report>,
     /// The sender's address.

@@ -84,7 +84,7 @@ impl Metrics {
         let metrics = Self {
             uploads: counters(
                 "tidegate_uploads_total",
-                "Uploads that ended, by outcome (committed, duplicate, rejected, failed) and reason.",
+                "Uploads that ended, by outcome (committed, duplicate, rejected, quarantined, failed) and reason.",
                 &["outcome", "reason"],
             )?,
             rejections: counters(
@@ -118,10 +118,12 @@ impl Metrics {
         };
         // A rate sees the first event only where there was a zero before.
         metrics.uploads.with_label_values(&["committed", "ok"]);
+        metrics.uploads.with_label_values(&["committed", ErrorKind::Invalid.code()]);
         metrics.uploads.with_label_values(&["duplicate", "ok"]);
         for outcome in RELOADED {
             metrics.reloads.with_label_values(&[outcome]);
         }
+        metrics.uploads.with_label_values(&["quarantined", ErrorKind::Invalid.code()]);
         for kind in ErrorKind::ALL {
             metrics.uploads.with_label_values(&[outcome(kind), kind.code()]);
         }
@@ -136,10 +138,14 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    /// An upload ended with a receipt.
+    /// An upload ended with a receipt; of one that is not valid, the reason says so.
     pub fn committed(&self, receipt: &Receipt) {
-        let outcome = if receipt.duplicate { "duplicate" } else { "committed" };
-        self.uploads.with_label_values(&[outcome, "ok"]).inc();
+        let labels = match (receipt.duplicate, &receipt.report) {
+            (true, _) => ["duplicate", "ok"],
+            (false, None) => ["committed", "ok"],
+            (false, Some(_)) => ["committed", ErrorKind::Invalid.code()],
+        };
+        self.uploads.with_label_values(&labels).inc();
         if !receipt.duplicate {
             self.committed_bytes.inc_by(receipt.size);
         }
@@ -153,8 +159,11 @@ impl Metrics {
 
     /// An upload ended without one.
     pub fn refused(&self, error: &Error) {
-        self.uploads.with_label_values(&[outcome(error.kind()), error.kind().code()]).inc();
-        if let Some(report) = error.find::<Report>() {
+        let report = error.find::<Report>();
+        let kept = report.is_some_and(|report| report.quarantined.is_some());
+        let outcome = if kept { "quarantined" } else { outcome(error.kind()) };
+        self.uploads.with_label_values(&[outcome, error.kind().code()]).inc();
+        if let Some(report) = report {
             self.rejections.with_label_values(&[report.format.name(), report.code()]).inc();
         }
     }

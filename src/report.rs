@@ -165,6 +165,9 @@ pub struct Report {
     pub counts: BTreeMap<String, u64>,
     /// The first of them, in the order in which they were found; one at least.
     pub errors: Vec<Flaw>,
+    /// The id under which the file is kept in quarantine, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<String>,
 }
 
 /// One thing that is wrong with a file, and where it stands.

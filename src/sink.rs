@@ -7,6 +7,7 @@ pub mod fs;
 pub mod memory;
 pub mod object;
 mod place;
+mod quarantine;
 pub mod validated;
 
 use std::fmt::{self, Debug};
@@ -15,9 +16,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use self::quarantine::{Held, QuarantineId, Quarantined};
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::Result;
+use crate::report::Report;
+#[cfg(doc)]
+use crate::upload::OnInvalid;
 use crate::upload::{Ending, Key, Note, Receipt, UploadId, UploadSpec};
 
 /// A store that takes uploads whole or not at all.
@@ -65,6 +70,24 @@ pub trait Sink: Debug + Send + Sync {
     /// # Errors
     /// [`ErrorKind::Store`] where the store can't be read or something can't be removed.
     async fn sweep(&self, ttl: Duration) -> Result<Swept>;
+
+    /// What [`Staged::quarantine`] has kept and nobody has dropped: the oldest first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] where the store can't be read.
+    async fn quarantined(&self) -> Result<Vec<Quarantined>>;
+
+    /// The bytes of a file in quarantine, which are read as they are asked for; `None` where there is none of this id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] where the store can't be read.
+    async fn quarantined_bytes(&self, id: &QuarantineId) -> Result<Option<Held>>;
+
+    /// Removes a file from quarantine, for good; whether there was one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] where it can't be removed, [`ErrorKind::Busy`] while somebody else puts it there.
+    async fn drop_quarantined(&self, id: &QuarantineId) -> Result<bool>;
 
     /// Tries out, on the store itself, everything that the contract needs, and says what it found. Leaves nothing behind.
     ///
@@ -120,6 +143,15 @@ pub trait Staged: Debug + Send {
     /// [`ErrorKind::Conflict`] where the key is taken, [`ErrorKind::NoSpace`], [`ErrorKind::Store`]: nothing was committed.
     /// [`ErrorKind::Unknown`]: the store did not say; [`Sink::stat`] tells.
     async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt>;
+
+    /// Keeps the bytes, with `report` beside them, as durable as a commit, but where nobody finds them who does not ask for what
+    /// is in quarantine: [`Sink::quarantined`]. The same bytes under the same name are kept once, and the first report with
+    /// them. Only for uploads that were staged under [`OnInvalid::Quarantine`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::SizeMismatch`] and [`ErrorKind::DigestMismatch`] where the bytes are not what was announced,
+    /// [`ErrorKind::Busy`] while somebody else keeps the same, [`ErrorKind::NoSpace`], [`ErrorKind::Store`]: nothing is kept.
+    async fn quarantine(self: Box<Self>, report: Report, ending: Ending) -> Result<Quarantined>;
 
     /// Gives the upload up and removes what was staged.
     ///

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::digest::{Digest, Tally};
 pub use self::key::Key;
 use crate::error::{Error, ErrorKind, Result};
-use crate::report::Verdict;
+use crate::report::{Report, Verdict};
 
 /// What a sink has to know before the first byte.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -308,6 +308,10 @@ pub struct Receipt {
     /// What the validator found; absent where the content was not parsed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+    /// The flaws of a file that was committed although it is not valid. Only in the answer to the upload that brought the bytes:
+    /// no store keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Box<Report>>,
     /// Whether the same content lay there already, so that nothing was written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub duplicate: bool,
@@ -371,6 +375,7 @@ mod tests {
             committed_at: SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_500),
             durability: Durability::Disk,
             verdict: None,
+            report: None,
             duplicate: false,
         };
         let json = serde_json::to_string(&receipt).unwrap();

@@ -1,16 +1,13 @@
 //! `tidegate check`: what is in force, and whether the store can do what is asked of it.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use super::{ConfigArgs, bad_config, fail, print};
+use super::{ConfigArgs, bad_config, fail, open_sink, print};
 use crate::assemble;
 use crate::config::Config;
 use crate::error::Result;
 use crate::ledger::Ledger;
-use crate::metrics::Metrics;
-use crate::sink::{Probe, Sink};
-use crate::validate::rules::Rulebook;
+use crate::sink::Probe;
 
 /// Print the configuration in force and try the store out
 ///
@@ -30,7 +27,7 @@ pub(super) async fn run(args: &Args) -> ExitCode {
         Err(error) => return bad_config(&error),
     };
     print_settings(&config);
-    let sink = match open(&config) {
+    let sink = match open_sink(&config) {
         Ok(sink) => sink,
         Err(error) => return fail(1, &error.to_string()),
     };
@@ -82,9 +79,4 @@ fn probe_ledger(config: &Config) -> Result<()> {
         Err(error) => print::line(&format!("  FAILED  append to a file: {error}")),
     }
     probed
-}
-
-fn open(config: &Config) -> Result<Arc<dyn Sink>> {
-    let rules = Arc::new(Rulebook::new(assemble::rules(config)?));
-    assemble::sink(config, &rules, &Arc::new(Metrics::new()))
 }

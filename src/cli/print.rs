@@ -1,8 +1,12 @@
 //! How the subcommands say the same things.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use indicatif::BinaryBytes;
+
 use crate::report::{Flaw, Report, Verdict};
+use crate::upload::Receipt;
 
 /// For whom outcomes are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,13 +36,15 @@ pub(super) fn note(text: &str) {
 
 /// What is wrong with a file, and where, if a validator said it.
 pub(super) fn flaw(code: &str, message: &str, report: Option<&Report>) -> String {
+    let kept = report.and_then(|report| report.quarantined.as_ref());
+    let kept = kept.map(|id| format!("; kept in quarantine as {id}")).unwrap_or_default();
     match report.and_then(|report| Some((report, report.first()?))) {
         Some((report, Flaw { code, message, line, column, .. })) => {
             let more = match report.errors_total {
                 0 | 1 => String::new(),
                 total => format!(", and {}", plural(total - 1, "more error")),
             };
-            format!("line {line}, column {column}: {message} [{code}]{more}")
+            format!("line {line}, column {column}: {message} [{code}]{more}{kept}")
         }
         None => format!("{message} [{code}]"),
     }
@@ -64,6 +70,28 @@ pub(super) fn harmless(text: &str) -> String {
 pub(super) fn verdict_words(Verdict { format, records, errors }: Verdict) -> String {
     let flaws = if errors == 0 { String::new() } else { format!(", {}", plural(errors, "error")) };
     format!("{format}, {}{flaws}", plural(records, "record"))
+}
+
+/// That a file was committed whatever its validator found.
+pub(super) fn let_pass(name: &str, report: &Report) -> String {
+    let what = flaw("invalid", "it is not valid", Some(report));
+    format!("warning    {name}: committed although it is not valid: {what}")
+}
+
+/// `committed  a.csv  1.00 MiB  sha256:…  csv, 12 records`.
+pub(super) fn committed(receipt: &Receipt) -> String {
+    let Receipt { name, key, size, digest, verdict, duplicate, .. } = receipt;
+    let mut told = format!("committed  {key}  {}  {digest}", BinaryBytes(*size));
+    if let Some(verdict) = verdict {
+        _ = write!(told, "  {}", verdict_words(*verdict));
+    }
+    if key != name {
+        _ = write!(told, "  (stored as {key}: {name} is taken)");
+    }
+    if *duplicate {
+        told.push_str("  (duplicate)");
+    }
+    told
 }
 
 /// `1 file`, `12 files`.

@@ -50,12 +50,14 @@ pub(super) fn report(pump: &Ingest, spec: &UploadSpec, course: Course, outcome: 
 pub(super) fn commit(pump: &Ingest, spec: &UploadSpec, course: Course, receipt: &Receipt) {
     pump.metrics.committed(receipt);
     pump.ledger.enter(|| committed_entry(pump, spec, course, receipt));
-    let Receipt { id: first, key, size, digest, duplicate, verdict, .. } = receipt;
+    let Receipt { id: first, key, size, digest, duplicate, verdict, report, .. } = receipt;
     let (key, id) = (key.as_str(), spec.id.as_str());
     let records = verdict.map(|verdict| verdict.records);
     if *duplicate {
         let first = first.as_ref().map(UploadId::as_str);
         tracing::info!(key, size, %digest, id, first, "duplicate");
+    } else if let Some(report) = report {
+        tracing::warn!(key, size, %digest, id, records, flaws = %report, "committed although it is not valid");
     } else {
         tracing::info!(key, size, %digest, id, records, "committed");
     }
@@ -101,6 +103,7 @@ fn committed_entry(pump: &Ingest, spec: &UploadSpec, course: Course, receipt: &R
         took_ms: course.took_ms(),
         durability: Some(receipt.durability),
         verdict: receipt.verdict,
+        report: receipt.report.as_deref().cloned(),
         ..Entry::new(Outcome::Committed, spec.key.as_str(), pump.origin.as_deref())
     }
 }

@@ -4,6 +4,7 @@
 //! ROOT/readings/a.csv                 what was committed, under its key
 //! ROOT/.tidegate/staging/<upload id>  what is on its way; locked (flock) by its writer
 //! ROOT/.tidegate/resume/<upload id>   how far it came, if its sender may come back
+//! ROOT/.tidegate/quarantine/          files that are not valid, with the reports on them
 //! ```
 //!
 //! A commit is: flush the file, rename it into its folder without clobbering, flush the folder; every folder above it was
@@ -18,6 +19,7 @@ mod disk;
 mod dropped;
 mod flusher;
 mod probe;
+mod quarantine;
 mod record;
 mod staged;
 mod staging;
@@ -44,7 +46,7 @@ pub use self::flusher::Grouping;
 use self::record::Record;
 use self::staged::StagedFile;
 use self::tree::{Opened, Tree};
-use super::{Probe, Sink, Staged, Swept};
+use super::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Durability, Key, Receipt, Tally, UploadId, UploadSpec};
 
@@ -52,6 +54,7 @@ use crate::upload::{Durability, Key, Receipt, Tally, UploadId, UploadSpec};
 pub const RESERVED: &str = ".tidegate";
 const STAGING: &str = "staging";
 const RESUME: &str = "resume";
+const QUARANTINE: &str = "quarantine";
 /// Bytes between two checkpoints: what a crash costs a sender at most, and what an upload may have in the cache that is not on
 /// the disk. Less than a second of a fast line, and enough that three flushes do not count beside writing them.
 const CHECKPOINT_BYTES: u64 = 32 << 20;
@@ -70,6 +73,7 @@ struct Shared<D: Disk> {
     /// Every flush of everything goes through this handle: to it is told what has failed since the last one.
     staging: D::Handle,
     resume: D::Handle,
+    quarantine: D::Handle,
     terms: Terms,
     flusher: Flusher,
     dropped: Dropped<Result<Tally>>,
@@ -155,8 +159,9 @@ impl<D: Disk> Fs<D> {
         let reserved = tree::durable_folder(&disk, tree.root(), RESERVED).map_err(failed)?;
         let staging = tree::durable_folder(&disk, &reserved, STAGING).map_err(failed)?;
         let resume = tree::durable_folder(&disk, &reserved, RESUME).map_err(failed)?;
+        let quarantine = tree::durable_folder(&disk, &reserved, QUARANTINE).map_err(failed)?;
         // Whoever removed something there may have died before he flushed it.
-        for folder in [&staging, &resume] {
+        for folder in [&staging, &resume, &quarantine] {
             disk.flush(folder).map_err(failed)?;
         }
         let groups =
@@ -164,7 +169,8 @@ impl<D: Disk> Fs<D> {
         let flusher = Flusher::new(if groups { Grouping::Shared } else { Grouping::One });
         let (dropped, reading, broken) = (Dropped::default(), Arc::new(Semaphore::new(MAX_READING)), OnceLock::new());
         let digests = Digests::default();
-        let shared = Shared { disk, root, tree, staging, resume, terms, flusher, dropped, reading, digests, broken };
+        let shared =
+            Shared { disk, root, tree, staging, resume, quarantine, terms, flusher, dropped, reading, digests, broken };
         // However old: how long to wait for a sender is not known here.
         match shared.sweep(Duration::MAX) {
             Ok(Swept { removed: 0, .. }) => {}
@@ -244,6 +250,25 @@ impl<D: Disk> Sink for Fs<D> {
     async fn sweep(&self, ttl: Duration) -> Result<Swept> {
         let shared = Arc::clone(&self.0);
         blocking(move || shared.sweep(ttl)).await
+    }
+
+    async fn quarantined(&self) -> Result<Vec<Quarantined>> {
+        let shared = Arc::clone(&self.0);
+        blocking(move || shared.all_quarantined()).await
+    }
+
+    async fn quarantined_bytes(&self, id: &QuarantineId) -> Result<Option<Held>> {
+        let (shared, id) = (Arc::clone(&self.0), id.clone());
+        blocking(move || {
+            let file = shared.quarantined_file(&id)?;
+            Ok(file.map(|file| quarantine::stream(shared, id, file)))
+        })
+        .await
+    }
+
+    async fn drop_quarantined(&self, id: &QuarantineId) -> Result<bool> {
+        let (shared, id) = (Arc::clone(&self.0), id.clone());
+        blocking(move || shared.drop_quarantined(&id)).await
     }
 
     async fn probe(&self) -> Result<Probe> {

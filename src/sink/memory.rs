@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::StreamExt as _;
 
 use super::claims::{Claim, Claims};
 use super::place::{Content, Place, Standing, Step};
-use super::{Probe, Sink, Staged, Swept};
+use super::quarantine::in_order;
+use super::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
 use crate::error::{Error, ErrorKind, Result};
+use crate::report::Report;
 use crate::upload::{Durability, Ending, Key, Note, Receipt, Tally, UploadId, UploadSpec, WhenCut};
 
 /// A store that forgets everything when it is dropped. Clones share what they hold.
@@ -19,7 +22,11 @@ pub struct Memory {
     objects: Arc<Mutex<BTreeMap<Key, Object>>>,
     writers: Arc<Claims<UploadId>>,
     suspended: Arc<Mutex<BTreeMap<UploadId, Suspended>>>,
+    quarantine: Arc<Mutex<Quarantine>>,
 }
+
+/// Files that are not valid, with their bytes.
+type Quarantine = BTreeMap<QuarantineId, (Quarantined, Vec<Bytes>)>;
 
 #[derive(Debug, Clone)]
 struct Object {
@@ -60,6 +67,10 @@ impl Memory {
         self.suspended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn quarantine(&self) -> MutexGuard<'_, Quarantine> {
+        self.quarantine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn claim(&self, id: &UploadId) -> Result<Claim<UploadId>> {
         let busy = || Error::new(ErrorKind::Busy, format!("upload {id} is being written by somebody else"));
         self.writers.claim(id).ok_or_else(busy)
@@ -98,6 +109,19 @@ impl Sink for Memory {
         let before = suspended.len();
         suspended.retain(|_, kept| kept.since.elapsed() < ttl);
         Ok(Swept { removed: (before - suspended.len()) as u64, kept: suspended.len() as u64 })
+    }
+
+    async fn quarantined(&self) -> Result<Vec<Quarantined>> {
+        Ok(in_order(self.quarantine().values().map(|(file, _)| file.clone()).collect()))
+    }
+
+    async fn quarantined_bytes(&self, id: &QuarantineId) -> Result<Option<Held>> {
+        let chunks = self.quarantine().get(id).map(|(_, chunks)| chunks.clone());
+        Ok(chunks.map(|chunks| futures::stream::iter(chunks.into_iter().map(Ok)).boxed()))
+    }
+
+    async fn drop_quarantined(&self, id: &QuarantineId) -> Result<bool> {
+        Ok(self.quarantine().remove(id).is_some())
     }
 
     async fn probe(&self) -> Result<Probe> {
@@ -170,6 +194,13 @@ impl Staged for InMemory {
         let receipt = place.receipt(Durability::Memory);
         objects.insert(place.key().clone(), Object { receipt: receipt.clone(), chunks: self.chunks });
         Ok(receipt)
+    }
+
+    async fn quarantine(self: Box<Self>, report: Report, ending: Ending) -> Result<Quarantined> {
+        let file = Quarantined::new(&self.spec, &Content::seal(&self.tally, &self.spec, ending)?, report);
+        let mut quarantine = self.store.quarantine();
+        let (first, _) = quarantine.entry(file.id.clone()).or_insert((file, self.chunks));
+        Ok(first.clone())
     }
 
     async fn abort(self: Box<Self>) -> Result<()> {

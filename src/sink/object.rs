@@ -10,6 +10,8 @@
 //! them may do at once is decided by one conditional request. What a crash leaves behind is invisible, but takes room until
 //! it is swept up (`sweep`).
 //!
+//! What is not valid is kept, where a rule wants it, below `<prefix>/.tidegate/quarantine/` (`quarantine`).
+//!
 //! Only `s3` knows how S3 is configured and what it answers; everything else speaks through `object_store`.
 
 mod commit;
@@ -19,6 +21,7 @@ mod manifest;
 mod marks;
 mod parts;
 mod probe;
+mod quarantine;
 mod remote;
 mod resume;
 mod s3;
@@ -42,10 +45,10 @@ use self::remote::{Clients, Remote, Seen};
 use self::turns::Turns;
 use self::writing::Writing;
 use super::claims::{Claim, Claims};
-use super::{Probe, Sink, Staged, Swept};
+use super::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
 use crate::config;
 use crate::error::{Error, ErrorKind, Result};
-use crate::upload::{Key, Receipt, UploadId, UploadSpec, WhenCut};
+use crate::upload::{Key, OnInvalid, Receipt, UploadId, UploadSpec, WhenCut};
 
 /// A bucket, or what lies below a prefix in it, as a store.
 #[derive(Debug)]
@@ -76,6 +79,7 @@ impl Object {
                 parts_in_flight: config.parts_in_flight,
                 larger: Claims::default(),
                 open: Claims::default(),
+                holding: Claims::default(),
                 unfinished,
                 turns: Turns::default(),
                 seen: Seen::default(),
@@ -96,7 +100,8 @@ impl Object {
 
 #[async_trait]
 impl Sink for Object {
-    async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
+    /// An upload that may have to go into quarantine can't be resumed: it is not where it would be in the end.
+    async fn stage(&self, mut spec: UploadSpec) -> Result<Box<dyn Staged>> {
         self.remote.path(&spec.key)?;
         let largest = self.remote.part_bytes as u64 * MAX_PARTS as u64;
         if spec.size.is_some_and(|size| size > largest) {
@@ -106,11 +111,17 @@ impl Sink for Object {
         if spec.when_cut == WhenCut::Keep {
             resume::begin_anew(&self.remote, &spec.id).await?;
         }
+        if spec.on_invalid == OnInvalid::Quarantine {
+            spec.when_cut = WhenCut::Drop;
+        }
         Ok(Box::new(Writing::new(Arc::clone(&self.remote), spec, claim)))
     }
 
     async fn resume(&self, spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
         let claim = self.claim(&spec.id)?;
+        if spec.on_invalid == OnInvalid::Quarantine {
+            return Ok(None);
+        }
         let Some(resumed) = resume::resume(&self.remote, spec).await? else { return Ok(None) };
         Ok(Some(Box::new(Writing::resumed(Arc::clone(&self.remote), resumed, claim))))
     }
@@ -133,6 +144,18 @@ impl Sink for Object {
 
     async fn sweep(&self, ttl: Duration) -> Result<Swept> {
         sweep::sweep(&self.remote, &self.writers, ttl).await
+    }
+
+    async fn quarantined(&self) -> Result<Vec<Quarantined>> {
+        self.remote.quarantined().await
+    }
+
+    async fn quarantined_bytes(&self, id: &QuarantineId) -> Result<Option<Held>> {
+        self.remote.quarantined_bytes(id).await
+    }
+
+    async fn drop_quarantined(&self, id: &QuarantineId) -> Result<bool> {
+        self.remote.drop_quarantined(id).await
     }
 
     async fn probe(&self) -> Result<Probe> {

@@ -115,6 +115,7 @@ impl<'a> Place<'a> {
             committed_at: rfc3339::now(),
             durability,
             verdict,
+            report: None,
             duplicate: false,
         }
     }

@@ -1,7 +1,8 @@
-//! A validator in front of any sink: what is broken is never committed.
+//! A validator in front of any sink: what is broken is not committed, unless the rule for its name says so.
 //!
 //! Bytes are fed to the validator before they are forwarded, so that a rejection comes at the first byte that proves it, and
-//! a commit asks the validator first. The bytes themselves pass unchanged.
+//! a commit asks the validator first. Where a rule says that broken files are kept, or let pass, the bytes go on behind the flaw, and
+//! are judged no further once the validator has given up. The bytes themselves pass unchanged.
 
 #![deny(clippy::missing_trait_methods)]
 
@@ -15,11 +16,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Probe, Sink, Staged, Swept};
+use super::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
-use crate::report::{Format, Report};
-use crate::upload::{Ending, Key, Note, Receipt, UploadId, UploadSpec};
+use crate::report::{Format, Report, Verdict};
+use crate::upload::{Ending, Key, Note, OnInvalid, Receipt, UploadId, UploadSpec};
 use crate::validate::Validator;
 use crate::validate::rules::{Applied, Rulebook};
 
@@ -37,8 +38,9 @@ impl Validated {
         Self { inner, rules, metrics }
     }
 
-    fn judged(&self, staged: Box<dyn Staged>, format: Format, validator: Box<dyn Validator>) -> Box<dyn Staged> {
-        Box::new(Judged { staged, validator, late: None, format, busy: Duration::ZERO, metrics: Arc::clone(&self.metrics) })
+    fn judged(&self, staged: Box<dyn Staged>, terms: Terms, validator: Box<dyn Validator>) -> Box<dyn Staged> {
+        let (judge, busy, metrics) = (Judge::Reading(validator), Duration::ZERO, Arc::clone(&self.metrics));
+        Box::new(Judged { staged, judge, late: None, terms, busy, metrics })
     }
 }
 
@@ -48,7 +50,7 @@ impl Sink for Validated {
         let Applied { standard, on_invalid, .. } = self.rules.find(&spec.key);
         let staged = self.inner.stage(UploadSpec { on_invalid, ..spec }).await?;
         match standard.validator() {
-            Some(validator) => Ok(self.judged(staged, standard.format, validator)),
+            Some(validator) => Ok(self.judged(staged, Terms { format: standard.format, on_invalid }, validator)),
             None => Ok(staged),
         }
     }
@@ -64,7 +66,7 @@ impl Sink for Validated {
             (format, Some(saved)) => {
                 let validator = standard.resume(saved);
                 let validator = validator.filter(|validator| validator.offset() == staged.offset());
-                Ok(validator.map(|validator| self.judged(staged, format, validator)))
+                Ok(validator.map(|validator| self.judged(staged, Terms { format, on_invalid }, validator)))
             }
             (_, None) => Ok(None),
         }
@@ -82,33 +84,125 @@ impl Sink for Validated {
         self.inner.sweep(ttl).await
     }
 
+    async fn quarantined(&self) -> Result<Vec<Quarantined>> {
+        self.inner.quarantined().await
+    }
+
+    async fn quarantined_bytes(&self, id: &QuarantineId) -> Result<Option<Held>> {
+        self.inner.quarantined_bytes(id).await
+    }
+
+    async fn drop_quarantined(&self, id: &QuarantineId) -> Result<bool> {
+        self.inner.drop_quarantined(id).await
+    }
+
     async fn probe(&self) -> Result<Probe> {
         self.inner.probe().await
     }
+}
+
+/// What an upload is judged by.
+#[derive(Debug, Clone, Copy)]
+struct Terms {
+    format: Format,
+    on_invalid: OnInvalid,
 }
 
 /// An upload that a validator reads along with.
 #[derive(Debug)]
 struct Judged {
     staged: Box<dyn Staged>,
-    validator: Box<dyn Validator>,
+    judge: Judge,
     /// What the validator has read, and the store perhaps not: a write that has failed, or that nobody has waited for.
     late: Option<Bytes>,
-    format: Format,
+    terms: Terms,
     busy: Duration,
     metrics: Arc<Metrics>,
+}
+
+/// Who says whether the file is valid.
+#[derive(Debug)]
+enum Judge {
+    Reading(Box<dyn Validator>),
+    /// It is not, and the rest of it is not read.
+    GaveUp(Box<Report>),
+}
+
+impl Judge {
+    fn finish(self) -> Result<Verdict, Box<Report>> {
+        match self {
+            Self::Reading(validator) => validator.finish(),
+            Self::GaveUp(report) => Err(report),
+        }
+    }
 }
 
 impl Judged {
     /// What the validator knows, where it has read what was stored and no more.
     fn saved(&self) -> Option<Value> {
-        if self.validator.offset() == self.staged.offset() { self.validator.save() } else { None }
+        match &self.judge {
+            Judge::Reading(validator) if validator.offset() == self.staged.offset() => validator.save(),
+            Judge::Reading(_) | Judge::GaveUp(_) => None,
+        }
+    }
+
+    /// Lets the validator read `chunk`, if it still reads.
+    fn feed(&mut self, chunk: &Bytes) -> Result<()> {
+        let Judge::Reading(validator) = &mut self.judge else { return Ok(()) };
+        let start = Instant::now();
+        let fed = validator.feed(chunk);
+        self.busy += start.elapsed();
+        match (fed, self.terms.on_invalid) {
+            (Ok(()), _) => self.late = Some(chunk.clone()),
+            (Err(report), OnInvalid::Reject) => return Err(refusal(&self.staged.spec().key, *report)),
+            (Err(report), OnInvalid::Quarantine | OnInvalid::Warn) => self.judge = Judge::GaveUp(report),
+        }
+        Ok(())
+    }
+
+    /// Brings to the store what only the validator has: else it would be ahead of the bytes, and what is kept of no use.
+    async fn catch_up(&mut self) {
+        let read_to = match &self.judge {
+            Judge::Reading(validator) => validator.offset(),
+            Judge::GaveUp(_) => return,
+        };
+        if let Some(chunk) = self.late.take()
+            && self.staged.offset() + chunk.len() as u64 == read_to
+            && let Err(error) = self.staged.write(chunk).await
+        {
+            tracing::debug!(%error, "the last bytes of an upload that was cut off are not kept");
+        }
     }
 }
 
+/// The answer to a file that is not valid.
 fn refusal(key: &Key, report: Report) -> Error {
-    let message = format!("{:?} is not valid {}", key.as_str(), report.format);
+    let kept = report.quarantined.as_ref().map(|id| format!(", kept in quarantine as {id}")).unwrap_or_default();
+    let message = format!("{:?} is not valid {}{kept}", key.as_str(), report.format);
     Error::new(ErrorKind::Invalid, message).because(report)
+}
+
+/// Ends an upload that is not valid, as its rule wants it.
+async fn judge_invalid(staged: Box<dyn Staged>, on_invalid: OnInvalid, report: Report, ending: Ending) -> Result<Receipt> {
+    match on_invalid {
+        OnInvalid::Reject => {
+            let refusal = refusal(&staged.spec().key, report);
+            if let Err(error) = staged.abort().await {
+                tracing::warn!(%error, "an upload that was refused left something behind");
+            }
+            Err(refusal)
+        }
+        OnInvalid::Quarantine => {
+            let file = staged.quarantine(report.clone(), ending).await?;
+            // The same file may have come before, when other rules held: what is told is what was found now.
+            Err(refusal(&file.name, Report { quarantined: Some(file.id.into()), ..report }))
+        }
+        OnInvalid::Warn => {
+            let verdict = Verdict { format: report.format, records: report.records, errors: report.errors_total };
+            let receipt = staged.commit(Ending { verdict: Some(verdict), ..ending }).await?;
+            Ok(Receipt { report: Some(Box::new(report)), ..receipt })
+        }
+    }
 }
 
 #[async_trait]
@@ -122,11 +216,7 @@ impl Staged for Judged {
     }
 
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        let start = Instant::now();
-        let fed = self.validator.feed(&chunk);
-        self.busy += start.elapsed();
-        fed.map_err(|report| refusal(&self.staged.spec().key, *report))?;
-        self.late = Some(chunk.clone());
+        self.feed(&chunk)?;
         self.staged.write(chunk).await?;
         self.late = None;
         Ok(())
@@ -148,38 +238,35 @@ impl Staged for Judged {
         }
     }
 
+    /// Of a file whose validator has given up nothing is kept: it would have to be read from its first byte again.
     async fn suspend(mut self: Box<Self>, _note: Note) -> Result<u64> {
-        // Else the validator would be ahead of the bytes, and what is kept of no use.
-        if let Some(chunk) = self.late.take()
-            && self.staged.offset() + chunk.len() as u64 == self.validator.offset()
-            && let Err(error) = self.staged.write(chunk).await
-        {
-            tracing::debug!(%error, "the last bytes of an upload that was cut off are not kept");
+        self.catch_up().await;
+        self.metrics.validation_took(self.terms.format, self.busy);
+        if matches!(self.judge, Judge::GaveUp(_)) {
+            return self.staged.abort().await.map(|()| 0);
         }
-        self.metrics.validation_took(self.format, self.busy);
         let saved = self.saved();
         self.staged.suspend(Note(saved)).await
     }
 
     async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt> {
-        let Self { staged, validator, late: _, format, busy, metrics } = *self;
+        let Self { staged, judge, late: _, terms, busy, metrics } = *self;
         let start = Instant::now();
-        let finished = validator.finish();
-        metrics.validation_took(format, busy + start.elapsed());
+        let finished = judge.finish();
+        metrics.validation_took(terms.format, busy + start.elapsed());
         match finished {
             Ok(verdict) => staged.commit(Ending { verdict: Some(verdict), ..ending }).await,
-            Err(report) => {
-                let refusal = refusal(&staged.spec().key, *report);
-                if let Err(error) = staged.abort().await {
-                    tracing::warn!(%error, "an upload that was refused left something behind");
-                }
-                Err(refusal)
-            }
+            Err(report) => judge_invalid(staged, terms.on_invalid, *report, ending).await,
         }
     }
 
+    async fn quarantine(self: Box<Self>, report: Report, ending: Ending) -> Result<Quarantined> {
+        self.metrics.validation_took(self.terms.format, self.busy);
+        self.staged.quarantine(report, ending).await
+    }
+
     async fn abort(self: Box<Self>) -> Result<()> {
-        self.metrics.validation_took(self.format, self.busy);
+        self.metrics.validation_took(self.terms.format, self.busy);
         self.staged.abort().await
     }
 }

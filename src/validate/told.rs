@@ -161,7 +161,7 @@ impl Told {
         let (complete, bytes) = (bytes.is_some(), bytes.unwrap_or(self.last));
         let Found { total, counts, kept, .. } = &self.found;
         let (counts, errors) = (counts.clone(), kept.clone());
-        Report { format, valid: false, complete, records, bytes, errors_total: *total, counts, errors }
+        Report { format, valid: false, complete, records, bytes, errors_total: *total, counts, errors, quarantined: None }
     }
 }
 

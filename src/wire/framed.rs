@@ -361,6 +361,7 @@ mod tests {
             errors_total: 1,
             counts: BTreeMap::from([("missing-cell".to_owned(), 1)]),
             errors: vec![flaw],
+            quarantined: None,
         };
         let error = Error::new(ErrorKind::Invalid, "\"a.csv\" is not valid csv").because(rejection.clone());
         let event = Event::from_error("u1".to_owned(), &error);

@@ -1,9 +1,15 @@
 //! Uploads for the cases.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tidegate::error::Result;
+use tidegate::report::Format;
 use tidegate::sink::Sink;
+use tidegate::sink::validated::Validated;
 use tidegate::upload::{Ending, Key, OnConflict, Receipt, UploadId, UploadSpec};
+
+use crate::beds::judge_by;
 
 /// Bytes a chunk, where a case does not care.
 const CHUNK: usize = 64 * 1024;
@@ -16,6 +22,11 @@ pub(crate) fn key(name: &str) -> Key {
 /// A new upload to a name.
 pub(crate) fn spec(name: &str, on_conflict: OnConflict) -> UploadSpec {
     UploadSpec { on_conflict, ..UploadSpec::new(UploadId::generate(), key(name)) }
+}
+
+/// The same for tables.
+pub(crate) fn judging(inner: &Arc<dyn Sink>) -> Validated {
+    judge_by(Arc::clone(inner), Format::Csv)
 }
 
 /// Stages, writes and commits.

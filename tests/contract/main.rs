@@ -31,6 +31,10 @@ macro_rules! contract {
                     nothing_is_resumed_of_another_upload, staged_anew_begins_at_zero, kept_is_invisible_until_committed,
                     swept_when_nobody_comes_back, a_sweep_leaves_alone_what_is_in_use, nothing_is_kept_of_who_can_not_come_back,
                     a_broken_beginning_is_not_committed, one_at_a_time_goes_on, the_verdict_is_kept;
+                quarantine: it_is_kept_where_nobody_sees_it, the_same_is_kept_once, what_was_not_announced_is_not_kept,
+                    what_is_valid_goes_where_it_belongs, given_up_it_leaves_nothing, a_sweep_leaves_it_alone,
+                    an_invalid_file_is_refused_and_kept, an_invalid_file_is_let_pass,
+                    an_invalid_file_that_is_cut_off_is_neither;
                 races: one_of_many_wins, every_version_is_kept, the_same_content_at_once, large_files_at_once,
                     the_same_large_file_at_once;
             );

@@ -11,10 +11,11 @@ use tidegate::assemble;
 use tidegate::config::{Config, SinkKind};
 use tidegate::error::{Error, ErrorKind, Result};
 use tidegate::metrics::Metrics;
+use tidegate::report::Report;
 use tidegate::server::{Drained, Server};
 use tidegate::sink::memory::Memory;
 use tidegate::sink::validated::Validated;
-use tidegate::sink::{Probe, Sink, Staged, Swept};
+use tidegate::sink::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
 use tidegate::upload::{Ending, Key, Note, Receipt, UploadId, UploadSpec};
 use tidegate::validate::rules::Rulebook;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -278,6 +279,18 @@ impl Sink for Gated {
         self.inner.sweep(ttl).await
     }
 
+    async fn quarantined(&self) -> Result<Vec<Quarantined>> {
+        self.inner.quarantined().await
+    }
+
+    async fn quarantined_bytes(&self, id: &QuarantineId) -> Result<Option<Held>> {
+        self.inner.quarantined_bytes(id).await
+    }
+
+    async fn drop_quarantined(&self, id: &QuarantineId) -> Result<bool> {
+        self.inner.drop_quarantined(id).await
+    }
+
     async fn probe(&self) -> Result<Probe> {
         self.inner.probe().await
     }
@@ -326,6 +339,11 @@ impl Staged for GatedUpload {
     async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt> {
         self.sink.commits.acquire().await.unwrap().forget();
         self.staged.commit(ending).await
+    }
+
+    async fn quarantine(self: Box<Self>, report: Report, ending: Ending) -> Result<Quarantined> {
+        self.sink.commits.acquire().await.unwrap().forget();
+        self.staged.quarantine(report, ending).await
     }
 
     async fn abort(self: Box<Self>) -> Result<()> {

@@ -8,4 +8,5 @@ mod framed;
 mod harness;
 mod ledger;
 mod plain;
+mod quarantine;
 mod resume;

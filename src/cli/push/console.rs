@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{BinaryBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use crate::cli::print::{self, Form, files, flaw, line, verdict_words};
+use crate::cli::print::{self, Form, committed, files, flaw, line};
 use crate::client::{Delivery, Outcome};
 use crate::report::Report;
 use crate::upload::Receipt;
@@ -76,6 +76,9 @@ impl Console {
             (Form::Json, _) => line(&json(&path, name, delivery)),
             (Form::Text, Outcome::Committed(receipt)) => {
                 line(&committed(receipt));
+                if let Some(report) = &receipt.report {
+                    print::note(&print::let_pass(&path, report));
+                }
                 if delivery.changed {
                     print::note(&format!(
                         "changed    {path}: it was written to while it was sent; what is stored may mix old and new"
@@ -179,21 +182,6 @@ fn style(bytes: Option<u64>) -> ProgressStyle {
         None => "{spinner:.cyan} {msg} files  {binary_bytes}  {binary_bytes_per_sec}  {elapsed}",
     };
     ProgressStyle::with_template(template).expect("the templates are well-formed").progress_chars("━╸─")
-}
-
-fn committed(receipt: &Receipt) -> String {
-    let Receipt { name, key, size, digest, verdict, duplicate, .. } = receipt;
-    let mut told = format!("committed  {key}  {}  {digest}", BinaryBytes(*size));
-    if let Some(verdict) = verdict {
-        _ = write!(told, "  {}", verdict_words(*verdict));
-    }
-    if key != name {
-        _ = write!(told, "  (stored as {key}: {name} is taken)");
-    }
-    if *duplicate {
-        told.push_str("  (duplicate)");
-    }
-    told
 }
 
 /// What `--json` prints of a file.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::{Access, Disk};
 use super::staging::lock_any;
-use super::{Loses, Shared};
+use super::{Loses, Shared, tree};
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Digest, Note, Tally, UploadId, UploadSpec};
 
@@ -110,16 +110,8 @@ impl<D: Disk> Shared<D> {
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(errno),
         };
-        let size = self.disk.stat(&file)?.size;
-        let mut text = vec![0; usize::try_from(size.min(MAX_BYTES)).unwrap_or(0)];
-        let mut filled = 0;
-        while filled < text.len() {
-            match self.disk.read_at(&file, &mut text[filled..], filled as u64)? {
-                0 => break,
-                bytes => filled += bytes,
-            }
-        }
-        let Some(checkpoint) = Checkpoint::decode(&text[..filled]) else { return Ok(None) };
+        let text = tree::read_whole(&self.disk, &file, MAX_BYTES)?;
+        let Some(checkpoint) = Checkpoint::decode(&text) else { return Ok(None) };
         let stat = self.disk.stat(staged)?;
         // With a second name it is committed: nobody may write there any more.
         let holds = stat.identity.1 == checkpoint.file && stat.has_one_name && stat.size >= checkpoint.tally.size();

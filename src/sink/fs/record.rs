@@ -90,7 +90,8 @@ pub(super) fn receipt<D: Disk>(
         Some(record) => (Some(record.id), record.name, record.committed_at, record.verdict),
         None => (None, key.clone(), stat.modified, None),
     };
-    Ok(Receipt { id, name, key: key.clone(), size, digest, committed_at, durability, verdict, duplicate: false })
+    let (key, report, duplicate) = (key.clone(), None, false);
+    Ok(Receipt { id, name, key, size, digest, committed_at, durability, verdict, report, duplicate })
 }
 
 /// The size and the digest of a file that looks so.

@@ -14,8 +14,9 @@ use super::staging::{lock_left, lock_new};
 use super::tree::{Found, NoFolder};
 use super::{Loses, Shared, blocking, failed, tree};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sink::Staged;
+use crate::report::Report;
 use crate::sink::place::{Content, Place, Standing, Step};
+use crate::sink::{Quarantined, Staged};
 use crate::upload::{Durability, Ending, Note, Receipt, Tally, UploadSpec, WhenCut};
 
 /// A locked file in the staging folder.
@@ -122,6 +123,19 @@ impl<D: Disk> StagedFile<D> {
         }
     }
 
+    /// Removes what the upload has left besides the file under its last name.
+    fn clean_up<T>(&self, name: Name, ended: &Result<T>) {
+        let cleaned = match (name, ended) {
+            (Name::Staged, _) => self.remove(),
+            (Name::Final, Ok(_)) => self.shared.forget_committed(&self.spec.id),
+            // After a power cut it may be on its way again.
+            (Name::Final, Err(_)) => Ok(()),
+        };
+        if let Err(litter) = cleaned {
+            tracing::warn!(key = %self.spec.key, error = %litter, "something stays behind until the next sweep");
+        }
+    }
+
     /// Removes what was saved, then the staged name. Only while it is known to be there: once it is renamed, the name is free
     /// for another upload.
     fn remove(&self) -> Result<()> {
@@ -210,16 +224,20 @@ impl<D: Disk> Staged for StagedFile<D> {
         blocking(move || {
             let mut name = Name::Staged;
             let committed = settled.and_then(|tally| self.shared.commit(&self.spec, &self.file, &tally, ending, &mut name));
-            let cleaned = match (name, &committed) {
-                (Name::Staged, _) => self.remove(),
-                (Name::Final, Ok(_)) => self.shared.forget_committed(&self.spec.id),
-                // After a power cut it may be on its way again.
-                (Name::Final, Err(_)) => Ok(()),
-            };
-            if let Err(litter) = cleaned {
-                tracing::warn!(key = %self.spec.key, error = %litter, "something stays behind until the next sweep");
-            }
+            self.clean_up(name, &committed);
             committed
+        })
+        .await
+    }
+
+    async fn quarantine(mut self: Box<Self>, report: Report, ending: Ending) -> Result<Quarantined> {
+        let settled = self.settle().await;
+        blocking(move || {
+            let mut name = Name::Staged;
+            let sealed = settled.and_then(|tally| Content::seal(&tally, &self.spec, ending));
+            let kept = sealed.and_then(|content| self.shared.quarantine(&self.spec, &self.file, content, report, &mut name));
+            self.clean_up(name, &kept);
+            kept
         })
         .await
     }
@@ -233,8 +251,9 @@ impl<D: Disk> Staged for StagedFile<D> {
 
 /// Which name an upload's file has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Name {
+pub(super) enum Name {
     Staged,
+    /// That of its key, or one in quarantine.
     Final,
 }
 

@@ -42,7 +42,9 @@ impl<D: Disk> Shared<D> {
                 }
             }
         }
-        result
+        let mut swept = result?;
+        self.sweep_quarantine(&mut swept)?;
+        Ok(swept)
     }
 
     /// The uploads that have left something, or are on their way.

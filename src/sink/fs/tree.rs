@@ -155,6 +155,21 @@ pub(super) fn open_regular<D: Disk>(disk: &D, folder: &D::Handle, name: &str) ->
     }
 }
 
+/// All that a small file of ours holds, to `max_bytes` at most.
+pub(super) fn read_whole<D: Disk>(disk: &D, file: &D::Handle, max_bytes: u64) -> Result<Vec<u8>, Errno> {
+    let size = disk.stat(file)?.size;
+    let mut bytes = vec![0; usize::try_from(size.min(max_bytes)).unwrap_or(0)];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match disk.read_at(file, &mut bytes[filled..], filled as u64)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
 /// Renames a file to a name that must be free; [`Errno::EXIST`] where it is not.
 pub(super) fn rename_new<D: Disk>(
     disk: &D,

@@ -66,6 +66,7 @@ impl Found {
             committed_at: self.modified,
             durability: Durability::ObjectStore,
             verdict: None,
+            report: None,
             duplicate: false,
         }
     }

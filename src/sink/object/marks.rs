@@ -19,7 +19,7 @@ const VERSION: &str = "tidegate-version";
 
 /// One try of one upload. An object that carries it was written by that try and no other: so a commit whose answer was lost
 /// knows its own work again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(super) struct Attempt(String);
 

@@ -17,7 +17,7 @@ use super::sending::{Arrived, Fate, Outcome, Sending};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::claims::Claim;
 use crate::sink::place::MAX_VERSIONS;
-use crate::upload::{Key, OnConflict, UploadSpec, WhenCut};
+use crate::upload::{Key, OnConflict, OnInvalid, UploadSpec, WhenCut};
 
 /// Parts of one upload that S3 takes: Amazon S3 User Guide, "Amazon S3 multipart upload limits".
 pub(super) const MAX_PARTS: usize = 10_000;
@@ -63,16 +63,18 @@ pub(super) struct Reopened {
 
 impl Parts {
     /// Opens a multipart upload under the key that `spec` asks for or, under [`OnConflict::Version`], under the first of its
-    /// versions that is free: S3 binds it to its key here, before the content is known.
+    /// versions that is free: S3 binds it to its key here, before the content is known. What may have to go into quarantine is
+    /// bound to a place there.
     pub(super) async fn open(remote: Arc<Remote>, spec: &UploadSpec, attempt: &Attempt) -> Result<Self> {
+        let held = spec.on_invalid == OnInvalid::Quarantine;
         let (key, version) = match spec.on_conflict {
-            OnConflict::Version => {
+            OnConflict::Version if !held => {
                 let (key, claim) = free_version(&remote, &spec.key).await?;
                 (key, Some(claim))
             }
-            OnConflict::Reject | OnConflict::Overwrite => (spec.key.clone(), None),
+            OnConflict::Reject | OnConflict::Version | OnConflict::Overwrite => (spec.key.clone(), None),
         };
-        let path = remote.path(&key)?;
+        let path = if held { remote.held_path(attempt) } else { remote.path(&key)? };
         let attributes = marks::of_spec(spec, attempt, &key);
         let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
         let opened = remote.clients.plain.create_multipart_opts(&path, options).await;

@@ -63,6 +63,8 @@ pub(super) struct Remote {
     pub(super) larger: Claims<Key>,
     /// The multipart uploads that this process writes to.
     pub(super) open: Claims<MultipartId>,
+    /// The tries of this process whose bytes lie, or come to lie, where they are held.
+    pub(super) holding: Claims<Attempt>,
     /// Knows the multipart uploads that the store holds.
     pub(super) unfinished: Arc<dyn Unfinished>,
     /// Who compares the versions of a name, and then commits.

@@ -44,6 +44,10 @@ pub(super) async fn sweep(remote: &Remote, writers: &Claims<UploadId>, ttl: Dura
     let probes = std::mem::take(&mut inventory.probes).into_iter().filter(|(_, modified)| is_old(*modified));
     let outcome = remote.remove_all(probes.map(|(path, _)| path).collect()).await;
     sweep.note(outcome);
+    match remote.sweep_quarantine(is_old).await {
+        Ok(removed) => sweep.removed += removed,
+        Err(error) => sweep.note(Err(error)),
+    }
     inventory.receipts.retain(|receipt| is_old(receipt.modified));
     sweep.receipts(inventory).await;
     sweep.trouble.map(|()| Swept { removed: sweep.removed, kept })

@@ -89,6 +89,7 @@ fn node_with_parts(store: &Arc<Faulty>, seen: Seen, part_bytes: usize) -> Object
         parts_in_flight: 2,
         larger: Claims::default(),
         open: Claims::default(),
+        holding: Claims::default(),
         unfinished: Arc::clone(store) as _,
         turns: Turns::default(),
         seen,

@@ -12,9 +12,14 @@ use crate::error::{Error, ErrorKind};
 impl Remote {
     /// What came of `doing`: the reason as far as it is known, then what the store said.
     pub(super) fn failed(&self, doing: impl Display, error: &StoreError) -> Error {
-        let (kind, reason) = reason(&self.store, error);
-        Error::new(kind, format!("{doing}: {reason}")).because(brief(error))
+        failed(&self.store, doing, error)
     }
+}
+
+/// As [`Remote::failed`], for who outlives the remote.
+pub(super) fn failed(store: &str, doing: impl Display, error: &StoreError) -> Error {
+    let (kind, reason) = reason(store, error);
+    Error::new(kind, format!("{doing}: {reason}")).because(brief(error))
 }
 
 /// What stores say where there is no such bucket, and can be none.

@@ -11,12 +11,13 @@ use super::marks::Attempt;
 use super::parts::{Parts, stopped, warn_of_litter};
 use super::remote::Remote;
 use super::resume::Resumed;
-use super::{commit, large};
+use super::{commit, large, quarantine};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sink::Staged;
+use crate::report::Report;
 use crate::sink::claims::Claim;
 use crate::sink::place::Content;
-use crate::upload::{Ending, Note, Receipt, Tally, UploadId, UploadSpec, WhenCut};
+use crate::sink::{Quarantined, Staged};
+use crate::upload::{Ending, Note, OnInvalid, Receipt, Tally, UploadId, UploadSpec, WhenCut};
 
 /// What the buffer begins with, in bytes.
 const FIRST_BUFFER: usize = 16 * 1024;
@@ -38,7 +39,9 @@ pub(super) struct Writing {
     state: State,
     /// A write failed, or was dropped half-way, so that bytes may be missing.
     broken: bool,
-    _claim: Claim<UploadId>,
+    claim: Claim<UploadId>,
+    /// Keeps the sweep of this process off what is held for this try.
+    _held: Option<Claim<Attempt>>,
 }
 
 /// How much of an upload the store knows.
@@ -55,18 +58,21 @@ enum State {
 
 impl Writing {
     pub(super) fn new(remote: Arc<Remote>, spec: UploadSpec, claim: Claim<UploadId>) -> Self {
+        let attempt = Attempt::new();
+        let held = spec.on_invalid == OnInvalid::Quarantine;
         Self {
             part_bytes: remote.part_bytes,
+            _held: held.then(|| remote.holding.claim(&attempt)).flatten(),
             remote,
             spec,
-            attempt: Attempt::new(),
+            attempt,
             tally: Tally::new(),
             note: Note::default(),
             buffer: Vec::new(),
             checkpoint: None,
             state: State::Small,
             broken: false,
-            _claim: claim,
+            claim,
         }
     }
 
@@ -143,7 +149,31 @@ impl Writing {
             return Err(self.give_up(error).await);
         }
         match self.state {
+            State::Open(parts) if self.spec.on_invalid == OnInvalid::Quarantine => {
+                quarantine::release(&self.remote, &self.spec, &self.attempt, (*parts, content), self.claim).await
+            }
             State::Open(parts) => large::commit(&self.remote, &self.spec, &self.attempt, *parts, content).await,
+            State::Small | State::Opening(_) => unreachable!("a flush that works leaves the upload open"),
+        }
+    }
+
+    /// Brings what is not valid into quarantine.
+    async fn confine(mut self, report: Report, ending: Ending) -> Result<Quarantined> {
+        let content = match Content::seal(&self.tally, &self.spec, ending) {
+            Ok(content) => content,
+            Err(error) => return Err(self.give_up(error).await),
+        };
+        if matches!(self.state, State::Small) && !self.broken {
+            let body = Bytes::from(self.buffer);
+            return quarantine::small(&self.remote, &self.spec, &self.attempt, (body, content), report).await;
+        }
+        if let Err(error) = self.flush().await {
+            return Err(self.give_up(error).await);
+        }
+        match self.state {
+            State::Open(parts) => {
+                quarantine::large(&self.remote, &self.spec, &self.attempt, (*parts, content), report).await
+            }
             State::Small | State::Opening(_) => unreachable!("a flush that works leaves the upload open"),
         }
     }
@@ -264,6 +294,16 @@ impl Staged for Writing {
     async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt> {
         let committing = tokio::spawn(self.finish(ending));
         committing.await.unwrap_or_else(|error| Err(stopped("the commit", error)))
+    }
+
+    /// Like a commit, runs to its end even if nobody waits for it.
+    async fn quarantine(self: Box<Self>, report: Report, ending: Ending) -> Result<Quarantined> {
+        if self.spec.on_invalid != OnInvalid::Quarantine {
+            let message = format!("{:?} was not staged as a file that may go into quarantine", self.spec.key.as_str());
+            return Err(self.give_up(Error::new(ErrorKind::Store, message)).await);
+        }
+        let confining = tokio::spawn(self.confine(report, ending));
+        confining.await.unwrap_or_else(|error| Err(stopped("putting an upload into quarantine", error)))
     }
 
     /// Like a commit, runs to its end even if nobody waits for it.

@@ -10,9 +10,9 @@ use futures::FutureExt as _;
 use super::Validated;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
-use crate::report::{Format, Verdict};
+use crate::report::{Format, Report, Verdict};
 use crate::sink::memory::Memory;
-use crate::sink::{Probe, Sink, Staged, Swept};
+use crate::sink::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
 use crate::upload::{Ending, Key, Note, Receipt, UploadId, UploadSpec, WhenCut};
 use crate::validate::Limits;
 use crate::validate::rules::{Rulebook, Rules};
@@ -72,6 +72,18 @@ impl Sink for Troubled {
         self.inner.sweep(ttl).await
     }
 
+    async fn quarantined(&self) -> Result<Vec<Quarantined>> {
+        self.inner.quarantined().await
+    }
+
+    async fn quarantined_bytes(&self, id: &QuarantineId) -> Result<Option<Held>> {
+        self.inner.quarantined_bytes(id).await
+    }
+
+    async fn drop_quarantined(&self, id: &QuarantineId) -> Result<bool> {
+        self.inner.drop_quarantined(id).await
+    }
+
     async fn probe(&self) -> Result<Probe> {
         self.inner.probe().await
     }
@@ -118,6 +130,10 @@ impl Staged for TroubledStaged {
 
     async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt> {
         self.inner.commit(ending).await
+    }
+
+    async fn quarantine(self: Box<Self>, report: Report, ending: Ending) -> Result<Quarantined> {
+        self.inner.quarantine(report, ending).await
     }
 
     async fn abort(self: Box<Self>) -> Result<()> {

@@ -15,7 +15,8 @@ use tidegate::upload::{Durability, Key};
 pub(crate) use self::fs::FsBed;
 pub(crate) use self::memory::MemoryBed;
 pub(crate) use self::object::{InProcessBed, MinioBed};
-pub(crate) use self::validated::ValidatedBed;
+#[allow(unused_imports, reason = "not everybody who has these beds judges by it")]
+pub(crate) use self::validated::{ValidatedBed, judge_by};
 
 /// A sink over an empty store, and eyes of its own on that store.
 #[async_trait]

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidegate::metrics::Metrics;
+use tidegate::report::Format;
 use tidegate::sink::Sink;
 use tidegate::sink::validated::Validated;
-use tidegate::upload::{Durability, Key};
-use tidegate::validate::Limits;
-use tidegate::validate::rules::{Rulebook, Rules};
+use tidegate::upload::{Durability, Key, OnInvalid};
+use tidegate::validate::rules::{Rule, Rulebook, Rules};
+use tidegate::validate::{Limits, Standard};
 
 use super::Bed;
 
@@ -64,6 +65,21 @@ impl<B: Bed> Bed for ValidatedBed<B> {
 }
 
 fn validated(inner: Arc<dyn Sink>) -> Arc<dyn Sink> {
-    let rules = Arc::new(Rulebook::new(Rules::none(Limits::default())));
-    Arc::new(Validated::new(inner, rules, Arc::new(Metrics::new())))
+    Arc::new(judge_by(inner, Format::None))
+}
+
+/// Validators in front of a sink that read what is called `kept/…` and `warned/…` as `format`, and do as that says.
+pub(crate) fn judge_by(inner: Arc<dyn Sink>, format: Format) -> Validated {
+    let rule = |pattern: &str, on_invalid| Rule {
+        pattern: pattern.to_owned(),
+        format: Some(format),
+        compression: None,
+        standard: Standard::of(Format::None, Limits::default()),
+        max_bytes: None,
+        on_conflict: None,
+        on_invalid,
+    };
+    let rules = [rule("kept/**", OnInvalid::Quarantine), rule("warned/**", OnInvalid::Warn)];
+    let rules = Rules::new(rules, Standard::of(Format::None, Limits::default())).unwrap();
+    Validated::new(inner, Arc::new(Rulebook::new(rules)), Arc::new(Metrics::new()))
 }

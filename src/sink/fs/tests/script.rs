@@ -9,9 +9,11 @@ use std::time::Duration;
 use super::forgetful::Forgetful;
 use super::random::Random;
 use crate::error::{Error, ErrorKind, Result};
+use crate::report::{Format, Report};
 use crate::sink::fs::{Fs, Terms};
-use crate::sink::{Sink, Staged};
+use crate::sink::{QuarantineId, Quarantined, Sink, Staged};
 use crate::upload::{Digest, Ending, Note, OnConflict, Receipt, UploadSpec, WhenCut};
+use crate::validate::{self, Limits};
 
 /// Bytes between two checkpoints: small, so that small uploads have some.
 const CHECKPOINT_BYTES: u64 = 500;
@@ -41,6 +43,8 @@ enum End {
     Refused(ErrorKind),
     GivenUp,
     Suspended,
+    /// Not valid, and kept in quarantine.
+    Quarantined,
 }
 
 impl Step {
@@ -67,6 +71,7 @@ impl Step {
 pub(super) fn steps() -> Arc<[Step]> {
     let first = || Step::new("first", "new/deep/a.bin", 300);
     let cut = || Step::new("cut", "c.bin", 1300);
+    let sick = || Step::new("sick", "new/deep/g.bin", 900);
     let refused = |kind| End::Refused(kind);
     Arc::new([
         first(),
@@ -86,6 +91,10 @@ pub(super) fn steps() -> Arc<[Step]> {
             spec: UploadSpec { digest: Some(Digest::of(b"else")), ..Step::new("broken", "e.bin", 600).spec },
             ..Step::new("broken", "e.bin", 600).conflicting(OnConflict::Reject, refused(ErrorKind::DigestMismatch))
         },
+        Step { end: End::Quarantined, ..sick().kept(&[600]) },
+        // The same once more, from another sender; then other bytes.
+        Step { end: End::Quarantined, ..Step::new("again", "new/deep/g.bin", 0).bytes_of(&sick()) },
+        Step { end: End::Quarantined, ..Step::new("worse", "new/deep/g.bin", 400) },
         Step { end: End::Suspended, ..Step::new("left", "f.bin", 800).kept(&[700]) },
     ])
 }
@@ -97,6 +106,8 @@ pub(super) struct Play {
     done: usize,
     /// By key, what the last receipt was for.
     receipts: BTreeMap<String, Vec<u8>>,
+    /// What was said to be in quarantine.
+    quarantined: BTreeMap<QuarantineId, Vec<u8>>,
     /// What senders do who were interrupted.
     pub(super) retry: Start,
     /// From where the upload that is on its way can be resumed, as it was told.
@@ -110,6 +121,7 @@ impl Play {
             steps: Arc::clone(steps),
             done: 0,
             receipts: BTreeMap::new(),
+            quarantined: BTreeMap::new(),
             retry: Start::WhereItWas,
             kept: Cell::new(0),
         }
@@ -149,6 +161,10 @@ impl Play {
             assert_eq!((receipt.key.as_str(), receipt.digest), (key, Digest::of(&step.bytes)));
             self.receipts.insert(key.to_owned(), step.bytes.clone());
         }
+        if step.end == End::Quarantined {
+            let id = QuarantineId::of(&step.spec.key, &Digest::of(&step.bytes));
+            self.quarantined.insert(id, step.bytes.clone());
+        }
         self.kept.set(0);
         self.done += 1;
         Ok(())
@@ -187,6 +203,11 @@ impl Play {
         let staged = self.send(staged, bytes, bytes.len()).await?;
         let before = self.disk.files();
         self.kept.set(0);
+        if *end == End::Quarantined {
+            let kept = staged.quarantine(report(), Ending::default()).await?;
+            assert_eq!((&kept.name, kept.digest), (&spec.key, Digest::of(bytes)));
+            return Ok(None);
+        }
         let committed = staged.commit(Ending { claim: Some(Digest::of(bytes)), verdict: None }).await;
         match (committed, end) {
             (Err(error), End::Refused(kind)) if error.kind() == *kind => Ok(None),
@@ -243,9 +264,26 @@ impl Play {
             let there = files.get(key);
             assert!(there == Some(bytes) || (there.is_some() && there == replaced), "the receipt for {key} is honoured");
         }
+        self.assert_quarantine();
         for (name, bytes) in &files {
             let whole = |step: &Step| step.end_key() == Some(name) && step.bytes == *bytes;
             assert!(self.steps.iter().any(whole), "{name} is whole");
+        }
+    }
+
+    /// What is said to be in quarantine is there, and whatever is there, by bytes and report, is whole.
+    fn assert_quarantine(&self) {
+        let files = self.disk.files();
+        let there = |id: &QuarantineId, what: &str| files.get(&format!(".tidegate/quarantine/{id}.{what}"));
+        for (id, bytes) in &self.quarantined {
+            assert!(there(id, "bytes") == Some(bytes) && there(id, "json").is_some(), "{id} is in quarantine");
+        }
+        for step in self.steps.iter().filter(|step| step.end == End::Quarantined) {
+            let id = QuarantineId::of(&step.spec.key, &Digest::of(&step.bytes));
+            if let (Some(bytes), Some(json)) = (there(&id, "bytes"), there(&id, "json")) {
+                let told = Quarantined::decode(json).expect("a report is written before it has its name");
+                assert!(*bytes == step.bytes && told.id == id && told.name == step.spec.key, "{id} is whole");
+            }
         }
     }
 
@@ -260,7 +298,8 @@ impl Play {
     /// Nothing is left of what was on its way.
     pub(super) fn assert_clean(&self) {
         let all = self.disk.files();
-        assert_eq!(all.len(), visible(all.clone()).len(), "{:?}", all.keys());
+        let kept = 2 * self.quarantined.len();
+        assert_eq!(all.len(), visible(all.clone()).len() + kept, "{:?}", all.keys());
     }
 }
 
@@ -268,9 +307,14 @@ impl Step {
     fn end_key(&self) -> Option<&str> {
         match self.end {
             End::Committed(key) => Some(key),
-            End::Refused(_) | End::GivenUp | End::Suspended => None,
+            End::Refused(_) | End::GivenUp | End::Suspended | End::Quarantined => None,
         }
     }
+}
+
+fn report() -> Report {
+    let validator = validate::for_format(Format::Json, &Limits::default()).unwrap();
+    *validator.finish().unwrap_err()
 }
 
 fn note(offset: u64) -> Note {
