@@ -107,7 +107,9 @@ fn paragraph(flaw: &Flaw, name: &str, excerpt: Option<&Excerpt>, colours: Colour
     if let Some(Excerpt { shown, before, carets }) = excerpt {
         let number = colours.paint(BLUE, &line.to_string());
         let carets = colours.paint(colour, &"^".repeat(*carets));
-        _ = writeln!(text, "{gutter}{bar}\n{number} {bar} {shown}\n{gutter}{bar} {}{carets}", " ".repeat(*before));
+        // Nothing stands behind the bar of a blank line.
+        let line = if shown.is_empty() { String::new() } else { format!(" {shown}") };
+        _ = writeln!(text, "{gutter}{bar}\n{number} {bar}{line}\n{gutter}{bar} {}{carets}", " ".repeat(*before));
     }
     for note in notes(flaw) {
         _ = writeln!(text, "{gutter}{} {note}", colours.paint(BLUE, "="));

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::guess::{Guess, Open, Order};
 use super::table::{Constraints, Field};
 use super::values::{Decimals, Few, Range, Unique};
-use super::words::{counted, example, grouped};
+use super::words::{counted, example, grouped, plain};
 
 /// What stands for "no value" in the field, besides an empty cell.
 const MARKERS: [&str; 12] = ["-", "--", "?", "N/A", "NA", "NULL", "NaN", "None", "n/a", "na", "nan", "null"];
@@ -137,7 +137,7 @@ impl Seen {
         match guess.order {
             Order::Integers => self.integers.bounds().map(|(least, most)| [*least, *most].map(integer)),
             Order::Numbers => {
-                self.decimals.bounds().map(|(least, most)| [least, most].map(|number| (number.into(), number.to_string())))
+                self.decimals.bounds().map(|(least, most)| [least, most].map(|number| (plain(number), number.to_string())))
             }
             Order::Texts => {
                 self.texts.bounds().map(|(least, most)| [least, most].map(|text| (text.clone().into(), text.clone())))

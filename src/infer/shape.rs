@@ -11,7 +11,7 @@ use serde_json::{Number, Value};
 use super::guess::{is_date, is_email, is_uri, is_uuid, is_zoned};
 use super::json::{JsonSchema, Kinds};
 use super::values::{Few, Range};
-use super::words::{counted, example, grouped};
+use super::words::{counted, example, grouped, plain};
 
 /// The formats that are looked for, as JSON Schema calls them.
 const FORMATS: [(&str, fn(&str) -> bool); 5] =
@@ -259,7 +259,7 @@ impl Shape {
 
     fn bounds(&self) -> Option<[Value; 2]> {
         if self.decimals > 0 {
-            return self.numbers.bounds().map(|(least, most)| [Value::from(*least), Value::from(*most)]);
+            return self.numbers.bounds().map(|(least, most)| [plain(*least), plain(*most)]);
         }
         let (least, most) = self.whole.bounds()?;
         Some([Number::from_i128(*least)?.into(), Number::from_i128(*most)?.into()])

@@ -1,5 +1,7 @@
 //! What was seen, in words.
 
+use serde_json::Value;
+
 /// The longest example, in characters.
 const EXAMPLE_CHARS: usize = 40;
 
@@ -29,6 +31,12 @@ pub(super) fn example(value: &str) -> String {
         text.push('…');
     }
     text
+}
+
+/// A number for a schema, without a fraction where it has none.
+#[allow(clippy::cast_possible_truncation, reason = "below 2^53 in size an integer is itself")]
+pub(super) fn plain(number: f64) -> Value {
+    if number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 { (number as i64).into() } else { number.into() }
 }
 
 #[cfg(test)]
