@@ -7,10 +7,11 @@ ARG BASE_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 FROM ${RUST_IMAGE} AS builder
 WORKDIR /build
 
-# The dependencies, against an empty program: this layer stays as long as the two manifests do. The benchmark, which the manifest
-# names, stays empty.
+# The dependencies, against an empty program: this layer stays as long as the two manifests do. The benchmarks, which the
+# manifest names, stay empty.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src benches && touch src/lib.rs benches/group_commit.rs && echo 'fn main() {}' >src/main.rs \
+RUN mkdir -p src benches/validators && touch src/lib.rs benches/group_commit.rs benches/csv.rs benches/validators/main.rs \
+    && echo 'fn main() {}' >src/main.rs \
     && cargo build --release --locked \
     && rm -r src
 

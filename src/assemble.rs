@@ -98,5 +98,14 @@ fn patience(config: &Config, rule: Option<&config::Rule>) -> Patience {
 
 /// What validators bound.
 fn limits(config: &Config) -> Limits {
-    Limits { max_depth: config.limits.max_json_depth, max_record_bytes: config.limits.max_record_bytes }
+    let limits = &config.limits;
+    Limits {
+        max_depth: limits.max_json_depth,
+        max_record_bytes: limits.max_record_bytes,
+        max_token_bytes: limits.max_token_bytes,
+        max_key_bytes: limits.max_key_bytes,
+        max_document_bytes: limits.max_document_bytes,
+        max_unpacked_bytes: limits.max_unpacked_bytes,
+        max_unpack_ratio: limits.max_unpack_ratio,
+    }
 }

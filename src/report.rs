@@ -75,16 +75,45 @@ pub enum Compression {
     Zstd,
 }
 
-/// How strict JSON is read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What a JSON text has to keep to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Profile {
-    /// What the grammar of RFC 8259 allows.
+    /// All that the grammar of RFC 8259 allows: numbers of any size, surrogate escapes without their other half, and names
+    /// that stand in an object twice.
     #[default]
-    #[serde(rename = "rfc8259")]
     Rfc8259,
-    /// RFC 7493 on top: no name twice in an object, no lone surrogates, no numbers beyond binary64.
-    #[serde(rename = "i-json")]
+    /// I-JSON, RFC 7493: what every reader understands alike. No name twice in an object, no surrogate without its other half,
+    /// no number beyond binary64. Such an upload can't be resumed, because its names are to be remembered.
     IJson,
+}
+
+impl Profile {
+    const ALL: [Self; 2] = [Self::Rfc8259, Self::IJson];
+
+    /// The name used in the configuration and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rfc8259 => "rfc8259",
+            Self::IJson => "i-json",
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Profile {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::ALL
+            .into_iter()
+            .find(|profile| profile.name() == text)
+            .ok_or_else(|| Error::new(ErrorKind::Config, format!("unknown JSON profile {text:?}: use rfc8259 or i-json")))
+    }
 }
 
 /// What a JSON Schema is held against.

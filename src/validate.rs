@@ -6,25 +6,33 @@
 //! and keeps the place in the file; the scanner sees whole characters only and knows nothing but its format.
 
 mod csv;
+mod document;
 mod json;
 mod ndjson;
 mod position;
 pub mod rules;
 mod stream;
+pub mod table;
 mod told;
+mod unpacked;
 mod utf8;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use self::csv::Csv;
+pub use self::csv::dialect::Dialect;
+pub use self::document::JsonSchema;
 use self::json::Json;
+pub use self::ndjson::BlankLines;
 use self::ndjson::Ndjson;
 use self::stream::{Scanner, Stream};
 use self::told::Told;
 pub use self::told::{Patience, Snippets};
-use crate::report::{Compression, Format, Report, Verdict};
+use self::unpacked::Unpacked;
+use crate::report::{Compression, Format, Profile, Report, SchemaFor, Verdict};
 
 /// Reads a file chunk by chunk and judges it.
 ///
@@ -55,12 +63,30 @@ pub struct Limits {
     pub max_depth: usize,
     /// The longest CSV record or NDJSON line, in bytes, without the LF that ends it.
     pub max_record_bytes: u64,
+    /// The longest string or number of a JSON text, in bytes, as it stands there, without its quotes.
+    pub max_token_bytes: u64,
+    /// The memory for names and keys that may stand in a file only once, in bytes.
+    pub max_key_bytes: u64,
+    /// The largest JSON document that is held against a schema, in bytes.
+    pub max_document_bytes: u64,
+    /// What compressed data may unpack to, in bytes.
+    pub max_unpacked_bytes: u64,
+    /// How many times its own size compressed data may unpack to, once that is more than a MiB.
+    pub max_unpack_ratio: u64,
 }
 
 impl Default for Limits {
-    /// 128 levels, as `serde_json` has it, and 16 MiB.
+    /// Those of the configuration's defaults: 128 levels, as `serde_json` has it, and so on.
     fn default() -> Self {
-        Self { max_depth: 128, max_record_bytes: 16 << 20 }
+        Self {
+            max_depth: 128,
+            max_record_bytes: 16 << 20,
+            max_token_bytes: 16 << 20,
+            max_key_bytes: 64 << 20,
+            max_document_bytes: 8 << 20,
+            max_unpacked_bytes: 64 << 30,
+            max_unpack_ratio: 1000,
+        }
     }
 }
 
@@ -71,6 +97,14 @@ pub struct Standard {
     pub format: Format,
     /// What is unpacked first.
     pub compression: Compression,
+    /// How strict JSON is read.
+    pub profile: Profile,
+    /// What becomes of blank lines in NDJSON.
+    pub blank_lines: BlankLines,
+    /// What JSON documents are held against, where the format is JSON or NDJSON.
+    pub json_schema: Option<Arc<JsonSchema>>,
+    /// Which documents that are.
+    pub schema_for: SchemaFor,
     /// What keeps memory bounded.
     pub limits: Limits,
     /// How long a file is read on that is known not to be valid.
@@ -82,20 +116,28 @@ pub struct Standard {
 impl Standard {
     /// The format's own rules, within `limits`.
     pub fn of(format: Format, limits: Limits) -> Self {
-        Self { format, compression: Compression::None, limits, patience: Patience::default(), snippets: Snippets::default() }
+        Self {
+            format,
+            compression: Compression::None,
+            profile: Profile::default(),
+            blank_lines: BlankLines::default(),
+            json_schema: None,
+            schema_for: SchemaFor::default(),
+            limits,
+            patience: Patience::default(),
+            snippets: Snippets::default(),
+        }
     }
 
     /// A validator for one file; `None` for [`Format::None`], whose bytes pass unparsed.
     pub fn validator(&self) -> Option<Box<dyn Validator>> {
-        if self.compression != Compression::None {
-            return None;
-        }
-        match self.format {
-            Format::Json => Some(Box::new(self.stream(self.json()))),
-            Format::Ndjson => Some(Box::new(self.stream(self.ndjson()))),
-            Format::Csv | Format::Tsv => Some(Box::new(self.stream(self.csv()))),
-            Format::None => None,
-        }
+        let validator: Box<dyn Validator> = match self.format {
+            Format::Json => Box::new(self.stream(self.json())),
+            Format::Ndjson => Box::new(self.stream(self.ndjson())),
+            Format::Csv | Format::Tsv => Box::new(self.stream(self.csv())),
+            Format::None => return None,
+        };
+        Some(Unpacked::before(validator, self.format, self.compression, self.limits))
     }
 
     /// A validator that goes on where the one that was [saved](Validator::save) stood, by this standard, whatever held before.
@@ -103,6 +145,9 @@ impl Standard {
     /// `None` where what was saved is of another format or another version of tidegate, is beyond the limits already, or is
     /// nothing that a validator could have saved: then the file must be read from its first byte again.
     pub fn resume(&self, saved: &Value) -> Option<Box<dyn Validator>> {
+        if self.compression != Compression::None {
+            return None;
+        }
         match self.format {
             Format::Json => Some(Box::new(self.stream(self.json()).resume(saved)?)),
             Format::Ndjson => Some(Box::new(self.stream(self.ndjson()).resume(saved)?)),
@@ -116,16 +161,16 @@ impl Standard {
     }
 
     fn json(&self) -> Json {
-        Json::new(&self.limits)
+        Json::new(&self.limits, self.profile, self.json_schema.clone().map(|schema| (schema, self.schema_for)))
     }
 
     fn ndjson(&self) -> Ndjson {
-        Ndjson::new(&self.limits)
+        Ndjson::new(&self.limits, self.profile, self.blank_lines, self.json_schema.clone())
     }
 
     fn csv(&self) -> Csv {
-        let delimiter = if self.format == Format::Tsv { b'\t' } else { b',' };
-        Csv::new(delimiter, &self.limits)
+        let dialect = if self.format == Format::Tsv { Dialect::tsv() } else { Dialect::csv() };
+        Csv::new(dialect, (&self.limits).into())
     }
 }
 

@@ -6,7 +6,7 @@ use tidegate::validate::{Limits, for_format, resume};
 /// The first byte of `input` says how the rest, the file, is cut. Returns the file and its outcome.
 pub fn judge(format: Format, input: &[u8]) -> (&[u8], Result<Verdict, Box<Report>>) {
     let (chunk_bytes, file) = input.split_first().map_or((1, input), |(&first, file)| (usize::from(first).max(1), file));
-    for limits in [Limits { max_depth: 3, max_record_bytes: 32 }, Limits::default()] {
+    for limits in [Limits { max_depth: 3, max_record_bytes: 32, ..Limits::default() }, Limits::default()] {
         let whole = run(format, &limits, [file]);
         assert_eq!(run(format, &limits, file.chunks(chunk_bytes)), whole);
         assert_eq!(run_in_turns(format, &limits, file.chunks(chunk_bytes)), whole);

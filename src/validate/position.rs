@@ -29,11 +29,6 @@ impl Place {
         offset < 1 << 62 && fits(line) && fits(column) && line - 1 + column - 1 <= offset
     }
 
-    /// Whether this one can lie before `other`, or be it.
-    pub(super) fn is_before(self, other: Self) -> bool {
-        self.is_possible() && (self.line, self.column) <= (other.line, other.column) && self.offset <= other.offset
-    }
-
     /// The place `bytes` before this one, where those bytes are known to be ASCII characters of the same line.
     pub(super) const fn back(self, bytes: u64) -> Self {
         Self { line: self.line, column: self.column - bytes, offset: self.offset - bytes }
@@ -71,6 +66,11 @@ impl<'a> Chunk<'a> {
         let mut last: Vec<char> = line.rev().take(chars).collect();
         last.reverse();
         last.into_iter().collect()
+    }
+
+    /// The beginning of the chunk, with nothing behind it.
+    pub(super) const fn head(&self) -> Self {
+        Self { text: "", ..*self }
     }
 
     pub(super) const fn text(&self) -> &'a str {

@@ -80,6 +80,10 @@ impl Gate {
 
     /// The text that `bytes` begin with, and what follows it.
     pub(super) fn split<'a>(&mut self, bytes: &'a [u8]) -> (&'a str, Tail) {
+        // Several times as fast as the standard library where a text is not all ASCII; that one says where it breaks.
+        if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
+            return (text, Tail::None);
+        }
         let error = match from_utf8(bytes) {
             Ok(text) => return (text, Tail::None),
             Err(error) => error,

@@ -26,7 +26,10 @@ fn the_rule_that_it_shows_is_a_good_one() {
     let config = load(&[&format!("[[rules]]{}", rule.join("\n"))], &[]).unwrap();
     let rule = &config.rules[0];
     assert_eq!((rule.pattern.as_str(), rule.format), ("readings/**/*.dat", Some(Format::Csv)));
-    assert!(rule.max_bytes.is_some() && rule.on_conflict.is_some());
+    assert!(rule.max_bytes.is_some() && rule.on_conflict.is_some() && rule.on_invalid.is_some());
+    assert!(rule.compression.is_some() && rule.schema.is_some() && rule.schema_for.is_some() && rule.dialect.is_some());
+    assert!(rule.profile.is_some() && rule.blank_lines.is_some() && rule.mask_snippets.is_some());
+    assert!(rule.max_errors.is_some() && rule.max_error_ratio.is_some());
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn an_unknown_key_with_the_nearest_one() {
         ),
         (
             "[[rules]]\nmatch = \"*\"\ncolour = \"red\"",
-            "rules[1].colour: unknown key (in 0.toml, line 3); the keys of a rule are match, format, max_bytes, on_conflict",
+            "rules[1].colour: unknown key (in 0.toml, line 3); the keys of a rule are match, format, max_bytes, on_conflict, on_invalid, compression, schema, schema_for, dialect, profile, blank_lines, max_errors, max_error_ratio, mask_snippets",
         ),
         ("[[rules]]\nmtch = \"*\"", "rules[1].mtch: unknown key (in 0.toml, line 2); did you mean rules[1].match?"),
         ("[[rule]]\nmatch = \"*\"", "rule: unknown key (in 0.toml, line 1); did you mean rules?"),

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
 mod corpora;
+mod fuzz;
+mod i_json;
 mod models;
 mod saves;
 mod vectors;

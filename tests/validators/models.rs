@@ -165,7 +165,7 @@ fn same_as_the_crate(bytes: &[u8], records: &[Vec<String>]) -> Result<(), TestCa
 
 /// However the bytes are cut, and whoever goes on at the cuts, the outcome is this one.
 fn same_in_chunks(format: Format, bytes: &[u8], places: &[Index]) -> Result<Result<Verdict, Box<Report>>, TestCaseError> {
-    let limits = Limits { max_depth: 6, max_record_bytes: 40 };
+    let limits = Limits { max_depth: 6, max_record_bytes: 40, max_token_bytes: 12, ..Limits::default() };
     for limits in [limits, Limits::default()] {
         let whole = judge(format, &limits, [bytes]);
         prop_assert_eq!(judge(format, &limits, cut(bytes, places)), whole.clone());

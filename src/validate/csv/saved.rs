@@ -2,85 +2,69 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::header::{Header, SavedHeader};
-use super::mark::Mark;
-use super::{Csv, State};
-use crate::validate::position::Place;
+use super::{Csv, Cursor, MAX_HEADER_BYTES};
+use crate::validate::position::{Chunk, Place};
+use crate::validate::told::{Patience, Snippets, Told};
 
-/// What has been read. Neither the delimiter nor the limit: those are of whoever goes on.
+/// The longest row of which a part is written down: more is not worth its place. A header is written down whatever it holds.
+const MAX_ROW_BYTES: u64 = 64 << 10;
+
+const fn max_bytes(csv: &Csv) -> u64 {
+    if csv.header.is_some() { MAX_HEADER_BYTES } else { MAX_ROW_BYTES }
+}
+
+/// What has been read. Neither the dialect nor the limits: those are of whoever goes on.
+///
+/// Of the record that is being read there are its bytes, so that nothing in here can contradict itself.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::validate) struct SavedCsv {
-    state: State,
-    /// Present until the header has ended.
-    header: Option<SavedHeader>,
-    columns: u64,
+    /// Of the table; `None` until the first row of the header has ended.
+    columns: Option<u64>,
     rows: u64,
-    fields: u64,
-    record_bytes: u64,
-    /// Where the field begins that is being read, if somebody may ask.
-    field: Option<Place>,
+    records: u64,
+    /// The record that is being read.
+    begun: String,
 }
 
 impl SavedCsv {
-    pub(super) fn of(csv: &Csv) -> Self {
-        let field = match csv.field {
-            Mark::Earlier(place) if csv.keeps_field() => Some(place),
-            Mark::Earlier(_) | Mark::Here(_) => None,
-        };
-        let header = csv.header.as_ref().map(Header::save);
-        let &Csv { state, columns, rows, fields, record_bytes, .. } = csv;
-        Self { state, header, columns, rows, fields, record_bytes, field }
-    }
-
-    /// `fresh`, which has read nothing, as if it had read all before `here`.
-    pub(super) fn into_csv(self, fresh: &Csv, here: Place) -> Option<Csv> {
-        let Self { state, header, columns, rows, fields, record_bytes, field } = self;
-        let header = match header {
-            Some(saved) => Some(Header::resume(saved)?),
-            None => None,
-        };
-        let mark = Mark::Earlier(field.unwrap_or(Place::START));
-        let csv = Csv {
-            state,
-            header,
-            columns,
-            rows,
-            fields,
-            record_bytes,
-            field: mark,
-            delimiter: fresh.delimiter,
-            max_record_bytes: fresh.max_record_bytes,
-        };
-        let field_fits = match field {
-            Some(place) => csv.keeps_field() && place.is_before(here),
-            None => !csv.keeps_field(),
-        };
-        (field_fits && csv.header_fits() && csv.record_fits(here)).then_some(csv)
-    }
-}
-
-impl Csv {
-    /// Whether the counts that come of the header can be right.
-    fn header_fits(&self) -> bool {
-        match &self.header {
-            Some(header) => {
-                (self.columns, self.rows, self.fields) == (0, 0, header.count()) && header.bytes() <= self.record_bytes
-            }
-            None => self.fields < self.columns,
+    /// `None` where somebody judges the rows, a header of several rows is being read, the row is long, or a flaw of it has been
+    /// told.
+    pub(super) fn of(csv: &Csv) -> Option<Self> {
+        let between = csv.header.as_ref().is_some_and(|header| !header.labels.is_empty());
+        let plain = csv.judge.is_none() && !between && !csv.flawed;
+        if !plain || csv.before > max_bytes(csv) {
+            return None;
         }
+        let (columns, begun) = (csv.lexer.columns, csv.kept.clone());
+        Some(Self { columns, rows: csv.rows, records: csv.records, begun })
     }
 
-    /// Whether the counts of the record that ends `here` for now can be right, and are within the limits.
-    fn record_fits(&self, here: Place) -> bool {
-        let has_begun = self.state != State::Start || self.fields > 0;
-        let counted = [self.columns, self.rows, self.record_bytes].into_iter().all(|count| count <= here.offset);
-        let state_fits = match self.state {
-            State::Start | State::Bare | State::Quoted | State::Quote => true,
-            // A flaw is found one character before this place.
-            State::Cr => here.column > 1,
-            State::BlankCr => here.column > 1 && (self.fields, self.record_bytes) == (0, 1),
-        };
-        let bytes_fit = self.fields <= self.record_bytes && self.record_bytes <= self.limit();
-        counted && state_fits && bytes_fit && has_begun == (self.record_bytes > 0)
+    /// `csv`, which has read nothing, as if it had read all before `here`.
+    pub(super) fn into_csv(self, mut csv: Csv, here: Place) -> Option<Csv> {
+        let Self { columns, rows, records, begun } = self;
+        let last_header_row = csv.dialect.header_rows().last().copied().unwrap_or(0);
+        let before = here.offset.checked_sub(begun.len() as u64)?;
+        let fits = columns.is_none_or(|columns| (1..=csv.limits.max_fields).contains(&columns))
+            && rows <= records
+            && records <= before
+            && columns.is_some() == (records > 0 && records >= last_header_row);
+        let long = begun.len() as u64 > if columns.is_some() { MAX_ROW_BYTES } else { MAX_HEADER_BYTES };
+        if !fits || long || csv.judge.is_some() {
+            return None;
+        }
+        let lines = begun.bytes().filter(|&byte| byte == b'\n').count() as u64;
+        let line = here.line.checked_sub(lines).filter(|&line| line > 0)?;
+        (csv.lexer.columns, csv.rows, csv.records) = (columns, rows, records);
+        if columns.is_some() {
+            csv.header = None;
+            csv.begin();
+        }
+        let start = Place { line, column: if line == 1 && before > 0 { 2 } else { 1 }, offset: before };
+        let chunk = Chunk::new(&begun, start);
+        let is_possible = chunk.place(begun.len()) == here;
+        // Whole records, or flaws: nobody has saved those.
+        let mut told = Told::new(Patience::default(), Snippets::default());
+        csv.run(&chunk, Cursor::new(0), &mut told).ok()?;
+        (is_possible && csv.records == records && csv.before == begun.len() as u64 && !csv.flawed).then_some(csv)
     }
 }

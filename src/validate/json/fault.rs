@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::report::Code;
-use crate::validate::position::Chunk;
+use crate::validate::position::{Chunk, Place};
 use crate::validate::told::Flaw;
 
 /// What has to come between two tokens.
@@ -86,13 +86,25 @@ pub(super) enum Fault {
     TooDeep(usize),
     /// The text is complete without it.
     Trailing,
+    /// It is the first byte of a string or number beyond the limit.
+    TooLong(u64),
+    /// The name stands in the object before.
+    DuplicateName,
+    /// The number is none of binary64, and why.
+    Range(&'static str),
+    /// There is no memory for the name.
+    KeyMemory(u64),
 }
 
-/// The flaw that a fault is, with its place.
+/// The flaw that a fault is. The place is that of the character, but for what is wrong with a name or number as a whole: that
+/// begins there, or in an earlier piece, `held_at`.
 #[cold]
-pub(super) fn flaw(fault: &Fault, at: usize, chunk: &Chunk<'_>) -> Flaw {
+pub(super) fn flaw(fault: &Fault, at: usize, chunk: &Chunk<'_>, held_at: Option<Place>) -> Flaw {
+    let place = chunk.place(at);
     let found = chunk.char(at).unwrap_or_default();
-    let syntax = |message: String| Flaw::at(Code::JsonSyntax, chunk, at, message);
+    let here = |code: Code, message: String| Flaw::at(code, chunk, at, message);
+    let syntax = |message: String| here(Code::JsonSyntax, message);
+    let whole = |code: Code, message: String| Flaw { place: held_at.unwrap_or(place), ..here(code, message) };
     match fault {
         Fault::Unexpected(wanted) => {
             let hint = if matches!(found, 'N' | 'I') { " (NaN and Infinity are not JSON)" } else { "" };
@@ -103,11 +115,17 @@ pub(super) fn flaw(fault: &Fault, at: usize, chunk: &Chunk<'_>) -> Flaw {
         Fault::Escape => syntax(format!("found {found:?} in an escape, expected one of \" \\ / b f n r t u")),
         Fault::Hex => syntax(format!("found {found:?} in an escape, expected a hexadecimal digit")),
         Fault::Control => syntax(format!("the control character U+{:04X} stands in a string unescaped", u32::from(found))),
-        Fault::LoneSurrogate { behind } => {
-            let flaw = Flaw::at(Code::LoneSurrogate, chunk, at, "the escape of a surrogate without its other half");
-            Flaw { place: flaw.place.back(*behind), ..flaw }
-        }
-        Fault::TooDeep(max_depth) => Flaw::at(Code::JsonDepth, chunk, at, format!("nested deeper than {max_depth} levels")),
         Fault::Trailing => syntax(format!("found {found:?} behind the end of the value")),
+        Fault::LoneSurrogate { behind } => {
+            let message = "the escape of a surrogate without its other half".to_owned();
+            Flaw { place: place.back(*behind), ..here(Code::LoneSurrogate, message) }
+        }
+        Fault::TooDeep(max) => here(Code::JsonDepth, format!("nested deeper than {max} levels")),
+        Fault::TooLong(max) => here(Code::TokenBytes, format!("the string or number is longer than {max} bytes")),
+        Fault::DuplicateName => whole(Code::DuplicateName, "the object has this name already".to_owned()),
+        Fault::Range(why) => whole(Code::NumberRange, (*why).to_owned()),
+        Fault::KeyMemory(max) => {
+            whole(Code::KeyMemory, format!("the names of the open objects take more than {max} bytes of memory"))
+        }
     }
 }

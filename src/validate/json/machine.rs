@@ -1,17 +1,24 @@
 //! The JSON grammar as a machine that can stop after any character (RFC 8259 section 2).
 //!
-//! Its memory is one byte for each level of nesting that is open.
+//! Its memory is one byte for each level of nesting that is open, and what I-JSON has to remember on top.
+
+#![allow(clippy::inline_always, reason = "each saves a call for every token, which was measured")]
 
 mod saved;
+mod tokens;
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 pub(in crate::validate) use self::saved::SavedMachine;
+use super::blocks::skip_space;
 use super::fault::{Fault, Wanted, Word, flaw};
+use super::ijson::Memory;
 use super::number::Digits;
-use super::text::{self, Escape};
+use super::text::Escape;
+use crate::report::Profile;
+use crate::validate::Limits;
 use crate::validate::position::Chunk;
 use crate::validate::told::Flaw;
 
@@ -25,6 +32,11 @@ pub(in crate::validate) struct Machine {
     max_depth: usize,
     /// Elements of the top-level array that have begun, one that a comma has announced included; 1 for another value.
     elements: u64,
+    /// Bytes of the string or number in which the last piece ended; 0 where it ended in none.
+    token_bytes: u64,
+    max_token_bytes: u64,
+    /// What I-JSON has to remember; `None` where all that the grammar allows may pass.
+    memory: Option<Box<Memory>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,22 +69,40 @@ enum Container {
 }
 
 impl Machine {
-    pub(in crate::validate) fn new(max_depth: usize) -> Self {
-        Self { state: State::Between(Wanted::Text), open: Vec::new(), max_depth, elements: 0 }
+    pub(in crate::validate) fn new(limits: &Limits, profile: Profile) -> Self {
+        Self {
+            state: State::Between(Wanted::Text),
+            open: Vec::new(),
+            max_depth: limits.max_depth,
+            elements: 0,
+            token_bytes: 0,
+            max_token_bytes: limits.max_token_bytes,
+            memory: (profile == Profile::IJson).then(|| Box::new(Memory::new(limits.max_key_bytes))),
+        }
     }
 
-    /// Makes ready for another JSON text.
+    /// Makes ready for another JSON text; the last one was complete.
     pub(in crate::validate) fn restart(&mut self) {
         self.state = State::Between(Wanted::Text);
         self.open.clear();
         self.elements = 0;
+        self.token_bytes = 0;
     }
 
     /// Reads the characters of a chunk that stand in `range`.
     pub(in crate::validate) fn scan(&mut self, chunk: &Chunk<'_>, range: Range<usize>) -> Result<(), Flaw> {
-        match self.read(&chunk.bytes()[..range.end], range.start) {
-            Err(Stop::Short) => Ok(()),
-            Err(Stop::Fault(fault)) => Err(flaw(&fault.0, fault.1, chunk)),
+        let start = range.start;
+        match self.read(&chunk.bytes()[..range.end], start) {
+            Err(Stop::Short) => {
+                if let Some(memory) = &mut self.memory {
+                    memory.place_held(|index| chunk.place(index));
+                }
+                Ok(())
+            }
+            Err(Stop::Fault(fault)) => {
+                let held = self.memory.as_ref().and_then(|memory| memory.held_at());
+                Err(flaw(&fault.0, fault.1, chunk, held))
+            }
         }
     }
 
@@ -95,6 +125,19 @@ impl Machine {
         }
     }
 
+    /// Judges the number in which a complete text has ended: nothing behind it had shown yet that it was whole.
+    pub(in crate::validate) fn last_number(&mut self) -> Result<(), Flaw> {
+        match (self.state, &mut self.memory) {
+            (State::Number(_), Some(memory)) => memory.last_number(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether all that it knows can be written down: names to remember can't.
+    pub(in crate::validate) const fn can_be_saved(&self) -> bool {
+        self.memory.is_none()
+    }
+
     /// Whether nothing but white space has come.
     pub(in crate::validate) fn is_blank(&self) -> bool {
         self.state == State::Between(Wanted::Text)
@@ -115,70 +158,108 @@ impl Machine {
     }
 
     /// Goes on from token to token; what the last one lacks stays in the state.
+    ///
+    /// The steps stand in the order in which they mostly come, so that each leads straight into the next.
     fn read(&mut self, bytes: &[u8], at: usize) -> Step {
-        let (mut wanted, mut at) = match self.state {
-            State::Between(wanted) => (wanted, at),
-            State::Text(role) => self.text(role, bytes, at)?,
-            State::Escape(role, escape) => {
-                let at = self.escape(role, escape, bytes, at)?;
-                self.text(role, bytes, at)?
-            }
-            State::Number(digits) => self.number(digits, bytes, at)?,
-            State::Word(word, seen) => self.word(word, seen, bytes, at)?,
-        };
+        let (mut wanted, mut at) = self.go_on(bytes, at)?;
         loop {
-            // White space: RFC 8259 section 2.
-            while let Some(b' ' | b'\n' | b'\t' | b'\r') = bytes.get(at) {
-                at += 1;
+            if let Wanted::Name | Wanted::NameOrEnd = wanted {
+                (wanted, at) = self.name(wanted, bytes, at)?;
             }
-            let Some(&byte) = bytes.get(at) else { return self.stop(State::Between(wanted)) };
-            (wanted, at) = self.token(wanted, byte, bytes, at)?;
+            if wanted == Wanted::Colon {
+                let colon = self.expect(wanted, bytes, at)?;
+                if bytes[colon] != b':' {
+                    return self.fail(State::Between(wanted), Fault::Unexpected(wanted), colon);
+                }
+                (wanted, at) = (Wanted::Member, colon + 1);
+            }
+            if let Wanted::Text | Wanted::Element | Wanted::ElementOrEnd | Wanted::Member = wanted {
+                (wanted, at) = self.value(wanted, bytes, at)?;
+            }
+            while let Wanted::CommaOrBracket | Wanted::CommaOrBrace = wanted {
+                (wanted, at) = self.behind(wanted, bytes, at)?;
+            }
+            if wanted == Wanted::Nothing {
+                let at = self.expect(wanted, bytes, at)?;
+                return self.fail(State::Between(wanted), Fault::Trailing, at);
+            }
         }
     }
 
-    /// A structural character, or the first of a value: what has to come behind that token, and where.
-    #[inline]
-    fn token(&mut self, wanted: Wanted, byte: u8, bytes: &[u8], at: usize) -> Step<(Wanted, usize)> {
-        let next = match (wanted, byte) {
-            (Wanted::CommaOrBracket, b',') => {
-                self.elements += u64::from(self.open.len() == 1);
-                Wanted::Element
-            }
-            (Wanted::CommaOrBrace, b',') => Wanted::Name,
-            (Wanted::Colon, b':') => Wanted::Member,
-            (Wanted::Name | Wanted::NameOrEnd, b'"') => return self.text(Role::Name, bytes, at + 1),
-            (Wanted::CommaOrBracket | Wanted::ElementOrEnd, b']') | (Wanted::CommaOrBrace | Wanted::NameOrEnd, b'}') => {
-                self.open.pop();
-                self.behind_value()
-            }
-            (Wanted::Text | Wanted::Element | Wanted::ElementOrEnd | Wanted::Member, _) => {
-                return self.value(wanted, byte, bytes, at);
-            }
-            (Wanted::Nothing, _) => return self.fail(State::Between(wanted), Fault::Trailing, at),
-            _ => return self.fail(State::Between(wanted), Fault::Unexpected(wanted), at),
+    /// Ends the token in which the last piece ended.
+    fn go_on(&mut self, bytes: &[u8], at: usize) -> Step<(Wanted, usize)> {
+        let behind = match self.state {
+            State::Between(wanted) => (wanted, at),
+            State::Text(role) => self.text(role, bytes, at)?,
+            State::Escape(role, escape) => self.text_from_escape(role, escape, bytes, at)?,
+            State::Number(digits) => self.number(digits, bytes, at, at)?,
+            State::Word(word, seen) => self.word(word, seen, bytes, at)?,
         };
-        Ok((next, at + 1))
+        self.token_bytes = 0;
+        Ok(behind)
     }
 
-    /// The first character of a value (RFC 8259 section 3).
-    #[inline]
-    fn value(&mut self, wanted: Wanted, byte: u8, bytes: &[u8], at: usize) -> Step<(Wanted, usize)> {
+    /// Where the next character that is no white space stands.
+    #[inline(always)]
+    fn expect(&mut self, wanted: Wanted, bytes: &[u8], at: usize) -> Step<usize> {
+        let at = skip_space(bytes, at);
+        if at < bytes.len() { Ok(at) } else { self.stop(State::Between(wanted)) }
+    }
+
+    /// A member's name, or the end of an object that holds none.
+    #[inline(always)]
+    fn name(&mut self, wanted: Wanted, bytes: &[u8], at: usize) -> Step<(Wanted, usize)> {
+        let at = self.expect(wanted, bytes, at)?;
+        match bytes[at] {
+            b'"' => self.text(Role::Name, bytes, at + 1),
+            b'}' if wanted == Wanted::NameOrEnd => Ok((self.close(), at + 1)),
+            _ => self.fail(State::Between(wanted), Fault::Unexpected(wanted), at),
+        }
+    }
+
+    /// A value, or its beginning, where it is an array or an object (RFC 8259 section 3); or the end of an array that holds none.
+    #[inline(always)]
+    fn value(&mut self, wanted: Wanted, bytes: &[u8], at: usize) -> Step<(Wanted, usize)> {
+        let at = self.expect(wanted, bytes, at)?;
+        let byte = bytes[at];
+        if byte == b']' && wanted == Wanted::ElementOrEnd {
+            return Ok((self.close(), at + 1));
+        }
         if self.open.len() <= 1 {
             self.count(wanted, byte);
         }
+        // In front of the table that the rest becomes: the two that most values are.
+        if byte == b'"' {
+            return self.text(Role::Value, bytes, at + 1);
+        }
+        if let b'-' | b'0'..=b'9' = byte {
+            return self.whole_number(byte, bytes, at);
+        }
         match byte {
-            b'"' => self.text(Role::Value, bytes, at + 1),
             b'{' => self.open(Container::Object, wanted, at),
             b'[' => self.open(Container::Array, wanted, at),
-            b'-' => self.number(Digits::Minus, bytes, at + 1),
-            b'0' => self.number(Digits::Zero, bytes, at + 1),
-            b'1'..=b'9' => self.number(Digits::Integer, bytes, at + 1),
             b't' => self.word(Word::True, 1, bytes, at + 1),
             b'f' => self.word(Word::False, 1, bytes, at + 1),
             b'n' => self.word(Word::Null, 1, bytes, at + 1),
             b'+' | b'.' => self.fail(State::Between(wanted), Fault::Number("a digit or -"), at),
             _ => self.fail(State::Between(wanted), Fault::Unexpected(wanted), at),
         }
+    }
+
+    /// What stands behind a value in an array or object.
+    #[inline(always)]
+    fn behind(&mut self, wanted: Wanted, bytes: &[u8], at: usize) -> Step<(Wanted, usize)> {
+        let at = self.expect(wanted, bytes, at)?;
+        let next = match (bytes[at], wanted) {
+            (b',', Wanted::CommaOrBrace) => Wanted::Name,
+            (b',', _) => {
+                self.elements += u64::from(self.open.len() == 1);
+                Wanted::Element
+            }
+            (b'}', Wanted::CommaOrBrace) | (b']', Wanted::CommaOrBracket) => self.close(),
+            _ => return self.fail(State::Between(wanted), Fault::Unexpected(wanted), at),
+        };
+        Ok((next, at + 1))
     }
 
     /// Counts the first element of the top-level array, or the value that is none; a comma announces the others.
@@ -190,11 +271,15 @@ impl Machine {
         }
     }
 
+    #[inline(always)]
     fn open(&mut self, container: Container, wanted: Wanted, at: usize) -> Step<(Wanted, usize)> {
         if self.open.len() >= self.max_depth {
             return self.fail(State::Between(wanted), Fault::TooDeep(self.max_depth), at);
         }
         self.open.push(container);
+        if let (Some(memory), Container::Object) = (&mut self.memory, container) {
+            memory.open_object();
+        }
         let inside = match container {
             Container::Array => Wanted::ElementOrEnd,
             Container::Object => Wanted::NameOrEnd,
@@ -202,64 +287,16 @@ impl Machine {
         Ok((inside, at + 1))
     }
 
-    /// A string's characters, up to and with its closing quote (RFC 8259 section 7).
-    #[inline]
-    fn text(&mut self, role: Role, bytes: &[u8], mut at: usize) -> Step<(Wanted, usize)> {
-        loop {
-            at = text::skip_plain(bytes, at);
-            match bytes.get(at) {
-                Some(b'"') if role == Role::Name => return Ok((Wanted::Colon, at + 1)),
-                Some(b'"') => return Ok((self.behind_value(), at + 1)),
-                Some(b'\\') => at = self.escape(role, Escape::Begun, bytes, at + 1)?,
-                Some(_) => return self.fail(State::Text(role), Fault::Control, at),
-                None => return self.stop(State::Text(role)),
-            }
+    #[inline(always)]
+    fn close(&mut self) -> Wanted {
+        let closed = self.open.pop();
+        if let (Some(memory), Some(Container::Object)) = (&mut self.memory, closed) {
+            memory.close_object();
         }
+        self.behind_value()
     }
 
-    fn escape(&mut self, role: Role, mut escape: Escape, bytes: &[u8], mut at: usize) -> Step<usize> {
-        while let Some(&byte) = bytes.get(at) {
-            match escape.next(byte) {
-                Ok(Some(next)) => escape = next,
-                Ok(None) => return Ok(at + 1),
-                Err(fault) => return self.fail(State::Escape(role, escape), fault, at),
-            }
-            at += 1;
-        }
-        self.stop(State::Escape(role, escape))
-    }
-
-    #[inline]
-    fn number(&mut self, mut digits: Digits, bytes: &[u8], mut at: usize) -> Step<(Wanted, usize)> {
-        loop {
-            if digits.may_go_on() {
-                while bytes.get(at).is_some_and(u8::is_ascii_digit) {
-                    at += 1;
-                }
-            }
-            let Some(&byte) = bytes.get(at) else { return self.stop(State::Number(digits)) };
-            match digits.next(byte) {
-                Ok(Some(next)) => digits = next,
-                Ok(None) => return Ok((self.behind_value(), at)),
-                Err(fault) => return self.fail(State::Number(digits), fault, at),
-            }
-            at += 1;
-        }
-    }
-
-    #[inline]
-    fn word(&mut self, word: Word, mut seen: usize, bytes: &[u8], mut at: usize) -> Step<(Wanted, usize)> {
-        while let Some(&expected) = word.letters().as_bytes().get(seen) {
-            match bytes.get(at) {
-                Some(&byte) if byte == expected => (seen, at) = (seen + 1, at + 1),
-                Some(_) => return self.fail(State::Word(word, seen), Fault::Word(word), at),
-                None => return self.stop(State::Word(word, seen)),
-            }
-        }
-        Ok((self.behind_value(), at))
-    }
-
-    #[inline]
+    #[inline(always)]
     fn behind_value(&self) -> Wanted {
         match self.open.last() {
             Some(Container::Array) => Wanted::CommaOrBracket,

@@ -14,6 +14,7 @@ pub(in crate::validate) struct SavedMachine {
     /// What is open, outermost first: `[` or `{` for each level.
     open: String,
     elements: u64,
+    token_bytes: u64,
 }
 
 impl Machine {
@@ -23,23 +24,31 @@ impl Machine {
             Container::Array => '[',
             Container::Object => '{',
         };
-        SavedMachine { state: self.state, open: self.open.iter().map(bracket).collect(), elements: self.elements }
+        SavedMachine {
+            state: self.state,
+            open: self.open.iter().map(bracket).collect(),
+            elements: self.elements,
+            token_bytes: self.token_bytes,
+        }
     }
 
-    /// Goes on from `here` with what was saved there; `None` where that is deeper than the limit, or can't have been.
+    /// Goes on from `here` with what was saved there; `None` where that is beyond the limits, or can't have
+    /// been. None that remembers names goes on.
     pub(in crate::validate) fn resume(self, saved: SavedMachine, here: Place) -> Option<Self> {
-        let SavedMachine { state, open, elements } = saved;
+        let SavedMachine { state, open, elements, token_bytes } = saved;
         let container = |bracket| match bracket {
             '[' => Some(Container::Array),
             '{' => Some(Container::Object),
             _ => None,
         };
         let open = open.chars().map(container).collect::<Option<Vec<_>>>()?;
-        let fits = open.len() <= self.max_depth
+        let fits = self.can_be_saved()
+            && open.len() <= self.max_depth
             && (open.len() as u64).max(elements) <= here.offset
             && state.token_bytes().is_some_and(|bytes| bytes < here.column)
+            && token_bytes <= self.max_token_bytes.min(here.offset)
             && state.may_stand_in(open.last().copied());
-        fits.then_some(Self { state, open, elements, ..self })
+        fits.then_some(Self { state, open, elements, token_bytes, ..self })
     }
 }
 

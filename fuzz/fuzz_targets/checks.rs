@@ -1,0 +1,132 @@
+//! What each target asks of a file, for fuzzers and for the tests that replay their corpora. The differences from `serde_json`
+//! that are meant: it refuses numbers beyond a double, its limit of depth is ours less one level, and read as `IgnoredAny` it
+//! takes surrogate escapes without their other half, as we do, which it refuses in a `String`.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use tidegate::report::{Format, Profile, Report, Verdict};
+use tidegate::validate::{BlankLines, Limits, Standard, Validator};
+
+/// JSON: accepted where `serde_json` passes over it, and where it is UTF-8.
+pub fn check_json(file: &[u8]) {
+    let outcome = run(json(&Limits::default(), Profile::Rfc8259), file, file.len().max(1));
+    assert_eq!(run(json(&Limits::default(), Profile::Rfc8259), file, 1), outcome);
+    if let Some(accepted) = accepted(serde_json::from_slice::<IgnoredAny>(file)) {
+        assert_eq!(outcome.is_ok(), accepted && std::str::from_utf8(file).is_ok(), "{outcome:?} {file:?}");
+    }
+}
+
+/// I-JSON: accepted where the text is one whose objects hold no name twice, and `serde_json` reads all its strings and numbers.
+pub fn check_i_json(file: &[u8]) {
+    let outcome = run(json(&Limits::default(), Profile::IJson), file, file.len().max(1));
+    assert_eq!(run(json(&Limits::default(), Profile::IJson), file, 1), outcome);
+    match (accepted(serde_json::from_slice::<Once>(file)), outcome) {
+        // What `serde_json` reads may still have digits that a double has not.
+        (Some(true), Err(flaw)) => assert_eq!(flaw.code(), "number-range", "{flaw} {file:?}"),
+        (Some(false), Ok(verdict)) => panic!("{verdict:?} {file:?}"),
+        _ => {}
+    }
+}
+
+/// NDJSON: accepted where each of its lines is as JSON, and no line is blank, or any may be.
+pub fn check_ndjson(file: &[u8]) {
+    for blank_lines in [BlankLines::Refused, BlankLines::Allowed] {
+        let limits = Limits::default();
+        let outcome = run(ndjson(&limits, Profile::Rfc8259, blank_lines), file, file.len().max(1));
+        assert_eq!(run(ndjson(&limits, Profile::Rfc8259, blank_lines), file, 1), outcome);
+        let body = file.strip_suffix(b"\n").unwrap_or(file);
+        let is_blank = |line: &[u8]| line.iter().all(|byte| b" \t\r".contains(byte));
+        let accepted = file.is_empty()
+            || body.split(|&byte| byte == b'\n').all(|line| {
+                (blank_lines == BlankLines::Allowed && is_blank(line))
+                    || run(json(&limits, Profile::Rfc8259), line, line.len().max(1)).is_ok()
+            });
+        assert_eq!(outcome.is_ok(), accepted, "{blank_lines:?} {outcome:?} {file:?}");
+    }
+}
+
+/// The validator for one JSON text that keeps to `profile`.
+pub fn json(limits: &Limits, profile: Profile) -> Box<dyn Validator> {
+    let standard = Standard { profile, ..Standard::of(Format::Json, *limits) };
+    standard.validator().expect("JSON is parsed")
+}
+
+/// The validator for lines of JSON that keep to `profile`.
+pub fn ndjson(limits: &Limits, profile: Profile, blank_lines: BlankLines) -> Box<dyn Validator> {
+    let standard = Standard { profile, blank_lines, ..Standard::of(Format::Ndjson, *limits) };
+    standard.validator().expect("NDJSON is parsed")
+}
+
+fn run(mut validator: Box<dyn Validator>, file: &[u8], chunk_bytes: usize) -> Result<Verdict, Box<Report>> {
+    file.chunks(chunk_bytes).try_for_each(|chunk| validator.feed(chunk))?;
+    validator.finish()
+}
+
+/// `None` where the two may differ.
+fn accepted<T>(outcome: Result<T, serde_json::Error>) -> Option<bool> {
+    match outcome.map_err(|error| error.to_string()) {
+        Ok(_) => Some(true),
+        Err(error) if error.starts_with("number out of range") || error.starts_with("recursion limit exceeded") => None,
+        Err(_) => Some(false),
+    }
+}
+
+/// A value whose objects hold no name twice: the model is a visitor that collects names.
+struct Once;
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OnceVisitor)
+    }
+}
+
+struct OnceVisitor;
+
+impl<'de> Visitor<'de> for OnceVisitor {
+    type Value = Once;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Once, A::Error> {
+        while items.next_element::<Once>()?.is_some() {}
+        Ok(Once)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Once, A::Error> {
+        let mut names = HashSet::new();
+        while let Some((name, Once)) = members.next_entry::<String, Once>()? {
+            if !names.insert(name) {
+                return Err(A::Error::custom("a name twice"));
+            }
+        }
+        Ok(Once)
+    }
+}

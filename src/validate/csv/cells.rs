@@ -1,0 +1,67 @@
+//! What a cell says: without its quotes, and without what escapes.
+
+use std::borrow::Cow;
+
+use super::lexer::Syntax;
+
+/// The value of a cell whose structure has been proved: its quotes and escapes are matched.
+pub(super) fn value<'a>(raw: &'a str, syntax: &Syntax) -> Cow<'a, str> {
+    let quoted = syntax.quote.is_some_and(|quote| raw.len() > 1 && raw.as_bytes()[0] == quote);
+    let inner = if quoted { &raw[1..raw.len() - 1] } else { raw };
+    if let Some(escape) = syntax.escape
+        && inner.as_bytes().contains(&escape)
+    {
+        // A null sequence stands for itself.
+        let stands = |text: &str| text.len() == 2 && text.as_bytes().get(1).copied() == syntax.escapable;
+        return if stands(raw) { Cow::Borrowed(raw) } else { Cow::Owned(unescaped(inner, escape, syntax)) };
+    }
+    match syntax.quote {
+        Some(quote) if quoted && syntax.double_quote && inner.as_bytes().contains(&quote) => {
+            let (one, two) = (char::from(quote).to_string(), [char::from(quote); 2].iter().collect::<String>());
+            Cow::Owned(inner.replace(&two, &one))
+        }
+        _ => Cow::Borrowed(inner),
+    }
+}
+
+fn unescaped(inner: &str, escape: u8, syntax: &Syntax) -> String {
+    let mut value = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(char) = chars.next() {
+        let is_first_of_two =
+            char == char::from(escape) || (syntax.double_quote && syntax.quote.map(char::from) == Some(char));
+        match chars.as_str().chars().next() {
+            Some(next) if is_first_of_two => {
+                value.push(next);
+                chars.next();
+            }
+            _ => value.push(char),
+        }
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dialect::Dialect;
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_cell_says_what_the_csv_crate_reads() {
+        for raw in ["a", " a ", "\"a\"", "\"\"", "\"\"\"\"", "\"a\"\"b\"\"\"", "\"a,\r\n\u{e4}\"", "\"a\r\"", ""] {
+            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(raw.as_bytes());
+            let record = reader.records().next().map(Result::unwrap).unwrap_or_default();
+            assert_eq!(value(raw, &Dialect::csv().syntax()), record.get(0).unwrap_or(""), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn what_escapes_is_not_said() {
+        let dialect = json!({"escapeChar": "\\", "doubleQuote": false, "nullSequence": "\\N"});
+        let syntax = Dialect::parse(&dialect).unwrap().syntax();
+        for (raw, said) in [("a\\,b", "a,b"), ("\"a\\\"b\"", "a\"b"), ("\\\\", "\\"), ("\\N", "\\N"), ("\"\\\\N\"", "\\N")] {
+            assert_eq!(value(raw, &syntax), said, "{raw:?}");
+        }
+    }
+}
