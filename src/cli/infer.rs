@@ -13,7 +13,7 @@ use crate::cli::standards::Standards;
 use crate::cli::{ConfigArgs, bad_config, fail};
 use crate::error::{Error, ErrorKind, Result};
 use crate::infer::{Documents, Table};
-use crate::report::{Format, Report};
+use crate::report::{Compression, Format, Report};
 use crate::validate::{Patience, Standard, Validator};
 
 const AFTER_HELP: &str = "\
@@ -133,6 +133,10 @@ fn see(seen: &mut Option<Seen>, item: &Item, args: &Args, standards: &Standards)
     let patience = Patience { max_errors, max_error_ratio: None, ..held.standard.patience };
     let standard = Standard { patience, ..held.standard.clone() };
     let unknown = || Error::new(ErrorKind::Unsupported, format!("{:?} tells no format: add --format FORMAT", item.name));
+    if standard.compression != Compression::None {
+        let message = format!("{:?} is compressed: unpack it, and pass it as standard input", item.name);
+        return Err(Error::new(ErrorKind::Unsupported, message).into());
+    }
     let validator = standard.validator().ok_or_else(unknown)?;
     let mut checked = Checked { inner: item.open()?, validator: Some(validator), room: held.max_bytes, ended: None };
     let name = if plan::is_stdin(&item.path) { "standard input" } else { &item.name };

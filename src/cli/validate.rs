@@ -13,7 +13,7 @@ use crate::cli::print::{self, Form};
 use crate::cli::standards::{Held, Standards};
 use crate::cli::{ConfigArgs, bad_config, explain};
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::report::{Format, Report, Verdict};
+use crate::report::{Compression, Format, Profile, Report, Verdict};
 use crate::validate::{Patience, Snippets, Validator};
 
 /// Bytes a read.
@@ -50,6 +50,13 @@ pub(super) struct Args {
     /// Read every file as this: json, ndjson, csv, tsv or none
     #[arg(long)]
     format: Option<Format>,
+    /// Unpack every file so: none, gzip or zstd; without it the name decides (.gz, .zst)
+    #[arg(long, value_parser = compression)]
+    compression: Option<Compression>,
+    /// How strict JSON is read: rfc8259 (what the grammar allows) or i-json (RFC 7493: no name twice, no lone surrogates, no
+    /// numbers beyond a double)
+    #[arg(long)]
+    profile: Option<Profile>,
     /// The name that decides, instead of the file's or folder's own
     #[arg(long)]
     name: Option<String>,
@@ -67,6 +74,15 @@ pub(super) struct Args {
     explain: Option<String>,
     #[command(flatten)]
     config: ConfigArgs,
+}
+
+fn compression(text: &str) -> Result<Compression, &'static str> {
+    match text {
+        "none" => Ok(Compression::None),
+        "gzip" => Ok(Compression::Gzip),
+        "zstd" => Ok(Compression::Zstd),
+        _ => Err("use none, gzip or zstd"),
+    }
 }
 
 /// What a file is.
@@ -151,6 +167,8 @@ impl Args {
         let mut held = standards.of_item(item, self.format)?;
         let max_errors_kept = usize::try_from(self.max_errors.min(MAX_ERRORS_TOLD)).unwrap_or(usize::MAX);
         held.standard.patience = Patience { max_errors: self.max_errors, max_error_ratio: None, max_errors_kept };
+        held.standard.compression = self.compression.unwrap_or(held.standard.compression);
+        held.standard.profile = self.profile.unwrap_or(held.standard.profile);
         if self.mask {
             held.standard.snippets = Snippets::Masked;
         }
