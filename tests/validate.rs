@@ -214,7 +214,7 @@ error[json-syntax]: found '1', expected a name in quotes
   |   ^
   = record 1
 
-invalid     -  json, 1 error: 1 json-syntax; not read beyond byte 13 in record 1
+invalid     -  json, 1 error: 1 json-syntax; not read beyond byte 14 in record 1
 "
     );
 }
