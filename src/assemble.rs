@@ -1,10 +1,12 @@
 //! From a checked configuration to a sink, and to what stands beside it: the one file that names the sinks there are.
 
+pub mod schemas;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::{self, Config, FsDurability, SinkKind};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::report::Format;
@@ -14,7 +16,7 @@ use crate::sink::memory::Memory;
 use crate::sink::object::Object;
 use crate::sink::validated::Validated;
 use crate::validate::rules::{Rule, Rulebook, Rules};
-use crate::validate::{Limits, Patience, Snippets, Standard};
+use crate::validate::{BlankLines, Limits, Patience, Snippets, Standard};
 
 /// The ledger's folder, below what the file system's sink keeps for itself.
 const LEDGER: &str = "ledger";
@@ -66,25 +68,41 @@ pub fn ledger_folder(config: &Config) -> Result<PathBuf, &'static str> {
 /// The rules of the configuration, for names, with the schemas and dialects that they name.
 ///
 /// # Errors
-/// [`ErrorKind::Config`](crate::error::ErrorKind::Config) for a pattern that is none, and for a schema or a dialect that can't
-/// be read, or that asks for what tidegate does not do.
+/// [`ErrorKind::Config`] for a pattern that is none, and for a schema or a dialect that can't be read, or that asks for what
+/// tidegate does not do.
 pub fn rules(config: &Config) -> Result<Rules> {
-    let limits = limits(config);
-    let standard = Standard { patience: patience(config, None), ..Standard::of(Format::None, limits) };
-    let rules = config.rules.iter().map(|rule| Rule {
-        pattern: rule.pattern.clone(),
-        format: rule.format,
-        compression: rule.compression,
-        standard: Standard {
-            patience: patience(config, Some(rule)),
-            snippets: if rule.mask_snippets == Some(true) { Snippets::Masked } else { Snippets::Shown },
-            ..standard.clone()
-        },
-        max_bytes: rule.max_bytes,
-        on_conflict: rule.on_conflict,
-        on_invalid: rule.on_invalid.unwrap_or_default(),
+    let standard = Standard { patience: patience(config, None), ..Standard::of(Format::None, limits(config)) };
+    let rules = config.rules.iter().zip(1..).map(|(rule, number)| {
+        let in_rule = |error: Error| Error::new(ErrorKind::Config, format!("rules[{number}]")).because(error);
+        Ok(Rule {
+            pattern: rule.pattern.clone(),
+            format: rule.format,
+            compression: rule.compression,
+            standard: held_to(config, rule).map_err(in_rule)?,
+            max_bytes: rule.max_bytes,
+            on_conflict: rule.on_conflict,
+            on_invalid: rule.on_invalid.unwrap_or_default(),
+        })
     });
-    Rules::new(rules.collect::<Vec<_>>(), standard.clone())
+    Rules::new(rules.collect::<Result<Vec<_>>>()?, standard)
+}
+
+/// What a rule holds content to, whatever its format.
+fn held_to(config: &Config, rule: &config::Rule) -> Result<Standard> {
+    let format = rule.format.unwrap_or(Format::None);
+    let usual = Standard::of(format, limits(config));
+    Ok(Standard {
+        profile: rule.profile.unwrap_or_default(),
+        blank_lines: if rule.blank_lines == Some(true) { BlankLines::Allowed } else { BlankLines::Refused },
+        dialect: rule.dialect.as_deref().map(|path| schemas::dialect(path, format)).transpose()?,
+        schema: match &rule.schema {
+            Some(path) => Some(schemas::schema(path, format, rule.schema_for.unwrap_or_default())?),
+            None => None,
+        },
+        patience: patience(config, Some(rule)),
+        snippets: if rule.mask_snippets == Some(true) { Snippets::Masked } else { Snippets::Shown },
+        ..usual
+    })
 }
 
 fn patience(config: &Config, rule: Option<&config::Rule>) -> Patience {

@@ -29,7 +29,11 @@ pub struct Metrics {
     commit_seconds: Histogram,
     validation_seconds: HistogramVec,
     ledger_lost: IntCounter,
+    reloads: IntCounterVec,
 }
+
+/// What becomes of loading the rules anew.
+const RELOADED: [&str; 2] = ["ok", "failed"];
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -103,6 +107,11 @@ impl Metrics {
                 &["reason"],
             )?,
             ledger_lost: counter("tidegate_ledger_lost_total", "Lines of the ledger that could not be written.")?,
+            reloads: counters(
+                "tidegate_reloads_total",
+                "Times that the rules were to be loaded anew, by outcome (ok, failed).",
+                &["outcome"],
+            )?,
             commit_seconds,
             validation_seconds,
             registry: registry.clone(),
@@ -110,6 +119,9 @@ impl Metrics {
         // A rate sees the first event only where there was a zero before.
         metrics.uploads.with_label_values(&["committed", "ok"]);
         metrics.uploads.with_label_values(&["duplicate", "ok"]);
+        for outcome in RELOADED {
+            metrics.reloads.with_label_values(&[outcome]);
+        }
         for kind in ErrorKind::ALL {
             metrics.uploads.with_label_values(&[outcome(kind), kind.code()]);
         }
@@ -131,6 +143,12 @@ impl Metrics {
         if !receipt.duplicate {
             self.committed_bytes.inc_by(receipt.size);
         }
+    }
+
+    /// The rules were loaded anew, or could not be.
+    pub fn reloaded<T, E>(&self, outcome: &Result<T, E>) {
+        let [ok, failed] = RELOADED;
+        self.reloads.with_label_values(&[if outcome.is_ok() { ok } else { failed }]).inc();
     }
 
     /// An upload ended without one.

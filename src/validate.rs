@@ -24,15 +24,18 @@ use serde_json::Value;
 
 use self::csv::Csv;
 pub use self::csv::dialect::Dialect;
+use self::csv::judge::Judge;
 pub use self::document::JsonSchema;
 use self::json::Json;
 pub use self::ndjson::BlankLines;
 use self::ndjson::Ndjson;
 use self::stream::{Scanner, Stream};
+use self::table::TableSchema;
 use self::told::Told;
 pub use self::told::{Patience, Snippets};
 use self::unpacked::Unpacked;
 use crate::report::{Compression, Format, Profile, Report, SchemaFor, Verdict};
+use crate::upload::Digest;
 
 /// Reads a file chunk by chunk and judges it.
 ///
@@ -90,6 +93,15 @@ impl Default for Limits {
     }
 }
 
+/// What content is held against, beyond its format.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Schema {
+    /// For CSV and TSV.
+    Table(Arc<TableSchema>),
+    /// For JSON and NDJSON, and which documents of the text it is for.
+    Json(Arc<JsonSchema>, SchemaFor),
+}
+
 /// All that files of one kind are held to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standard {
@@ -101,10 +113,10 @@ pub struct Standard {
     pub profile: Profile,
     /// What becomes of blank lines in NDJSON.
     pub blank_lines: BlankLines,
-    /// What JSON documents are held against, where the format is JSON or NDJSON.
-    pub json_schema: Option<Arc<JsonSchema>>,
-    /// Which documents that are.
-    pub schema_for: SchemaFor,
+    /// How a CSV is written down; RFC 4180 where nobody says it.
+    pub dialect: Option<Dialect>,
+    /// What the content is held against, beyond its format.
+    pub schema: Option<Schema>,
     /// What keeps memory bounded.
     pub limits: Limits,
     /// How long a file is read on that is known not to be valid.
@@ -121,8 +133,8 @@ impl Standard {
             compression: Compression::None,
             profile: Profile::default(),
             blank_lines: BlankLines::default(),
-            json_schema: None,
-            schema_for: SchemaFor::default(),
+            dialect: None,
+            schema: None,
             limits,
             patience: Patience::default(),
             snippets: Snippets::default(),
@@ -157,20 +169,51 @@ impl Standard {
     }
 
     fn stream<S: Scanner>(&self, scanner: S) -> Stream<S> {
-        Stream::new(self.format, scanner, Told::new(self.patience, self.snippets))
+        Stream::new(self.format, self.fingerprint(), scanner, Told::new(self.patience, self.snippets))
+    }
+
+    /// Two standards with the same one let the same pass, but for their limits.
+    fn fingerprint(&self) -> String {
+        let Self { format, compression, profile, blank_lines, dialect, schema, limits: _, patience: _, snippets: _ } = self;
+        let schema = match schema {
+            Some(Schema::Table(schema)) => Some((schema.fingerprint(), SchemaFor::Document)),
+            Some(Schema::Json(schema, part)) => Some((schema.fingerprint(), *part)),
+            None => None,
+        };
+        let all = format!("{format} {compression:?} {profile} {blank_lines:?} {dialect:?} {schema:?}");
+        Digest::of(all.as_bytes()).to_string().chars().rev().take(16).collect()
     }
 
     fn json(&self) -> Json {
-        Json::new(&self.limits, self.profile, self.json_schema.clone().map(|schema| (schema, self.schema_for)))
+        Json::new(&self.limits, self.profile, self.json_schema())
     }
 
     fn ndjson(&self) -> Ndjson {
-        Ndjson::new(&self.limits, self.profile, self.blank_lines, self.json_schema.clone())
+        let schema = self.json_schema().map(|(schema, _)| schema);
+        Ndjson::new(&self.limits, self.profile, self.blank_lines, schema)
+    }
+
+    fn json_schema(&self) -> Option<(Arc<JsonSchema>, SchemaFor)> {
+        match &self.schema {
+            Some(Schema::Json(schema, part)) => Some((Arc::clone(schema), *part)),
+            Some(Schema::Table(_)) | None => None,
+        }
     }
 
     fn csv(&self) -> Csv {
-        let dialect = if self.format == Format::Tsv { Dialect::tsv() } else { Dialect::csv() };
-        Csv::new(dialect, (&self.limits).into())
+        let usual = if self.format == Format::Tsv { Dialect::tsv() } else { Dialect::csv() };
+        let dialect = self.dialect.clone().unwrap_or(usual);
+        let judge = match &self.schema {
+            Some(Schema::Table(schema)) => {
+                Some(Judge::new(Arc::clone(schema), self.limits.max_key_bytes, dialect.null_sequence()))
+            }
+            Some(Schema::Json(..)) | None => None,
+        };
+        let csv = Csv::new(dialect, (&self.limits).into());
+        match judge {
+            Some(judge) => csv.judged_by(Box::new(judge)),
+            None => csv,
+        }
     }
 }
 

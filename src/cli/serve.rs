@@ -74,24 +74,27 @@ async fn serve(config: &Config, layers: &ConfigArgs) -> Result<Drained> {
     let store = first_probe(sink.as_ref()).await;
     // Before the listeners, so that a signal is never missed once somebody can connect.
     let shutdown = shutdown_signal()?;
+    let reloads = Arc::clone(&metrics);
     let server = Server::bind(config, sink, Arc::clone(&rules), ledger, metrics).await?;
     greet(&server, &store)?;
     tokio::select! {
         drained = server.run(shutdown) => Ok(drained),
-        never = reload_at_signals(layers, &rules)? => match never {},
+        never = reload_at_signals(layers, &rules, &reloads)? => match never {},
     }
 }
 
 /// At each SIGHUP puts the rules in force that the configuration has now, with their schemas and dialects. Where it is wrong, the
 /// old ones stay. Running uploads keep the rules that they began with.
-fn reload_at_signals(layers: &ConfigArgs, rules: &Rulebook) -> Result<impl Future<Output = Infallible>> {
+fn reload_at_signals(layers: &ConfigArgs, rules: &Rulebook, metrics: &Metrics) -> Result<impl Future<Output = Infallible>> {
     let mut hangup =
         signal(SignalKind::hangup()).map_err(|error| Error::new(ErrorKind::Io, "listening for signals").because(error))?;
     Ok(async move {
         loop {
             // The stream of a signal does not end.
             hangup.recv().await;
-            match layers.load().and_then(|config| Ok((assemble::rules(&config)?, config.rules.len()))) {
+            let loaded = layers.load().and_then(|config| Ok((assemble::rules(&config)?, config.rules.len())));
+            metrics.reloaded(&loaded);
+            match loaded {
                 Ok((new, count)) => {
                     rules.replace(new);
                     tracing::info!(rules = count, "rules and schemas are loaded anew; other changes need a restart");

@@ -14,6 +14,7 @@ mod cells;
 mod clean;
 pub(super) mod dialect;
 mod flaws;
+pub(super) mod judge;
 mod kept;
 mod labels;
 mod lexer;
@@ -132,7 +133,6 @@ impl Csv {
     }
 
     /// Hands over the cells of every row, too.
-    #[allow(dead_code, reason = "for the schemas of tables")]
     pub(super) fn judged_by(self, judge: Box<dyn Rows>) -> Self {
         Self { judge: Some(judge), ..self }
     }

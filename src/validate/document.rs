@@ -5,9 +5,6 @@
 mod items;
 mod locate;
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash as _, Hasher as _};
-
 use jsonschema::PatternOptions;
 use serde_json::Value;
 
@@ -16,6 +13,7 @@ use self::locate::locate;
 use super::position::{Chunk, Place};
 use super::told::{Flaw, Halt, More, Told};
 use crate::report::{self, Code};
+use crate::upload::Digest;
 
 /// A JSON Schema, compiled: draft 2020-12, or the one that `$schema` names. Formats are asserted, patterns run in linear time,
 /// and nothing is fetched.
@@ -44,9 +42,15 @@ impl JsonSchema {
             .with_pattern_options(PatternOptions::regex())
             .build(schema)
             .map_err(|error| format!("{}: {error}", pointer(error.instance_path().as_str())))?;
-        let mut hasher = DefaultHasher::new();
-        schema.to_string().hash(&mut hasher);
-        Ok(Self { validator, fingerprint: hasher.finish() })
+        let digest = Digest::of(schema.to_string().as_bytes()).to_string();
+        let last = &digest[digest.len() - 16..];
+        let fingerprint = u64::from_str_radix(last, 16).expect("a digest ends with 64 hexadecimal digits");
+        Ok(Self { validator, fingerprint })
+    }
+
+    /// Two schemas with the same one are the same.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     /// Tells what is wrong with a document, which stands at `start` of the file and there at `path` of the whole text.

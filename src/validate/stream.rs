@@ -42,6 +42,8 @@ pub(super) trait Scanner: Debug + Send + Sized {
 #[derive(Debug)]
 pub(super) struct Stream<S> {
     format: Format,
+    /// Tells one standard from another: what one has let pass, the other may not.
+    standard: String,
     scanner: S,
     gate: Gate,
     told: Told,
@@ -58,6 +60,7 @@ pub(super) struct Stream<S> {
 struct Saved<S, F> {
     version: u32,
     format: Format,
+    standard: String,
     /// What the gate holds back, in hexadecimal digits.
     held: String,
     here: Place,
@@ -67,7 +70,7 @@ struct Saved<S, F> {
 }
 
 /// Rises with every change to what a scanner saves, or to what that means.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// UTF-8 check, scan and line count go over a block one after the other: it should still be in the cache.
 const BLOCK_BYTES: usize = 32 << 10;
@@ -76,7 +79,7 @@ impl<S: Scanner> Validator for Stream<S> {
     fn feed(&mut self, chunk: &[u8]) -> Result<(), Box<Report>> {
         chunk.chunks(BLOCK_BYTES).try_for_each(|block| self.pass(block)).map_err(|Halt { .. }| {
             self.spent = true;
-            self.report(self.scanner.record(), None)
+            Box::new(self.report(self.scanner.record(), None))
         })
     }
 
@@ -90,8 +93,17 @@ impl<S: Scanner> Validator for Stream<S> {
         }
         let (held, line) = (hex::encode(self.gate.held()), self.line.clone());
         let (found, scanner) = (self.told.found(), self.scanner.save()?);
-        serde_json::to_value(Saved { version: VERSION, format: self.format, held, here: self.here, line, found, scanner })
-            .ok()
+        serde_json::to_value(Saved {
+            version: VERSION,
+            format: self.format,
+            standard: self.standard.clone(),
+            held,
+            here: self.here,
+            line,
+            found,
+            scanner,
+        })
+        .ok()
     }
 
     fn finish(mut self: Box<Self>) -> Result<Verdict, Box<Report>> {
@@ -99,20 +111,33 @@ impl<S: Scanner> Validator for Stream<S> {
             Ok(()) if self.told.total() == 0 => {
                 Ok(Verdict { format: self.format, records: self.scanner.records(), errors: 0 })
             }
-            Ok(()) | Err(Halt { .. }) => Err(self.report(self.scanner.records(), Some(self.offset()))),
+            Ok(()) | Err(Halt { .. }) => Err(Box::new(self.report(self.scanner.records(), Some(self.offset())))),
         }
     }
 }
 
 impl<S: Scanner> Stream<S> {
-    pub(super) fn new(format: Format, scanner: S, told: Told) -> Self {
-        Self { format, scanner, gate: Gate::default(), told, here: Place::START, line: String::new(), spent: false }
+    pub(super) fn new(format: Format, standard: String, scanner: S, told: Told) -> Self {
+        Self {
+            format,
+            standard,
+            scanner,
+            gate: Gate::default(),
+            told,
+            here: Place::START,
+            line: String::new(),
+            spent: false,
+        }
     }
 
     /// Goes on where another stream was saved; `self` has read nothing yet. As [`super::Standard::resume`].
     pub(super) fn resume(mut self, saved: &Value) -> Option<Self> {
-        let Saved { version, format, held, here, line, found, scanner } = Saved::deserialize(saved).ok()?;
-        if (version, format) != (VERSION, self.format) || !here.is_possible() || line.len() > LINE_BYTES {
+        let Saved { version, format, standard, held, here, line, found, scanner } = Saved::deserialize(saved).ok()?;
+        if (version, format) != (VERSION, self.format)
+            || standard != self.standard
+            || !here.is_possible()
+            || line.len() > LINE_BYTES
+        {
             return None;
         }
         let gate = Gate::holding(&hex::decode(held).ok()?)?;
@@ -183,8 +208,8 @@ impl<S: Scanner> Stream<S> {
         self.line.push_str(tail);
     }
 
-    fn report(&self, records: u64, bytes: Option<u64>) -> Box<Report> {
-        Box::new(self.told.report(self.format, records, bytes))
+    fn report(&self, records: u64, bytes: Option<u64>) -> Report {
+        self.told.report(self.format, records, bytes)
     }
 }
 

@@ -43,6 +43,12 @@ pub struct TableSchema {
     fingerprint: u64,
 }
 
+impl PartialEq for TableSchema {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
 impl TableSchema {
     /// Reads a schema from its descriptor; fails with every problem, each with its JSON pointer, for a person.
     ///
@@ -55,6 +61,11 @@ impl TableSchema {
     /// Tells schemas apart: it is the same as long as the descriptor and its reference tables are, in every process.
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+
+    /// The names of the fields, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|field| field.name.as_str())
     }
 
     /// Whether a table's checks must remember its rows, so that their state can't be written down (see

@@ -82,14 +82,15 @@ impl Unpacked {
     }
 
     /// What was wrong with the text, or else with its wrapping.
-    fn refusal(&mut self, error: &io::Error) -> Box<Report> {
+    fn refusal(&mut self, error: &io::Error) -> Report {
         let (format, packed, text) = (self.format, self.packed, self.text());
         let unpacked = text.bytes;
-        text.report.take().unwrap_or_else(|| {
+        let decoding = || {
             let message =
                 format!("the compressed data can't be unpacked ({error}), within the first {packed} bytes of the file");
             refuse(format, Code::CompressedData, unpacked, message)
-        })
+        };
+        text.report.take().map_or_else(decoding, |report| *report)
     }
 }
 
@@ -108,7 +109,7 @@ impl Validator for Unpacked {
                 Unpacker::Gzip(gzip) => gzip.write_all(piece),
                 Unpacker::Zstd(zstd) => zstd.write_all(piece),
             };
-            unpacked.map_err(|error| self.refusal(&error))?;
+            unpacked.map_err(|error| Box::new(self.refusal(&error)))?;
         }
         Ok(())
     }
@@ -129,11 +130,11 @@ impl Validator for Unpacked {
             Unpacker::Zstd(zstd) if zstd.in_frame || self.packed == 0 => Err(io::ErrorKind::UnexpectedEof.into()),
             Unpacker::Zstd(_) => Ok(()),
         };
-        ended.map_err(|error| self.refusal(&error))?;
+        ended.map_err(|error| Box::new(self.refusal(&error)))?;
         match self.unpacker {
             Unpacker::Gzip(gzip) => match gzip.finish() {
                 Ok(text) => text.validator.finish(),
-                Err(error) => Err(refuse(self.format, Code::CompressedData, 0, error.to_string())),
+                Err(error) => Err(Box::new(refuse(self.format, Code::CompressedData, 0, error.to_string()))),
             },
             Unpacker::Zstd(zstd) => zstd.text.validator.finish(),
         }
@@ -144,10 +145,14 @@ impl Zstd {
     fn write_all(&mut self, piece: &[u8]) -> io::Result<()> {
         let mut input = InBuffer::around(piece);
         loop {
+            let before = input.pos;
             let mut output = OutBuffer::around(&mut self.buffer[..]);
             let hint = self.decoder.run(&mut input, &mut output)?;
             let (unpacked, full) = (output.pos(), output.pos() == BUFFER_BYTES);
-            self.in_frame = hint != 0;
+            // Asked for nothing behind the end of a frame, the decoder speaks of the next one.
+            if unpacked > 0 || input.pos > before {
+                self.in_frame = hint != 0;
+            }
             self.text.write_all(&self.buffer[..unpacked])?;
             if input.pos == piece.len() && !full {
                 return Ok(());
@@ -178,21 +183,21 @@ impl Text {
         let Limits { max_unpacked_bytes, max_unpack_ratio, .. } = self.limits;
         if self.bytes > max_unpacked_bytes {
             let message = format!("the compressed data unpacks to more than {max_unpacked_bytes} bytes");
-            return Err(refuse(self.format, Code::UnpackedBytes, max_unpacked_bytes, message));
+            return Err(Box::new(refuse(self.format, Code::UnpackedBytes, max_unpacked_bytes, message)));
         }
         if self.bytes > RATIO_FROM && self.bytes / max_unpack_ratio > self.packed {
             let message = format!("the compressed data unpacks to more than {max_unpack_ratio} times its size");
-            return Err(refuse(self.format, Code::UnpackRatio, self.bytes, message));
+            return Err(Box::new(refuse(self.format, Code::UnpackRatio, self.bytes, message)));
         }
         Ok(())
     }
 }
 
 /// Of the wrapping no line and no column can be told.
-fn refuse(format: Format, code: Code, offset: u64, message: String) -> Box<Report> {
+fn refuse(format: Format, code: Code, offset: u64, message: String) -> Report {
     let mut told = Told::new(Patience::default(), Snippets::default());
     let _ = told.fatal(Flaw::new(code, Place { line: 0, column: 0, offset }, message));
-    Box::new(told.report(format, 0, None))
+    told.report(format, 0, None)
 }
 
 impl std::fmt::Debug for Unpacked {

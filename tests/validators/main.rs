@@ -7,6 +7,7 @@ mod fuzz;
 mod i_json;
 mod models;
 mod saves;
+mod schemas;
 mod vectors;
 
 use serde_json::Value;

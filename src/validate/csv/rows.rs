@@ -19,7 +19,6 @@ pub(in crate::validate) trait Rows: Debug + Send {
 }
 
 /// A data row.
-#[allow(dead_code, reason = "for the schemas of tables")]
 pub(in crate::validate) struct Row<'r, 'a> {
     /// Counted from 1.
     pub(in crate::validate) number: u64,

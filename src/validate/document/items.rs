@@ -108,8 +108,7 @@ impl Items {
         self.string = match (self.string, byte) {
             (InString::Yes, b'\\') => InString::Escaped,
             (InString::Yes, b'"') => InString::No,
-            (InString::Yes | InString::Escaped, _) => InString::Yes,
-            (InString::No, b'"') => InString::Yes,
+            (InString::Yes | InString::Escaped, _) | (InString::No, b'"') => InString::Yes,
             (InString::No, b'[' | b'{') => {
                 self.depth += 1;
                 InString::No

@@ -80,12 +80,10 @@ impl Walker<'_> {
             match (in_string, byte) {
                 (true, b'\\') => self.at += 1,
                 (_, b'"') => in_string = !in_string,
-                (true, _) => {}
                 (false, b'[' | b'{') => depth += 1,
-                (false, b']' | b'}') if depth == 0 => return,
+                (false, b']' | b'}' | b',' | b':' | b' ' | b'\n' | b'\r' | b'\t') if depth == 0 => return,
                 (false, b']' | b'}') => depth -= 1,
-                (false, b',' | b':' | b' ' | b'\n' | b'\r' | b'\t') if depth == 0 => return,
-                (false, _) => {}
+                (true | false, _) => {}
             }
             self.at += 1;
             // A container or a string ends with its last character.

@@ -1,0 +1,127 @@
+//! Rules, schemas and dialects of the built server, and how SIGHUP puts others in force.
+
+#![allow(clippy::unwrap_used, reason = "clippy's exception for tests covers the test functions, not their helpers")]
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+use std::process::Command;
+
+use common::serve::{Serve, until};
+
+const SCHEMA: &str = r#"{"fields": [{"name": "site"}, {"name": "value", "type": "integer"}]}"#;
+
+/// A server with rules in a file, beside its schemas.
+struct Bench {
+    folder: tempfile::TempDir,
+    serve: Serve,
+}
+
+impl Bench {
+    fn start(rules: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("readings.json"), SCHEMA).unwrap();
+        fs::write(folder.path().join("semicolon.json"), r#"{"delimiter": ";"}"#).unwrap();
+        fs::write(folder.path().join("rules.toml"), rules).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command.arg("serve").args(["--config", "rules.toml"]).current_dir(folder.path());
+        let serve = Serve::run(&mut command, &folder.path().join("data"));
+        Self { folder, serve }
+    }
+
+    /// Puts other rules into the file, tells the server, and waits until it has read them.
+    fn reload(&self, rules: &str, outcome: &str) {
+        fs::write(self.folder.path().join("rules.toml"), rules).unwrap();
+        let count = || metric(&self.serve, &format!("tidegate_reloads_total{{outcome=\"{outcome}\"}}"));
+        let before = count();
+        let told = Command::new("kill").args(["-HUP", &self.serve.pid().to_string()]).status().unwrap();
+        assert!(told.success());
+        until("the reload", || count() == before + 1);
+    }
+
+    #[track_caller]
+    fn says(&self, sent: &str, answer: &str) {
+        let said = self.serve.exchange(sent.as_bytes());
+        assert!(said.starts_with(answer), "{sent:?}: {said}");
+    }
+}
+
+fn metric(serve: &Serve, name: &str) -> u64 {
+    let page = serve.get("/metrics");
+    page.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap()
+}
+
+#[test]
+fn rules_bind_names_to_schemas_and_dialects() {
+    let bench = Bench::start(
+        "[[rules]]\nmatch = \"*.dat\"\nformat = \"csv\"\nschema = \"readings.json\"\ndialect = \"semicolon.json\"\nmax_errors = 10\n",
+    );
+    bench.says("a.dat\nsite;value\nnorth;1\n", "OK a.dat ");
+    bench.says("b.dat\nsite;value\nnorth;x\n;2;3\n", "ERR invalid \"b.dat\" is not valid csv: type-error: ");
+    bench.says("c.dat\nsite,value\nnorth,1\n", "ERR invalid ");
+    bench.says("c.csv\nsite,anything\nnorth,x\n", "OK c.csv ");
+}
+
+#[test]
+fn a_reload_puts_other_rules_in_force_and_drops_no_connection() {
+    let bench = Bench::start("[[rules]]\nmatch = \"*.csv\"\nformat = \"csv\"\n");
+    let mut under_way = TcpStream::connect(&bench.serve.address).unwrap();
+    under_way.write_all(b"under-way.csv\nsite,value\n").unwrap();
+    until("the staged file", || !bench.serve.staged().is_empty());
+    bench.says("before.csv\nsite,value\nnorth,x\n", "OK before.csv ");
+
+    bench.reload("[[rules]]\nmatch = \"*.csv\"\nformat = \"csv\"\nschema = \"readings.json\"\n", "ok");
+    bench.says("after.csv\nsite,value\nnorth,x\n", "ERR invalid ");
+    // What was begun under the old rules ends under them.
+    under_way.write_all(b"north,x\n").unwrap();
+    under_way.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut under_way, &mut answer).unwrap();
+    assert!(answer.starts_with("OK under-way.csv "), "{answer}");
+
+    // The schema itself is read anew as well.
+    fs::write(bench.folder.path().join("readings.json"), SCHEMA.replace("integer", "string")).unwrap();
+    bench.reload("[[rules]]\nmatch = \"*.csv\"\nformat = \"csv\"\nschema = \"readings.json\"\n", "ok");
+    bench.says("again.csv\nsite,value\nnorth,x\n", "OK again.csv ");
+}
+
+#[test]
+fn a_bad_reload_keeps_the_old_rules() {
+    let rules = "[[rules]]\nmatch = \"*.csv\"\nformat = \"csv\"\nschema = \"readings.json\"\n";
+    let bench = Bench::start(rules);
+    for bad in
+        ["[[rules]]\nmatch = \"*.csv\"\nformat = \"xml\"\n", "[[rules]]\nmatch = \"*\"\nschema = \"readings.json\"\n", "["]
+    {
+        bench.reload(bad, "failed");
+        bench.says("x.csv\nsite,value\nnorth,x\n", "ERR invalid ");
+    }
+    fs::write(bench.folder.path().join("readings.json"), r#"{"fields": [{"name": "a", "type": "colour"}]}"#).unwrap();
+    bench.reload(rules, "failed");
+    bench.says("x.csv\nsite,value\nnorth,x\n", "ERR invalid ");
+    bench.says("y.csv\nsite,value\nnorth,1\n", "OK y.csv ");
+}
+
+#[test]
+fn what_a_schema_asks_for_and_nobody_does_is_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = |schema: &str, format: &str| {
+        fs::write(folder.path().join("s.json"), schema).unwrap();
+        let rule = format!("[[rules]]\nmatch = \"*\"\nformat = \"{format}\"\nschema = \"s.json\"\n");
+        fs::write(folder.path().join("rules.toml"), rule).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        let output = command.args(["serve", "--config", "rules.toml"]).current_dir(folder.path()).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for (schema, format, words) in [
+        (r#"{"fields": [{"name": "a", "type": "colour"}]}"#, "csv", "colour"),
+        (r#"{"fields": [{"name": "a", "constraints": {"pattern": "("}}]}"#, "csv", "/fields/0/constraints/pattern"),
+        (r#"{"$ref": "https://example.org/x.json"}"#, "json", "example.org"),
+        ("{", "csv", "no JSON"),
+    ] {
+        let told = rules(schema, format);
+        assert!(told.contains("rules[1]") && told.contains("s.json") && told.contains(words), "{told}");
+    }
+}
