@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tidegate::report::Format;
+use tidegate::report::{Format, SchemaFor};
 use tidegate::validate::table::{Fault, TableSchema};
-use tidegate::validate::{JsonSchema, Limits, Standard};
+use tidegate::validate::{JsonSchema, Limits, Schema, Standard};
 
 /// The exit code, standard output and standard error of `tidegate infer` in `folder`.
 fn infer(folder: &Path, arguments: &[&str], input: &str) -> (i32, String, String) {
@@ -57,8 +57,8 @@ fn wrong(schema: &Value, table: &str) -> Vec<String> {
 
 /// Whether a JSON Schema takes a file.
 fn takes(schema: &Value, format: Format, text: &str) -> Result<(), String> {
-    let json_schema = Some(Arc::new(JsonSchema::parse(schema).unwrap()));
-    let mut validator = Standard { json_schema, ..Standard::of(format, Limits::default()) }.validator().unwrap();
+    let schema = Some(Schema::Json(Arc::new(JsonSchema::parse(schema).unwrap()), SchemaFor::Document));
+    let mut validator = Standard { schema, ..Standard::of(format, Limits::default()) }.validator().unwrap();
     validator.feed(text.as_bytes()).map_err(|report| report.to_string())?;
     validator.finish().map(|_verdict| ()).map_err(|report| report.to_string())
 }

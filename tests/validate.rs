@@ -262,3 +262,20 @@ fn codes_are_explained_and_listed() {
     assert_eq!((code, again), (2, list));
     assert_eq!(err, "error: there is no code \"stray_qoute\"; did you mean stray-quote?\n");
 }
+
+#[test]
+fn carets_stand_under_the_whole_cell_that_a_schema_refuses() {
+    let folder = folder();
+    let schema = r#"{"fields": [{"name": "day", "type": "date"}, {"name": "temp", "type": "number"}]}"#;
+    fs::write(folder.path().join("schema.json"), schema).unwrap();
+    fs::write(folder.path().join("dialect.json"), r#"{"delimiter": ";"}"#).unwrap();
+    fs::write(folder.path().join("t.csv"), "day;temp\n2026-01-05;20.1\n05.01.2026;20.1\n").unwrap();
+    let arguments = ["t.csv", "--schema", "schema.json", "--dialect", "dialect.json"];
+    let (code, out, err) = validate(folder.path(), &arguments, "");
+    assert_eq!(code, 1, "{err}");
+    assert!(out.starts_with("error[type-error]: "), "{out}");
+    let shown = " --> t.csv:3:1\n  |\n3 | 05.01.2026;20.1\n  | ^^^^^^^^^^\n  = record 2, field 1, day\n";
+    assert!(out.contains(shown), "{out}");
+    let (code, _, err) = validate(folder.path(), &["t.csv", "--schema", "missing.json"], "");
+    assert_eq!(code, 2, "{err}");
+}

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use self::excerpt::Excerpt;
 use super::print::{harmless, plural};
-use crate::report::{Compression, Field, Flaw, Report, Severity};
-use crate::validate::{Snippets, Standard};
+use crate::report::{Compression, Field, Flaw, Format, Report, Severity};
+use crate::validate::{Dialect, Snippets, Standard};
 
 /// What the lines of a file are shown from.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Origin {
     name: String,
     /// Where it can be read again, if it can.
     file: Option<PathBuf>,
+    /// What ends a cell.
+    delimiter: u8,
     snippets: Snippets,
 }
 
@@ -29,7 +31,9 @@ impl Origin {
     /// do for what was unpacked, whose offsets are not those of the file.
     pub(super) fn new(path: &Path, file: Option<&Path>, standard: &Standard) -> Self {
         let file = file.filter(|_| standard.compression == Compression::None).map(Path::to_owned);
-        Self { name: harmless(&path.to_string_lossy()), file, snippets: standard.snippets }
+        let usual = if standard.format == Format::Tsv { b'\t' } else { b',' };
+        let delimiter = standard.dialect.as_ref().map_or(usual, Dialect::delimiter);
+        Self { name: harmless(&path.to_string_lossy()), file, delimiter, snippets: standard.snippets }
     }
 }
 
@@ -69,7 +73,7 @@ pub(super) fn flaws(report: &Report, origin: &Origin, colours: Colours) -> Strin
     for flaw in &report.errors {
         let excerpt = file
             .as_mut()
-            .and_then(|file| Excerpt::read(file, flaw, report.format, origin.snippets).ok().flatten())
+            .and_then(|file| Excerpt::read(file, flaw, origin.delimiter, origin.snippets).ok().flatten())
             .or_else(|| Excerpt::of_snippet(flaw));
         text.push_str(&paragraph(flaw, &origin.name, excerpt.as_ref(), colours));
         text.push('\n');

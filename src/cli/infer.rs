@@ -137,6 +137,10 @@ fn see(seen: &mut Option<Seen>, item: &Item, args: &Args, standards: &Standards)
         let message = format!("{:?} is compressed: unpack it, and pass it as standard input", item.name);
         return Err(Error::new(ErrorKind::Unsupported, message).into());
     }
+    if standard.dialect.is_some() {
+        let message = format!("{:?} has a dialect, which is not read here: convert it to plain CSV", item.name);
+        return Err(Error::new(ErrorKind::Unsupported, message).into());
+    }
     let validator = standard.validator().ok_or_else(unknown)?;
     let mut checked = Checked { inner: item.open()?, validator: Some(validator), room: held.max_bytes, ended: None };
     let name = if plan::is_stdin(&item.path) { "standard input" } else { &item.name };

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use crate::assemble::schemas;
 use crate::cli::diagnosis::{self, Colours, Origin};
 use crate::cli::plan::{self, Item, Plan};
 use crate::cli::print::{self, Form};
 use crate::cli::standards::{Held, Standards};
 use crate::cli::{ConfigArgs, bad_config, explain};
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::report::{Compression, Format, Profile, Report, Verdict};
+use crate::report::{Compression, Format, Profile, Report, SchemaFor, Verdict};
 use crate::validate::{Patience, Snippets, Validator};
 
 /// Bytes a read.
@@ -57,6 +58,15 @@ pub(super) struct Args {
     /// numbers beyond a double)
     #[arg(long)]
     profile: Option<Profile>,
+    /// Hold every file against this schema: a Table Schema for csv and tsv, a JSON Schema for json and ndjson
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    /// Hold a JSON Schema against the whole document, or against each of the items of an array
+    #[arg(long, value_name = "PART", requires = "schema", value_parser = schema_for)]
+    schema_for: Option<SchemaFor>,
+    /// Read every csv and tsv by this Table Dialect
+    #[arg(long, value_name = "FILE")]
+    dialect: Option<PathBuf>,
     /// The name that decides, instead of the file's or folder's own
     #[arg(long)]
     name: Option<String>,
@@ -82,6 +92,14 @@ fn compression(text: &str) -> Result<Compression, &'static str> {
         "gzip" => Ok(Compression::Gzip),
         "zstd" => Ok(Compression::Zstd),
         _ => Err("use none, gzip or zstd"),
+    }
+}
+
+fn schema_for(text: &str) -> Result<SchemaFor, &'static str> {
+    match text {
+        "document" => Ok(SchemaFor::Document),
+        "items" => Ok(SchemaFor::Items),
+        _ => Err("use document or items"),
     }
 }
 
@@ -145,6 +163,7 @@ fn judge_all(args: &Args, standards: &Standards) -> ExitCode {
                 let finding = judge(item, &held).unwrap_or_else(|error| Finding::from(&error));
                 teller.tell(item, &finding, Some(&Origin::new(&item.path, item.file(), &held.standard)));
             }
+            Err(error) if error.kind() == ErrorKind::Config => return bad_config(&error),
             Err(error) => teller.tell(item, &Finding::from(&error), None),
         }
     }
@@ -169,6 +188,12 @@ impl Args {
         held.standard.patience = Patience { max_errors: self.max_errors, max_error_ratio: None, max_errors_kept };
         held.standard.compression = self.compression.unwrap_or(held.standard.compression);
         held.standard.profile = self.profile.unwrap_or(held.standard.profile);
+        if let Some(path) = &self.dialect {
+            held.standard.dialect = Some(schemas::dialect(path, held.standard.format)?);
+        }
+        if let Some(path) = &self.schema {
+            held.standard.schema = Some(schemas::schema(path, held.standard.format, self.schema_for.unwrap_or_default())?);
+        }
         if self.mask {
             held.standard.snippets = Snippets::Masked;
         }

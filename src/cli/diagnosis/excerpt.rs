@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use unicode_width::UnicodeWidthChar;
 
 use crate::cli::print::is_shown_escaped;
-use crate::report::{Flaw, Format};
+use crate::report::Flaw;
 use crate::validate::Snippets;
 
 /// A line as it is shown, and where carets stand below it, in columns of a terminal.
@@ -33,7 +33,7 @@ impl Excerpt {
     pub(super) fn read(
         file: &mut (impl Read + Seek),
         flaw: &Flaw,
-        format: Format,
+        delimiter: u8,
         snippets: Snippets,
     ) -> io::Result<Option<Self>> {
         let from = flaw.offset.saturating_sub(BACK);
@@ -59,7 +59,7 @@ impl Excerpt {
             [line @ .., b'\r'] if end < bytes.len() => line,
             line => line,
         };
-        let span = if flaw.field.is_some() { cell_bytes(&bytes[at..end], format) } else { 1 };
+        let span = if flaw.field.is_some() { cell_bytes(&bytes[at..end], delimiter) } else { 1 };
         let line = Line { signs: signs(line, snippets), at: at - begin, span, more_before, more_behind };
         Ok(Some(line.excerpt()))
     }
@@ -171,8 +171,7 @@ fn columns(text: &str) -> usize {
 }
 
 /// Bytes of the cell that begins here, up to what ends it; with its quotes.
-fn cell_bytes(line: &[u8], format: Format) -> usize {
-    let delimiter = if format == Format::Tsv { b'\t' } else { b',' };
+fn cell_bytes(line: &[u8], delimiter: u8) -> usize {
     let mut quoted = false;
     let end = line.iter().position(|&byte| {
         quoted ^= byte == b'"';
