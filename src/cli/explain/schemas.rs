@@ -19,7 +19,8 @@ delimiter is not the one that is expected, so that the whole header is one name.
 pub(super) const EXTRA_LABEL: Lesson = Lesson {
     title: "the header has a column that the schema does not know",
     meaning: "\
-Either the column is new, and the schema should say what it holds, or it was not meant to be sent.",
+Either the column is new, and the schema should say what it holds, or it was not meant to be
+sent. Capitals and spaces in the name count.",
     example: Under {
         rule: FIELDS,
         files: Pair { format: Csv, broken: b"id,price,debug\n1,9.50,x\n", repaired: b"id,price\n1,9.50\n" },
