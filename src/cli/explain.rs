@@ -104,7 +104,7 @@ fn indented(bytes: &[u8]) -> String {
     }
     let mut text = String::new();
     for line in bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|&byte| byte == b'\n') {
-        text.push_str("    ");
+        text.push_str(if line.is_empty() { "" } else { "    " });
         for chunk in line.utf8_chunks() {
             for char in chunk.valid().chars() {
                 if is_shown_escaped(char) { text.extend(char.escape_default()) } else { text.push(char) }
