@@ -185,7 +185,7 @@ mod tests {
             let Lesson { title, meaning, standard, .. } = lesson(code);
             assert!((10..=70).contains(&title.len()) && !title.ends_with('.'), "{code}: {title}");
             assert!(meaning.len() > 100 && meaning.ends_with('.'), "{code}: {meaning}");
-            assert!(standard.len() > 20, "{code}: {standard}");
+            assert!(standard.len() > 15, "{code}: {standard}");
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) const JSON_TRUNCATED: Lesson = Lesson {
 All is well up to the end of the file, but something is still open there: an array, an object or a
 string. Mostly the program that wrote it was stopped, or the disk was full. Have it written again;
 closing the brackets by hand hides that something is missing.",
-    example: Plain(Pair { format: Json, broken: b"[{\"id\": 1}, {\"id\": ", repaired: b"[{\"id\": 1}, {\"id\": 2}]" }),
+    example: Plain(Pair { format: Json, broken: b"[{\"id\": 1}, {\"id\":", repaired: b"[{\"id\": 1}, {\"id\": 2}]" }),
     standard: "RFC 8259, 2 and 7: what is opened is closed",
     setting: None,
 };
