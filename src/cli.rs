@@ -4,13 +4,17 @@
 //! something was rejected.
 
 mod check;
+mod diagnosis;
+mod explain;
 mod health;
+mod infer;
 mod log;
 mod plan;
 mod print;
 mod push;
 mod quarantine;
 mod serve;
+mod standards;
 mod validate;
 mod walk;
 
@@ -48,6 +52,7 @@ enum Command {
     Serve(serve::Args),
     Push(push::Args),
     Validate(validate::Args),
+    Infer(infer::Args),
     Check(check::Args),
     Health(health::Args),
     Log(log::Args),
@@ -81,6 +86,7 @@ pub fn main() -> ExitCode {
             Command::Serve(args) => serve::run(&args).await,
             Command::Push(args) => push::run(args).await,
             Command::Validate(args) => validate::run(&args),
+            Command::Infer(args) => infer::run(&args),
             Command::Check(args) => check::run(&args).await,
             Command::Health(args) => health::run(&args).await,
             Command::Log(args) => log::run(&args),

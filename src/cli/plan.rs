@@ -1,12 +1,12 @@
 //! From the paths of a command line to the files they stand for, and what each is called at the server.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::cli::walk::Walk;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The files that paths stand for, and what can't be one.
 #[derive(Debug, Default)]
@@ -51,6 +51,30 @@ impl Item {
             Input::File { size } => Some(size),
             Input::Pipe | Input::Stdin => None,
         }
+    }
+
+    /// Opens it to be read from its first byte.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`], naming it.
+    pub(super) fn open(&self) -> Result<Box<dyn Read>> {
+        match self.input {
+            Input::Stdin => Ok(Box::new(io::stdin())),
+            Input::File { .. } | Input::Pipe => match File::open(&self.path) {
+                Ok(file) => Ok(Box::new(file)),
+                Err(cause) => Err(self.unreadable(cause)),
+            },
+        }
+    }
+
+    /// That reading it failed.
+    pub(super) fn unreadable(&self, cause: io::Error) -> Error {
+        Error::new(ErrorKind::Io, format!("reading {:?}", self.name)).because(cause)
+    }
+
+    /// Where it can be read a second time, if it can.
+    pub(super) fn file(&self) -> Option<&Path> {
+        matches!(self.input, Input::File { .. }).then_some(&*self.path)
     }
 }
 
@@ -122,7 +146,7 @@ impl Plan {
     fn refuse(&mut self, path: &Path, cause: io::Error) {
         let name = path.file_name().unwrap_or_default();
         let item = Item { path: path.to_owned(), name: slashed(name), input: Input::File { size: 0 } };
-        let error = Error::new(ErrorKind::Io, format!("reading {:?}", item.name)).because(cause);
+        let error = item.unreadable(cause);
         self.refused.push((item, error));
     }
 }

@@ -29,6 +29,11 @@ pub(super) fn line(text: &str) {
     _ = writeln!(io::stdout().lock(), "{text}");
 }
 
+/// Prints text on standard output that ends its lines itself. Who closes it does not want to read more.
+pub(super) fn text(text: &str) {
+    _ = write!(io::stdout().lock(), "{text}");
+}
+
 /// Prints a line on standard error, for people. Who closes it does not want to know.
 pub(super) fn note(text: &str) {
     _ = writeln!(io::stderr().lock(), "{text}");
@@ -53,17 +58,22 @@ pub(super) fn flaw(code: &str, message: &str, report: Option<&Report>) -> String
 /// Text that somebody else chose, so that it can't do anything to a terminal: control characters and those that turn the
 /// direction of writing are escaped.
 pub(super) fn harmless(text: &str) -> String {
-    let turning =
-        |char| matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut shown = String::with_capacity(text.len());
     for char in text.chars() {
-        if char.is_control() || turning(char) {
+        if is_shown_escaped(char) {
             shown.extend(char.escape_default());
         } else {
             shown.push(char);
         }
     }
     shown
+}
+
+/// Whether a character does something to a terminal, or can't be seen though it may matter.
+pub(super) fn is_shown_escaped(char: char) -> bool {
+    let unseen = matches!(char, '\u{200b}' | '\u{feff}');
+    let turning = matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    char.is_control() || unseen || turning
 }
 
 /// `csv, 12 records`.
@@ -99,6 +109,7 @@ pub(super) fn files(number: usize) -> String {
     plural(number as u64, "file")
 }
 
-fn plural(number: u64, thing: &str) -> String {
+/// `1 error`, `12 errors`.
+pub(super) fn plural(number: u64, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }

@@ -1,25 +1,27 @@
 //! `tidegate validate`: the server's validators without the server.
 
-use std::fs::File;
+use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::assemble;
-use crate::cli::plan::{self, Input, Item, Plan};
+use crate::assemble::schemas;
+use crate::cli::diagnosis::{self, Colours, Origin};
+use crate::cli::plan::{self, Item, Plan};
 use crate::cli::print::{self, Form};
-use crate::cli::{ConfigArgs, bad_config};
-use crate::config::Config;
+use crate::cli::standards::{Held, Standards};
+use crate::cli::{ConfigArgs, bad_config, explain};
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::report::{Format, Report, Verdict};
-use crate::upload::Key;
-use crate::validate::rules::Rules;
-use crate::validate::{Standard, Validator};
+use crate::report::{Compression, Format, Profile, Report, SchemaFor, Verdict};
+use crate::validate::{Patience, Snippets, Validator};
 
 /// Bytes a read.
 const READ_BYTES: usize = 256 * 1024;
+
+/// Flaws of one file that are told one by one, whatever was asked for: they have to be in memory.
+const MAX_ERRORS_TOLD: u64 = 10_000;
 
 const AFTER_HELP: &str = "\
 Formats:
@@ -31,7 +33,8 @@ Examples:
   tidegate validate readings/
   tidegate validate export.txt --format csv
   curl -s https://example.org/feed | tidegate validate - --format ndjson
-  tidegate validate readings/ --json | jq -r 'select(.outcome == \"invalid\") | .report.line'
+  tidegate validate readings/ --json | jq -r 'select(.report) | .name, .report.errors[].line'
+  tidegate validate --explain stray-quote
 
 Exit codes:
   0  every file is valid, or of a format that is not parsed
@@ -43,19 +46,61 @@ Exit codes:
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
     /// Files, folders (with all that is in them), or - for standard input
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "explain", value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Read every file as this: json, ndjson, csv, tsv or none
     #[arg(long)]
     format: Option<Format>,
+    /// Unpack every file so: none, gzip or zstd; without it the name decides (.gz, .zst)
+    #[arg(long, value_parser = compression)]
+    compression: Option<Compression>,
+    /// How strict JSON is read: rfc8259 (what the grammar allows) or i-json (RFC 7493: no name twice, no lone surrogates, no
+    /// numbers beyond a double)
+    #[arg(long)]
+    profile: Option<Profile>,
+    /// Hold every file against this schema: a Table Schema for csv and tsv, a JSON Schema for json and ndjson
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    /// Hold a JSON Schema against the whole document, or against each of the items of an array
+    #[arg(long, value_name = "PART", requires = "schema", value_parser = schema_for)]
+    schema_for: Option<SchemaFor>,
+    /// Read every csv and tsv by this Table Dialect
+    #[arg(long, value_name = "FILE")]
+    dialect: Option<PathBuf>,
     /// The name that decides, instead of the file's or folder's own
     #[arg(long)]
     name: Option<String>,
     /// Print one JSON object a file: path, name, outcome, and verdict or code, message and report
     #[arg(long)]
     json: bool,
+    /// Stop reading a file after so many errors; 1 stops at the first, as a server does unless a rule says more
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    max_errors: u64,
+    /// Hide what stands in the files: letters are shown as x, digits as 9
+    #[arg(long)]
+    mask: bool,
+    /// Tell what a code means, and how such a file is repaired; without CODE, list them all
+    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = "", conflicts_with = "paths")]
+    explain: Option<String>,
     #[command(flatten)]
     config: ConfigArgs,
+}
+
+fn compression(text: &str) -> Result<Compression, &'static str> {
+    match text {
+        "none" => Ok(Compression::None),
+        "gzip" => Ok(Compression::Gzip),
+        "zstd" => Ok(Compression::Zstd),
+        _ => Err("use none, gzip or zstd"),
+    }
+}
+
+fn schema_for(text: &str) -> Result<SchemaFor, &'static str> {
+    match text {
+        "document" => Ok(SchemaFor::Document),
+        "items" => Ok(SchemaFor::Items),
+        _ => Err("use document or items"),
+    }
 }
 
 /// What a file is.
@@ -88,21 +133,11 @@ struct Line<'a> {
     finding: &'a Finding,
 }
 
-/// What a server goes by.
-#[derive(Debug)]
-struct Standards {
-    rules: Rules,
-    max_file_bytes: u64,
-}
-
-impl Standards {
-    fn of(config: &Config) -> Result<Self> {
-        Ok(Self { rules: assemble::rules(config)?, max_file_bytes: config.limits.max_file_bytes })
-    }
-}
-
 /// Judges what the arguments name as a server of this configuration would; the exit code is one of those that the help lists.
 pub(super) fn run(args: &Args) -> ExitCode {
+    if let Some(code) = &args.explain {
+        return explain::run(code);
+    }
     match args.config.load().and_then(|config| Standards::of(&config)) {
         Ok(standards) => judge_all(args, &standards),
         Err(error) => bad_config(&error),
@@ -118,24 +153,21 @@ fn judge_all(args: &Args, standards: &Standards) -> ExitCode {
     for note in &plan.notes {
         print::note(note);
     }
-    let (mut seen, mut wrong) = (0, 0);
-    let mut tell = |item: &Item, finding: &Finding| {
-        seen += 1;
-        wrong += usize::from(matches!(finding, Finding::Invalid { .. } | Finding::Unreadable { .. }));
-        report(Form::of(args.json), item, finding);
-    };
+    let mut teller = Teller::new(Form::of(args.json));
     for (item, error) in &plan.refused {
-        tell(item, &Finding::from(error));
+        teller.tell(item, &Finding::from(error), None);
     }
     for item in &plan.items {
-        let finding = judge(item, args.format, standards).unwrap_or_else(|error| Finding::from(&error));
-        tell(item, &finding);
+        match args.held(item, standards) {
+            Ok(held) => {
+                let finding = judge(item, &held).unwrap_or_else(|error| Finding::from(&error));
+                teller.tell(item, &finding, Some(&Origin::new(&item.path, item.file(), &held.standard)));
+            }
+            Err(error) if error.kind() == ErrorKind::Config => return bad_config(&error),
+            Err(error) => teller.tell(item, &Finding::from(&error), None),
+        }
     }
-    if wrong > 0 {
-        print::note(&format!("{wrong} of {} invalid or unreadable", print::files(seen)));
-        return ExitCode::FAILURE;
-    }
-    ExitCode::SUCCESS
+    teller.end()
 }
 
 /// What is wrong with the arguments.
@@ -148,39 +180,41 @@ fn flaw(args: &Args) -> Option<&'static str> {
     }
 }
 
-/// Reads a file to its end, or to the first byte that proves it broken.
+impl Args {
+    /// What a file is held to: as at the server, but that a person wants to know all that is wrong with it.
+    fn held(&self, item: &Item, standards: &Standards) -> Result<Held> {
+        let mut held = standards.of_item(item, self.format)?;
+        let max_errors_kept = usize::try_from(self.max_errors.min(MAX_ERRORS_TOLD)).unwrap_or(usize::MAX);
+        held.standard.patience = Patience { max_errors: self.max_errors, max_error_ratio: None, max_errors_kept };
+        held.standard.compression = self.compression.unwrap_or(held.standard.compression);
+        held.standard.profile = self.profile.unwrap_or(held.standard.profile);
+        if let Some(path) = &self.dialect {
+            held.standard.dialect = Some(schemas::dialect(path, held.standard.format)?);
+        }
+        if let Some(path) = &self.schema {
+            held.standard.schema = Some(schemas::schema(path, held.standard.format, self.schema_for.unwrap_or_default())?);
+        }
+        if self.mask {
+            held.standard.snippets = Snippets::Masked;
+        }
+        Ok(held)
+    }
+}
+
+/// Reads a file as far as its standard has patience with it.
 ///
 /// # Errors
 /// What is wrong with the file, or with the reading.
-fn judge(item: &Item, format: Option<Format>, standards: &Standards) -> Result<Finding> {
-    let Standards { rules, max_file_bytes } = standards;
-    // Standard input that is told its format needs no name.
-    let (standard, max_bytes) = match (item.name.is_empty(), format) {
-        (true, Some(_)) => (rules.standard().clone(), None),
-        (true | false, _) => {
-            let applied = rules.find(&item.name.parse::<Key>()?);
-            (applied.standard, applied.max_bytes)
-        }
-    };
-    let max_bytes = max_bytes.map_or(*max_file_bytes, |most| most.min(*max_file_bytes));
-    let format = format.unwrap_or(standard.format);
-    let too_large = || Error::new(ErrorKind::TooLarge, format!("{:?} has more than {max_bytes} bytes", item.name));
-    if item.size().is_some_and(|size| size > max_bytes) {
-        return Err(too_large());
-    }
-    let Some(validator) = (Standard { format, ..standard }).validator() else { return Ok(Finding::Unparsed) };
-    let reading = |cause: io::Error| Error::new(ErrorKind::Io, format!("reading {:?}", item.name)).because(cause);
-    let mut reader: Box<dyn Read> = match item.input {
-        Input::Stdin => Box::new(io::stdin()),
-        Input::File { .. } | Input::Pipe => Box::new(File::open(&item.path).map_err(reading)?),
-    };
-    match feed(&mut reader, validator, max_bytes).map_err(reading)? {
+fn judge(item: &Item, held: &Held) -> Result<Finding> {
+    let Some(validator) = held.standard.validator() else { return Ok(Finding::Unparsed) };
+    let judged = feed(&mut item.open()?, validator, held.max_bytes).map_err(|cause| item.unreadable(cause))?;
+    match judged {
         Judged::Valid(verdict) => Ok(Finding::Valid { verdict }),
-        Judged::Broken(rejection) => {
-            let message = format!("{:?} is not valid {format}", item.name);
-            Err(Error::new(ErrorKind::Invalid, message).because(*rejection))
+        Judged::Broken(report) => {
+            let message = format!("{:?} is not valid {}", item.name, held.standard.format);
+            Err(Error::new(ErrorKind::Invalid, message).because(*report))
         }
-        Judged::TooLarge => Err(too_large()),
+        Judged::TooLarge => Err(held.too_large(item)),
     }
 }
 
@@ -220,22 +254,66 @@ impl From<&Error> for Finding {
     }
 }
 
-fn report(form: Form, item: &Item, finding: &Finding) {
-    let path = item.path.to_string_lossy();
-    match (form, finding) {
-        (Form::Json, _) => {
-            let line = Line { path: &path, name: &item.name, finding };
-            print::line(&serde_json::to_string(&line).expect("a line has text keys only"));
+/// Tells what becomes of each file, and of all of them.
+struct Teller {
+    form: Form,
+    colours: Colours,
+    seen: usize,
+    wrong: usize,
+    errors: u64,
+}
+
+impl Teller {
+    fn new(form: Form) -> Self {
+        Self { form, colours: Colours::of_stdout(), seen: 0, wrong: 0, errors: 0 }
+    }
+
+    fn tell(&mut self, item: &Item, finding: &Finding, origin: Option<&Origin>) {
+        self.seen += 1;
+        self.wrong += usize::from(matches!(finding, Finding::Invalid { .. } | Finding::Unreadable { .. }));
+        if let Finding::Invalid { report: Some(report), .. } = finding {
+            self.errors += report.errors_total;
         }
-        (Form::Text, Finding::Valid { verdict }) => {
-            print::line(&format!("valid       {path}  {}", print::verdict_words(*verdict)));
+        let path = item.path.to_string_lossy();
+        match self.form {
+            Form::Json => {
+                let line = Line { path: &path, name: &item.name, finding };
+                print::line(&serde_json::to_string(&line).expect("a line has text keys only"));
+            }
+            Form::Text => self.tell_person(&print::harmless(&path), finding, origin),
         }
-        (Form::Text, Finding::Unparsed) => print::line(&format!("not parsed  {path}")),
-        (Form::Text, Finding::Invalid { code, message, report }) => {
-            print::line(&format!("invalid     {path}: {}", print::flaw(code, message, report.as_ref())));
+    }
+
+    fn tell_person(&self, path: &str, finding: &Finding, origin: Option<&Origin>) {
+        match finding {
+            Finding::Valid { verdict } => print::line(&format!("valid       {path}  {}", print::verdict_words(*verdict))),
+            Finding::Unparsed => print::line(&format!("not parsed  {path}")),
+            Finding::Invalid { report: Some(report), .. } => {
+                if let Some(origin) = origin {
+                    print::text(&diagnosis::flaws(report, origin, self.colours));
+                }
+                print::line(&format!("invalid     {path}  {}", diagnosis::summary(report)));
+            }
+            Finding::Invalid { code, message, report: None } => {
+                print::line(&format!("invalid     {path}: {message} [{code}]"));
+            }
+            Finding::Unreadable { code, message } => print::note(&format!("failed      {path}: {message} [{code}]")),
         }
-        (Form::Text, Finding::Unreadable { code, message }) => {
-            print::note(&format!("failed      {path}: {message} [{code}]"));
+    }
+
+    fn end(&self) -> ExitCode {
+        let Self { seen, wrong, errors, .. } = self;
+        if *wrong == 0 {
+            return ExitCode::SUCCESS;
         }
+        let mut text = format!("{wrong} of {} invalid or unreadable", print::files(*seen));
+        if *errors > 0 {
+            _ = write!(text, ", {} in all", print::plural(*errors, "error"));
+            if self.form == Form::Text {
+                text.push_str("; tidegate validate --explain CODE tells more of one");
+            }
+        }
+        print::note(&text);
+        ExitCode::FAILURE
     }
 }

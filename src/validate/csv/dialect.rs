@@ -75,6 +75,11 @@ impl Dialect {
         if wrong.is_empty() { Ok(self) } else { Err(wrong) }
     }
 
+    /// What stands between two cells.
+    pub const fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
     pub(super) fn syntax(&self) -> Syntax {
         let Self { delimiter, quote, double_quote, escape, comment, skip_initial_space, crs, .. } = *self;
         let escapable = match self.null_sequence.as_deref().map(str::as_bytes) {
