@@ -82,8 +82,8 @@ pub(super) struct TableLimits {
 
 impl From<&Limits> for TableLimits {
     fn from(limits: &Limits) -> Self {
-        let max_record_bytes = limits.max_record_bytes;
-        Self { max_record_bytes, max_record_lines: 1_000, max_fields: 16_384, max_cell_bytes: 16 << 20 }
+        let Limits { max_record_bytes, max_record_lines, max_row_fields, max_token_bytes, .. } = *limits;
+        Self { max_record_bytes, max_record_lines, max_fields: max_row_fields, max_cell_bytes: max_token_bytes }
     }
 }
 
