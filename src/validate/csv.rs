@@ -21,6 +21,8 @@ mod records;
 mod recover;
 pub(super) mod rows;
 mod saved;
+#[cfg(test)]
+mod tests;
 
 use self::clean::Clean;
 use self::dialect::Dialect;

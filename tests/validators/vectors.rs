@@ -288,8 +288,8 @@ fn csv_that_is_refused() {
             (b"a,b3456789012345678901234", ("record-bytes", [1, 25, 24, 0])),
             (b"a,b\n\"\n34567890123456789012345\"", ("record-bytes", [3, 23, 28, 1])),
             (b"a,b\n\"\n3456789012345678901234\n", ("record-bytes", [3, 23, 28, 1])),
-            // A quote that, had it been closed on its line, would leave whole rows behind it.
-            (b"a\n\"\n34567890123456789012345\"", ("unclosed-quote", [2, 1, 2, 1])),
+            (b"a\n\"\n34567890123456789012345\"", ("record-bytes", [3, 23, 26, 1])),
+            // A quote that, had it been closed on its line, would leave a whole row behind it.
             (b"a\n\"\n3456789012345678901234\n", ("unclosed-quote", [2, 1, 2, 1])),
             // In a header, too: the second name is blank, and without the quote none is.
             (b"a,\"b,c\n\", \n2\",3,4\n", ("unclosed-quote", [1, 3, 2, 0])),

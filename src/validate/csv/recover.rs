@@ -136,9 +136,12 @@ impl Csv {
     ) -> Result<Cursor, Halt> {
         let cursor = Cursor { at: chunk.text().floor_char_boundary(cursor.at), ..cursor };
         let text = self.kept_with(&chunk.text()[cursor.start..cursor.at]);
+        // A quote on the last line would mend whatever it is; a row at least has to follow.
+        let last = memrchr(b'\n', &text.as_bytes()[..text.len().saturating_sub(1)]).map_or(0, |last| last + 1);
         if self.lexer.is_quoted()
             && self.lexer.lines > 0
-            && let Tried::Whole(blame) | Tried::Open(blame) = self.blame(chunk, cursor, &text, text.len())
+            && let Tried::Whole(blame) | Tried::Open(blame) = self.blame(chunk, cursor, &text, last)
+            && memchr(b'\n', &text.as_bytes()[blame.next..]).is_some()
         {
             let is_whole = text.len() as u64 == self.before + (cursor.at - cursor.start) as u64;
             if is_whole {
