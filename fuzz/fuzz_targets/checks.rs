@@ -79,7 +79,7 @@ fn run_in_turns(standard: &Standard, file: &[u8]) -> Result<Verdict, Box<Report>
     for chunk in file.chunks(3) {
         validator.feed(chunk)?;
         if let Some(saved) = validator.save() {
-            validator = standard.resume(&saved).expect("what was saved a moment ago");
+            validator = standard.resume(&saved).unwrap_or_else(|| panic!("{saved} was saved a moment ago: {file:?}"));
         }
     }
     validator.finish()

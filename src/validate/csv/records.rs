@@ -147,16 +147,16 @@ impl Csv {
         }
         let labels = std::mem::take(&mut header.labels);
         self.header = Some(header);
-        let wrong = labels::wrong(&labels).into_iter().map(|(index, code, words)| {
-            // A name of an upper row may have nothing below it.
-            let at = starts.get(index).copied().unwrap_or(0);
-            self.flaw_at(chunk, cursor.start, at, code, words)
-        });
+        // A name of an upper row may have nothing below it.
+        let start = |index: usize| starts.get(index).copied().unwrap_or(0);
+        let wrong = labels::wrong(&labels)
+            .into_iter()
+            .map(|(index, code, words)| self.flaw_at(chunk, cursor.start, start(index), code, words));
         let wrong: Vec<_> = wrong.collect();
         wrong.into_iter().try_for_each(|flaw| told.flaw(flaw))?;
         self.header = None;
         let Some(mut judge) = self.judge.take() else { return Ok(()) };
-        let judged = judge.header(&labels, &|index| self.place_of(chunk, cursor.start, starts[index]), told);
+        let judged = judge.header(&labels, &|index| self.place_of(chunk, cursor.start, start(index)), told);
         self.judge = Some(judge);
         judged
     }
