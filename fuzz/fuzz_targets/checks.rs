@@ -78,8 +78,11 @@ fn run_in_turns(standard: &Standard, file: &[u8]) -> Result<Verdict, Box<Report>
     let mut validator = standard.validator().expect("a format that is parsed");
     for chunk in file.chunks(3) {
         validator.feed(chunk)?;
-        if let Some(saved) = validator.save() {
-            validator = standard.resume(&saved).unwrap_or_else(|| panic!("{saved} was saved a moment ago: {file:?}"));
+        let Some(saved) = validator.save() else { continue };
+        match standard.resume(&saved) {
+            Some(next) => validator = next,
+            // A record that has lost bytes is not told from one that nobody has begun.
+            None => assert!(std::str::from_utf8(file).is_err(), "{saved} was saved a moment ago: {file:?}"),
         }
     }
     validator.finish()

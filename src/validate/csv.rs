@@ -73,6 +73,7 @@ pub(super) struct Csv {
 
 /// What keeps the memory for a table bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_field_names, reason = "the names say that these are maxima, and of what")]
 pub(super) struct TableLimits {
     /// Without the LF that ends it.
     pub(super) max_record_bytes: u64,
@@ -230,6 +231,7 @@ impl Scanner for Csv {
         self.number()
     }
 
+    #[allow(clippy::misnamed_getters, reason = "what a table's records are to others are the rows here")]
     fn records(&self) -> u64 {
         self.rows
     }
