@@ -120,6 +120,8 @@ fn limits(config: &Config) -> Limits {
     Limits {
         max_depth: limits.max_json_depth,
         max_record_bytes: limits.max_record_bytes,
+        max_record_lines: limits.max_record_lines,
+        max_row_fields: limits.max_row_fields,
         max_token_bytes: limits.max_token_bytes,
         max_key_bytes: limits.max_key_bytes,
         max_document_bytes: limits.max_document_bytes,

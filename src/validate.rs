@@ -66,7 +66,12 @@ pub struct Limits {
     pub max_depth: usize,
     /// The longest CSV record or NDJSON line, in bytes, without the LF that ends it.
     pub max_record_bytes: u64,
-    /// The longest string or number of a JSON text, in bytes, as it stands there, without its quotes.
+    /// The most lines of a CSV record, so that a quote that is not closed does not swallow the file; at least 1.
+    pub max_record_lines: u64,
+    /// The most columns of a CSV table.
+    pub max_row_fields: u64,
+    /// The longest string or number of a JSON text, in bytes, as it stands there, without its quotes; and the longest cell of a
+    /// CSV record, with them.
     pub max_token_bytes: u64,
     /// The memory for names and keys that may stand in a file only once, in bytes.
     pub max_key_bytes: u64,
@@ -84,6 +89,8 @@ impl Default for Limits {
         Self {
             max_depth: 128,
             max_record_bytes: 16 << 20,
+            max_record_lines: 1_000,
+            max_row_fields: 16_384,
             max_token_bytes: 16 << 20,
             max_key_bytes: 64 << 20,
             max_document_bytes: 8 << 20,

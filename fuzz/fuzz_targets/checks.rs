@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use tidegate::report::{Format, Profile, Report, Verdict};
-use tidegate::validate::{BlankLines, Limits, Standard, Validator};
+use tidegate::validate::{BlankLines, Limits, Patience, Standard, Validator};
 
 /// JSON: accepted where `serde_json` passes over it, and where it is UTF-8.
 pub fn check_json(file: &[u8]) {
@@ -45,6 +45,47 @@ pub fn check_ndjson(file: &[u8]) {
             });
         assert_eq!(outcome.is_ok(), accepted, "{blank_lines:?} {outcome:?} {file:?}");
     }
+}
+
+/// CSV: what is told is the same however the file is cut, and whoever goes on at the cuts; what is accepted the `csv` crate reads
+/// as so many records, each with as many fields as the header. It passes over blank lines, which hold one empty field.
+pub fn check_csv(file: &[u8]) {
+    let untiring = Patience { max_errors: u64::MAX, ..Patience::default() };
+    let small =
+        Limits { max_record_bytes: 40, max_record_lines: 3, max_row_fields: 4, max_token_bytes: 20, ..Limits::default() };
+    for (limits, patience) in [(small, untiring), (small, Patience::default()), (Limits::default(), untiring)] {
+        let standard = Standard { patience, ..Standard::of(Format::Csv, limits) };
+        let open = || standard.validator().expect("CSV is parsed");
+        let whole = run(open(), file, file.len().max(1));
+        for chunk_bytes in [1, 3, 64] {
+            assert_eq!(run(open(), file, chunk_bytes), whole, "by {chunk_bytes}: {file:?}");
+        }
+        assert_eq!(run_in_turns(&standard, file), whole, "in turns: {file:?}");
+    }
+    let standard = Standard::of(Format::Csv, Limits::default());
+    let Ok(verdict) = run(standard.validator().expect("CSV is parsed"), file, file.len().max(1)) else { return };
+    let mut reader = csv::Reader::from_reader(file);
+    let columns = reader.headers().expect("a table").len();
+    let records = reader.records().map(|record| record.expect("a record with as many fields")).count() as u64;
+    assert!(
+        if columns == 1 { records <= verdict.records } else { records == verdict.records },
+        "{records} {verdict:?} {file:?}"
+    );
+}
+
+/// Every third byte another validator goes on, where the one before can be saved.
+fn run_in_turns(standard: &Standard, file: &[u8]) -> Result<Verdict, Box<Report>> {
+    let mut validator = standard.validator().expect("a format that is parsed");
+    for chunk in file.chunks(3) {
+        validator.feed(chunk)?;
+        let Some(saved) = validator.save() else { continue };
+        match standard.resume(&saved) {
+            Some(next) => validator = next,
+            // A record that has lost bytes is not told from one that nobody has begun.
+            None => assert!(std::str::from_utf8(file).is_err(), "{saved} was saved a moment ago: {file:?}"),
+        }
+    }
+    validator.finish()
 }
 
 /// The validator for one JSON text that keeps to `profile`.

@@ -22,6 +22,8 @@ mod records;
 mod recover;
 pub(super) mod rows;
 mod saved;
+#[cfg(test)]
+mod tests;
 
 use self::clean::Clean;
 use self::dialect::Dialect;
@@ -72,6 +74,7 @@ pub(super) struct Csv {
 
 /// What keeps the memory for a table bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_field_names, reason = "the names say that these are maxima, and of what")]
 pub(super) struct TableLimits {
     /// Without the LF that ends it.
     pub(super) max_record_bytes: u64,
@@ -83,8 +86,8 @@ pub(super) struct TableLimits {
 
 impl From<&Limits> for TableLimits {
     fn from(limits: &Limits) -> Self {
-        let max_record_bytes = limits.max_record_bytes;
-        Self { max_record_bytes, max_record_lines: 1_000, max_fields: 16_384, max_cell_bytes: 16 << 20 }
+        let Limits { max_record_bytes, max_record_lines, max_row_fields, max_token_bytes, .. } = *limits;
+        Self { max_record_bytes, max_record_lines, max_fields: max_row_fields, max_cell_bytes: max_token_bytes }
     }
 }
 
@@ -228,6 +231,7 @@ impl Scanner for Csv {
         self.number()
     }
 
+    #[allow(clippy::misnamed_getters, reason = "what a table's records are to others are the rows here")]
     fn records(&self) -> u64 {
         self.rows
     }

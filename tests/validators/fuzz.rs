@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const ROUNDS: u32 = 3000;
 
 /// What breaks a text, or mends it, more often than any byte does.
-const TELLING: [&[u8]; 24] = [
+const TELLING: [&[u8]; 27] = [
     b"\"",
     b"\\",
     b"{",
@@ -37,6 +37,9 @@ const TELLING: [&[u8]; 24] = [
     b"true",
     b"1e400",
     b"                    ",
+    b"\r\n",
+    b"\r",
+    b"\"\n\"",
 ];
 
 #[test]
@@ -52,6 +55,11 @@ fn i_json_is_judged_as_a_model_that_collects_names_does() {
 #[test]
 fn ndjson_is_judged_as_its_lines_are() {
     fuzz("ndjson", checks::check_ndjson);
+}
+
+#[test]
+fn csv_is_read_as_the_csv_crate_does() {
+    fuzz("csv", checks::check_csv);
 }
 
 fn fuzz(target: &str, check: fn(&[u8])) {

@@ -12,6 +12,8 @@ type Wrong = (&'static str, [u64; 4]);
 const LIMITS: Limits = Limits {
     max_depth: 4,
     max_record_bytes: 24,
+    max_record_lines: 6,
+    max_row_fields: 8,
     max_token_bytes: 48,
     max_key_bytes: 200,
     max_document_bytes: 1000,
@@ -284,8 +286,13 @@ fn csv_that_is_refused() {
             (b"a\n1\n12345678901234567890123\xc3\xa4\n", ("record-bytes", [3, 24, 28, 2])),
             (b"a\n123456789012345678901234\r\n", ("record-bytes", [2, 25, 26, 1])),
             (b"a,b3456789012345678901234", ("record-bytes", [1, 25, 24, 0])),
+            (b"a,b\n\"\n34567890123456789012345\"", ("record-bytes", [3, 23, 28, 1])),
+            (b"a,b\n\"\n3456789012345678901234\n", ("record-bytes", [3, 23, 28, 1])),
             (b"a\n\"\n34567890123456789012345\"", ("record-bytes", [3, 23, 26, 1])),
-            (b"a\n\"\n3456789012345678901234\n", ("record-bytes", [3, 23, 26, 1])),
+            // A quote that, had it been closed on its line, would leave a whole row behind it.
+            (b"a\n\"\n3456789012345678901234\n", ("unclosed-quote", [2, 1, 2, 1])),
+            // In a header, too: the second name is blank, and without the quote none is.
+            (b"a,\"b,c\n\", \n2\",3,4\n", ("unclosed-quote", [1, 3, 2, 0])),
             (b"a\n12345678901234567890123456\"\xff", ("record-bytes", [2, 25, 26, 1])),
             (b"a\n12345678901234567890123\"x", ("stray-quote", [2, 24, 25, 1])),
         ],
@@ -308,7 +315,9 @@ fn csv_is_refused_in_words() {
         ("a\n1\n2,3", "row has more than the 1 cell expected"),
         ("a, ,b\n", "field 2 of the header has no name"),
         ("a,\"b\"\"\",c,\"b\"\"\"\n", "field 4 of the header repeats the name of field 2"),
-        ("a,b\n1,\"x\n\n", "the quote opened here is never closed"),
+        ("a,b\n1,\"x", "the quote opened here is never closed"),
+        ("a,b\n1,\"x\n\n", "the quote opened at line 2, column 3 is not closed on this line"),
+        ("a,b\n1,\"x\n2,3\n", "the quote opened here is not closed on its line, and what follows reads as further rows"),
         (
             "a,b\n1,\"3456789012345678901234567",
             "the record is longer than 24 bytes; the quote opened at line 2, column 3 is not closed yet",

@@ -4,10 +4,12 @@ use std::borrow::Cow;
 
 use super::lexer::Syntax;
 
-/// The value of a cell whose structure has been proved: its quotes and escapes are matched.
+/// The value of a cell. Where quotes and escapes are not matched, which only a header with a flaw may have, what is left of them
+/// is taken literally.
 pub(super) fn value<'a>(raw: &'a str, syntax: &Syntax) -> Cow<'a, str> {
-    let quoted = syntax.quote.is_some_and(|quote| raw.len() > 1 && raw.as_bytes()[0] == quote);
-    let inner = if quoted { &raw[1..raw.len() - 1] } else { raw };
+    let between = |quote: u8| raw.strip_prefix(char::from(quote))?.strip_suffix(char::from(quote));
+    let unquoted = syntax.quote.and_then(between);
+    let (quoted, inner) = (unquoted.is_some(), unquoted.unwrap_or(raw));
     if let Some(escape) = syntax.escape
         && inner.as_bytes().contains(&escape)
     {
@@ -53,6 +55,13 @@ mod tests {
             let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(raw.as_bytes());
             let record = reader.records().next().map(Result::unwrap).unwrap_or_default();
             assert_eq!(value(raw, &Dialect::csv().syntax()), record.get(0).unwrap_or(""), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn a_broken_cell_is_taken_literally() {
+        for raw in ["\"", "\"a\"\u{20ac}", "\"\u{20ac}", "a\"", "\u{20ac}\""] {
+            assert_eq!(value(raw, &Dialect::csv().syntax()), raw, "{raw:?}");
         }
     }
 

@@ -122,9 +122,8 @@ impl Dialect {
             "headerJoin" => text(name, value)?.clone_into(&mut self.header_join),
             "commentRows" => self.comment_rows = numbers(name, value)?,
             "nullSequence" => self.null_sequence = Some(text(name, value)?.to_owned()),
-            "$schema" | "name" | "title" | "description" | "header" | "headerRows" => {}
+            "$schema" | "name" | "title" | "description" | "csvddfVersion" | "header" | "headerRows" => {}
             "type" if value == "delimited" => {}
-            "csvddfVersion" => {}
             "caseSensitiveHeader" if value == true => {}
             "property" | "itemType" | "itemKeys" | "sheetNumber" | "sheetName" | "table" => {
                 return Err(format!("{name:?} is of other formats than delimited text: leave it out"));

@@ -310,7 +310,8 @@ impl Lexer {
 
     /// Whether the last cell of a record that has ended is too long.
     pub(super) fn is_long(&self, lf: u64) -> bool {
-        !self.is_comment() && lf - self.cell_at > self.bounds.max_cell_bytes
+        let end = lf - u64::from(self.state == State::Cr);
+        !self.is_comment() && end - self.cell_at > self.bounds.max_cell_bytes
     }
 }
 

@@ -16,15 +16,38 @@ impl Csv {
     /// A line end: the record has ended before the cursor.
     pub(super) fn end_record(&mut self, chunk: &Chunk<'_>, cursor: Cursor, told: &mut Told) -> Result<Cursor, Halt> {
         let lf = self.lexer.offset - 1;
+        let end = Cursor { at: cursor.at - 1, ..cursor };
+        self.suspect = self.suspect_at_end(chunk, end, lf);
+        if self.suspect.is_some() {
+            return self.resolve(chunk, cursor, told);
+        }
         if let Some(problem) = self.shortfall(lf) {
-            if self.is_suspicious(lf) {
-                self.suspect = Some(Suspect::ended(problem, lf, &self.lexer));
-                return self.resolve(chunk, cursor, told);
-            }
             self.tell(chunk, cursor.start, problem, lf, told)?;
         }
-        self.close(chunk, Cursor { at: cursor.at - 1, ..cursor }, told)?;
+        self.close(chunk, end, told)?;
         Ok(Cursor::new(cursor.at))
+    }
+
+    /// What only the end of a record, which is at the cursor, shows to be wrong with it, where a quote on a line before the last
+    /// may be the cause: too few cells, or a header whose names can't be right.
+    pub(super) fn suspect_at_end(&self, chunk: &Chunk<'_>, cursor: Cursor, end: u64) -> Option<Suspect> {
+        if !self.is_suspicious(end) {
+            return None;
+        }
+        let problem = self.shortfall(end);
+        (problem.is_some() || self.has_wrong_labels(chunk, cursor)).then(|| Suspect::ended(problem, end, &self.lexer))
+    }
+
+    /// Whether the record ends a header some of whose names are wrong.
+    fn has_wrong_labels(&self, chunk: &Chunk<'_>, cursor: Cursor) -> bool {
+        let Some(header) = &self.header else { return false };
+        if self.flawed || self.is_passed_over() || self.dialect.header_rows().last() != Some(&(self.records + 1)) {
+            return false;
+        }
+        let (mut labels, mut last) = (header.labels.clone(), header.last.clone());
+        let record = self.record_text(chunk, cursor);
+        labels::join(&mut labels, &mut last, &self.cells(&record).0, self.dialect.header_join());
+        !labels::wrong(&labels).is_empty()
     }
 
     /// What only its end shows to be wrong with a record.
@@ -124,16 +147,16 @@ impl Csv {
         }
         let labels = std::mem::take(&mut header.labels);
         self.header = Some(header);
-        let wrong = labels::wrong(&labels).into_iter().map(|(index, code, words)| {
-            // A name of an upper row may have nothing below it.
-            let at = starts.get(index).copied().unwrap_or(0);
-            self.flaw_at(chunk, cursor.start, at, code, words)
-        });
+        // A name of an upper row may have nothing below it.
+        let start = |index: usize| starts.get(index).copied().unwrap_or(0);
+        let wrong = labels::wrong(&labels)
+            .into_iter()
+            .map(|(index, code, words)| self.flaw_at(chunk, cursor.start, start(index), code, words));
         let wrong: Vec<_> = wrong.collect();
         wrong.into_iter().try_for_each(|flaw| told.flaw(flaw))?;
         self.header = None;
         let Some(mut judge) = self.judge.take() else { return Ok(()) };
-        let judged = judge.header(&labels, &|index| self.place_of(chunk, cursor.start, starts[index]), told);
+        let judged = judge.header(&labels, &|index| self.place_of(chunk, cursor.start, start(index)), told);
         self.judge = Some(judge);
         judged
     }

@@ -15,7 +15,8 @@ use crate::validate::told::{Flaw, Halt, Told};
 /// A flaw on a later line than the first of its record: whether it is told there depends on the rest of the line.
 #[derive(Debug)]
 pub(super) struct Suspect {
-    problem: Problem,
+    /// `None` where closing the record tells it.
+    problem: Option<Problem>,
     at: u64,
     /// Behind it.
     lexer: Lexer,
@@ -40,7 +41,7 @@ const REREAD_TIMES: u64 = 16;
 const REREAD_FREE_BYTES: u64 = 16 << 20;
 
 impl Suspect {
-    pub(super) fn ended(problem: Problem, at: u64, lexer: &Lexer) -> Self {
+    pub(super) fn ended(problem: Option<Problem>, at: u64, lexer: &Lexer) -> Self {
         Self { problem, at, lexer: lexer.clone(), then: Then::Ended, lines: 0 }
     }
 }
@@ -63,6 +64,7 @@ impl Csv {
         }
         let problem = Problem::Fault(fault);
         if self.is_suspicious(at) && !matches!(fault, Fault::Nul | Fault::CellBytes) {
+            let problem = Some(problem);
             self.suspect = Some(Suspect { problem, at, lexer: self.lexer.clone(), then: Then::On, lines: 0 });
             return Ok(cursor);
         }
@@ -111,7 +113,9 @@ impl Csv {
         }
         let whole = self.whole(&text, chunk, cursor.start);
         self.lexer = suspect.lexer;
-        self.tell(chunk, cursor.start, suspect.problem, suspect.at, told)?;
+        if let Some(problem) = suspect.problem {
+            self.tell(chunk, cursor.start, problem, suspect.at, told)?;
+        }
         let mut from = Cursor { start: 0, at: usize::try_from(self.lexer.offset).unwrap_or(text.len()).min(text.len()) };
         if suspect.then == Then::Ended {
             self.forget();
@@ -132,9 +136,12 @@ impl Csv {
     ) -> Result<Cursor, Halt> {
         let cursor = Cursor { at: chunk.text().floor_char_boundary(cursor.at), ..cursor };
         let text = self.kept_with(&chunk.text()[cursor.start..cursor.at]);
+        // A quote on the last line would mend whatever it is; a row at least has to follow.
+        let last = memrchr(b'\n', &text.as_bytes()[..text.len().saturating_sub(1)]).map_or(0, |last| last + 1);
         if self.lexer.is_quoted()
             && self.lexer.lines > 0
-            && let Tried::Whole(blame) | Tried::Open(blame) = self.blame(chunk, cursor, &text, text.len())
+            && let Tried::Whole(blame) | Tried::Open(blame) = self.blame(chunk, cursor, &text, last)
+            && memchr(b'\n', &text.as_bytes()[blame.next..]).is_some()
         {
             let is_whole = text.len() as u64 == self.before + (cursor.at - cursor.start) as u64;
             if is_whole {
@@ -177,13 +184,12 @@ impl Csv {
                 Ended::Quoted => self.end_quoted(nothing, told)?,
                 Ended::Whole => {
                     let end = self.lexer.offset;
-                    match self.shortfall(end) {
-                        Some(problem) if self.is_suspicious(end) => {
-                            self.suspect = Some(Suspect::ended(problem, end, &self.lexer));
-                            continue;
-                        }
-                        Some(problem) => self.tell(nothing, 0, problem, end, told)?,
-                        None => {}
+                    self.suspect = self.suspect_at_end(nothing, cursor, end);
+                    if self.suspect.is_some() {
+                        continue;
+                    }
+                    if let Some(problem) = self.shortfall(end) {
+                        self.tell(nothing, 0, problem, end, told)?;
                     }
                     self.close(nothing, cursor, told)?;
                 }
@@ -297,5 +303,7 @@ fn unclosed(whole: &Chunk<'_>, blame: Blame) -> Flaw {
             format!("the quote opened at line {line}, column {column} is not closed on this line")
         }
     };
-    Flaw::at(Code::UnclosedQuote, whole, blame.at, format!("{what}, and what follows reads as further rows"))
+    let is_last = blame.next >= whole.bytes().len();
+    let message = if is_last { what } else { format!("{what}, and what follows reads as further rows") };
+    Flaw::at(Code::UnclosedQuote, whole, blame.at, message)
 }
