@@ -64,7 +64,7 @@ fn dialect(descriptor: &Value) -> Dialect {
 
 fn read(csv: Csv, chunks: &[&[u8]]) -> Outcome {
     let patience = Patience { max_errors: u64::MAX, ..Patience::default() };
-    let mut stream = Box::new(Stream::new(Format::Csv, csv, Told::new(patience, Snippets::default())));
+    let mut stream = Box::new(Stream::new(Format::Csv, String::new(), csv, Told::new(patience, Snippets::default())));
     chunks.iter().try_for_each(|chunk| stream.feed(chunk))?;
     stream.finish()
 }
