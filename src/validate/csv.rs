@@ -64,8 +64,10 @@ pub(super) struct Csv {
     before: u64,
     /// Those bytes, up to [`Csv::max_kept_bytes`].
     kept: String,
-    /// Whether a flaw of the record has been told.
+    /// Whether a flaw of the record has been told, or bytes of it are lost that were no UTF-8.
     flawed: bool,
+    /// The offset in the file behind all that was read.
+    next: u64,
     /// A flaw that has been found and not told yet.
     suspect: Option<Suspect>,
     /// Bytes that were read twice to find what is at fault.
@@ -130,6 +132,7 @@ impl Csv {
             before: 0,
             kept: String::new(),
             flawed: false,
+            next: 0,
             suspect: None,
             reread: 0,
         }
@@ -149,7 +152,7 @@ impl Csv {
     fn run(&mut self, chunk: &Chunk<'_>, mut cursor: Cursor, told: &mut Told) -> Result<(), Halt> {
         let bytes = chunk.bytes();
         while cursor.at < bytes.len() {
-            if self.lexer.offset == 0 {
+            if self.lexer.offset == 0 && !self.flawed {
                 cursor = Cursor::new(self.take_clean(chunk, cursor.at, told)?);
             }
             cursor = self.step(chunk, cursor, told)?;
@@ -215,6 +218,9 @@ impl Scanner for Csv {
     type Saved = SavedCsv;
 
     fn scan(&mut self, chunk: &Chunk<'_>, told: &mut Told) -> Result<(), Halt> {
+        let offset = chunk.place(0).offset;
+        self.flawed |= offset != self.next;
+        self.next = offset + chunk.bytes().len() as u64;
         let start = if chunk.begins_with_bom() { '\u{feff}'.len_utf8() } else { 0 };
         self.run(chunk, Cursor::new(start), told)
     }

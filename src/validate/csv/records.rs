@@ -153,7 +153,9 @@ impl Csv {
             .into_iter()
             .map(|(index, code, words)| self.flaw_at(chunk, cursor.start, start(index), code, words));
         let wrong: Vec<_> = wrong.collect();
-        wrong.into_iter().try_for_each(|flaw| told.flaw(flaw))?;
+        if !self.flawed {
+            wrong.into_iter().try_for_each(|flaw| told.flaw(flaw))?;
+        }
         self.header = None;
         let Some(mut judge) = self.judge.take() else { return Ok(()) };
         let judged = judge.header(&labels, &|index| self.place_of(chunk, cursor.start, start(index)), told);

@@ -161,7 +161,7 @@ impl Csv {
             _ => format!("the {what} is longer than {} bytes", self.max_bytes()),
         };
         match self.lexer.quote_at {
-            Some(at) if self.lexer.is_quoted() && at < self.max_kept_bytes() => {
+            Some(at) if !self.flawed && self.lexer.is_quoted() && at < self.max_kept_bytes() => {
                 let Place { line, column, .. } = self.place_of(chunk, start, at);
                 format!("{message}; the quote opened at line {line}, column {column} is not closed yet")
             }

@@ -22,6 +22,8 @@ pub(in crate::validate) struct SavedCsv {
     columns: Option<u64>,
     rows: u64,
     records: u64,
+    /// Behind what has been read: elsewhere than here where the bytes before here were no UTF-8.
+    next: u64,
     /// The record that is being read.
     begun: String,
 }
@@ -36,17 +38,18 @@ impl SavedCsv {
             return None;
         }
         let (columns, begun) = (csv.lexer.columns, csv.kept.clone());
-        Some(Self { columns, rows: csv.rows, records: csv.records, begun })
+        Some(Self { columns, rows: csv.rows, records: csv.records, next: csv.next, begun })
     }
 
     /// `csv`, which has read nothing, as if it had read all before `here`.
     pub(super) fn into_csv(self, mut csv: Csv, here: Place) -> Option<Csv> {
-        let Self { columns, rows, records, begun } = self;
+        let Self { columns, rows, records, next, begun } = self;
         let last_header_row = csv.dialect.header_rows().last().copied().unwrap_or(0);
         let before = here.offset.checked_sub(begun.len() as u64)?;
         let fits = columns.is_none_or(|columns| (1..=csv.limits.max_fields).contains(&columns))
             && rows <= records
             && records <= before
+            && next == here.offset
             && columns.is_some() == (records > 0 && records >= last_header_row);
         let long = begun.len() as u64 > if columns.is_some() { MAX_ROW_BYTES } else { MAX_HEADER_BYTES };
         if !fits || long || csv.judge.is_some() {
@@ -54,7 +57,7 @@ impl SavedCsv {
         }
         let lines = begun.bytes().filter(|&byte| byte == b'\n').count() as u64;
         let line = here.line.checked_sub(lines).filter(|&line| line > 0)?;
-        (csv.lexer.columns, csv.rows, csv.records) = (columns, rows, records);
+        (csv.lexer.columns, csv.rows, csv.records, csv.next) = (columns, rows, records, next);
         if columns.is_some() {
             csv.header = None;
             csv.begin();
