@@ -104,7 +104,8 @@ pub(super) fn flaw(fault: &Fault, at: usize, chunk: &Chunk<'_>, held_at: Option<
     let found = chunk.char(at).unwrap_or_default();
     let here = |code: Code, message: String| Flaw::at(code, chunk, at, message);
     let syntax = |message: String| here(Code::JsonSyntax, message);
-    let whole = |code: Code, message: String| Flaw { place: held_at.unwrap_or(place), ..here(code, message) };
+    // Without a snippet: the token may have begun in an earlier piece.
+    let whole = |code: Code, message: String| Flaw::new(code, held_at.unwrap_or(place), message);
     match fault {
         Fault::Unexpected(wanted) => {
             let hint = if matches!(found, 'N' | 'I') { " (NaN and Infinity are not JSON)" } else { "" };
