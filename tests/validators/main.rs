@@ -7,6 +7,7 @@ mod fuzz;
 mod i_json;
 mod models;
 mod saves;
+mod stretches;
 mod vectors;
 
 use serde_json::Value;
