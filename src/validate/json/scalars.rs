@@ -71,10 +71,10 @@ impl Scalars {
         while left != 0 {
             let index = left.trailing_zeros();
             let length = name_length(&bytes[at + index as usize..])?;
-            let name = (1_u128 << length) - 1 << index;
-            let (high, low) = ((name >> 64) as u64, name as u64);
-            letters |= low;
-            self.letters = high;
+            let name = (1_u64 << length) - 1;
+            letters |= name << index;
+            // What is beyond the block; the last name alone can be.
+            self.letters = name.checked_shr(u64::BITS - index).unwrap_or(0);
             left &= left - 1;
         }
         Some(letters)
