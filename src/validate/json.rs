@@ -7,13 +7,16 @@
 mod blocks;
 mod fault;
 mod ijson;
+mod lanes;
 mod machine;
+mod marks;
 mod number;
+mod scalars;
 mod text;
 
 use std::sync::Arc;
 
-pub(super) use self::machine::{Machine, SavedMachine};
+pub(super) use self::machine::{Lf, Machine, SavedMachine};
 use super::Limits;
 use super::document::{Items, JsonSchema};
 use super::position::{Chunk, Place};

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Limits;
 use super::document::JsonSchema;
-use super::json::{Machine, SavedMachine, refuse_bom, too_large, truncated};
+use super::json::{Lf, Machine, SavedMachine, refuse_bom, too_large, truncated};
 use super::position::{Chunk, Place};
 use super::stream::Scanner;
 use super::told::{Flaw, Halt, Told};
@@ -66,6 +66,21 @@ impl Ndjson {
         let held_against = schema.map(|schema| HeldAgainst { schema, max_bytes, text: String::new(), start: None });
         let (machine, max_record_bytes) = (Machine::new(limits, profile), limits.max_record_bytes);
         Self { machine, max_record_bytes, blank_lines, records: 0, line_bytes: 0, skipping: false, held_against }
+    }
+
+    /// Takes lines in which nothing is wrong, and the beginning of one: where reading goes on.
+    fn clean_lines(&mut self, bytes: &[u8], at: usize) -> usize {
+        let fits = self.line_bytes + (bytes.len() - at) as u64 <= self.max_record_bytes;
+        if self.skipping || self.held_against.is_some() || !fits {
+            return at;
+        }
+        let clean = self.machine.take_clean(bytes, at, Lf::End);
+        self.records += clean.texts;
+        match clean.text_start {
+            Some(start) => self.line_bytes = (clean.at - start) as u64,
+            None => self.line_bytes += (clean.at - at) as u64,
+        }
+        clean.at
     }
 
     /// Reads what stands in the chunk of a line without its LF.
@@ -179,10 +194,10 @@ impl Scanner for Ndjson {
             self.tell(flaw, told)?;
         }
         let bytes = chunk.bytes();
-        let mut at = 0;
+        let mut at = self.clean_lines(bytes, 0);
         while let Some(length) = memchr(b'\n', &bytes[at..]) {
             self.line(chunk, at, at + length, told)?;
-            at += length + 1;
+            at = self.clean_lines(bytes, at + length + 1);
         }
         if self.skipping {
             return Ok(());

@@ -83,7 +83,7 @@ fn fuzz(target: &str, check: fn(&[u8])) {
     println!("{target}: {rounds} rounds");
 }
 
-fn rand_seed() -> u64 {
+pub(super) fn rand_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(()) | 1
 }

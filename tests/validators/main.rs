@@ -8,6 +8,7 @@ mod i_json;
 mod models;
 mod saves;
 mod schemas;
+mod stretches;
 mod vectors;
 
 use serde_json::Value;

@@ -4,6 +4,7 @@
 
 #![allow(clippy::inline_always, reason = "each saves a call for every token, which was measured")]
 
+mod clean;
 mod saved;
 mod tokens;
 
@@ -11,6 +12,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+pub(in crate::validate) use self::clean::Lf;
 pub(in crate::validate) use self::saved::SavedMachine;
 use super::blocks::skip_space;
 use super::fault::{Fault, Wanted, Word, flaw};
@@ -91,17 +93,23 @@ impl Machine {
 
     /// Reads the characters of a chunk that stand in `range`.
     pub(in crate::validate) fn scan(&mut self, chunk: &Chunk<'_>, range: Range<usize>) -> Result<(), Flaw> {
-        let start = range.start;
-        match self.read(&chunk.bytes()[..range.end], start) {
-            Err(Stop::Short) => {
-                if let Some(memory) = &mut self.memory {
-                    memory.place_held(|index| chunk.place(index));
+        let bytes = &chunk.bytes()[..range.end];
+        let mut at = range.start;
+        loop {
+            let clean = self.take_clean(bytes, at, Lf::Space);
+            let end = clean.looked_to.min(bytes.len());
+            match self.read(&bytes[..end], clean.at) {
+                Err(Stop::Short) if end < bytes.len() => at = end,
+                Err(Stop::Short) => {
+                    if let Some(memory) = &mut self.memory {
+                        memory.place_held(|index| chunk.place(index));
+                    }
+                    return Ok(());
                 }
-                Ok(())
-            }
-            Err(Stop::Fault(fault)) => {
-                let held = self.memory.as_ref().and_then(|memory| memory.held_at());
-                Err(flaw(&fault.0, fault.1, chunk, held))
+                Err(Stop::Fault(fault)) => {
+                    let held = self.memory.as_ref().and_then(|memory| memory.held_at());
+                    return Err(flaw(&fault.0, fault.1, chunk, held));
+                }
             }
         }
     }

@@ -74,6 +74,16 @@ fn whole_unit(unit: u16, half: Half) -> Result<Option<Escape>, Fault> {
     }
 }
 
+/// The length of the escape whose `\\` stands before these bytes, without that; `None` where there is none, or not all of it.
+/// Surrogates may be alone.
+pub(super) fn escape_length(bytes: &[u8]) -> Option<usize> {
+    match bytes.first()? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(1),
+        b'u' => bytes.get(1..5)?.iter().all(u8::is_ascii_hexdigit).then_some(5),
+        _ => None,
+    }
+}
+
 const fn hex_digit(byte: u8) -> Option<u16> {
     match byte {
         b'0'..=b'9' => Some((byte - b'0') as u16),
