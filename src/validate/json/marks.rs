@@ -69,9 +69,9 @@ impl Behind {
             quotes &= !self.escapes(lanes.equal(b'\\'), bytes, at)?;
         }
         // From each opening quote up to the closing one.
-        let quoted = parity(quotes) ^ self.quoted;
-        self.quoted = 0_u64.wrapping_sub(quoted >> 63);
-        let outside = !(quoted | quotes);
+        let inside = parity(quotes) ^ self.quoted;
+        self.quoted = 0_u64.wrapping_sub(inside >> 63);
+        let outside = !(inside | quotes);
 
         let spaces = lanes.equal(b' ');
         let controls = lanes.up_to(b' ') & !spaces;
@@ -97,13 +97,13 @@ impl Behind {
         }
         self.scalar = scalar >> 63;
 
-        let closing_quotes = quotes & !quoted;
+        let closing_quotes = quotes & !inside;
         let behind_value = past(blank, closing_quotes | closing | scalar, &mut self.value);
         let behind_string = past(blank, closing_quotes, &mut self.string);
         let behind_opening = past(blank, opening, &mut self.opening);
         marks.empty = closing & behind_opening;
-        let values = (quotes & quoted) | first | opening;
-        let flaws = (controls & quoted)
+        let values = (quotes & inside) | first | opening;
+        let flaws = (controls & inside)
             | (values & behind_value)
             | ((commas | ends) & !behind_value)
             | (colons & !behind_string)
