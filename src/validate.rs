@@ -93,7 +93,7 @@ impl Default for Limits {
             max_row_fields: 16_384,
             max_token_bytes: 16 << 20,
             max_key_bytes: 64 << 20,
-            max_document_bytes: 8 << 20,
+            max_document_bytes: 1 << 20,
             max_unpacked_bytes: 64 << 30,
             max_unpack_ratio: 1000,
         }

@@ -117,7 +117,7 @@ fn every_end_is_entered_with_who_what_when_and_why() {
     assert_eq!(all[0], file);
     assert_eq!(all[1], duplicate);
     let report = all[2].as_object_mut().unwrap().remove("report").unwrap();
-    assert_eq!((&report["errors"][0]["code"], &report["errors"][0]["line"]), (&json!("missing-cell"), &json!(2)));
+    assert_eq!((&report["errors"][0]["code"], &report["errors"][0]["line"]), (&json!("extra-cell"), &json!(2)));
     assert_eq!(
         all[2],
         json!({"outcome": "rejected", "name": "a.csv", "id": "made", "size": 10, "bytes": 10, "protocol": "plain",
@@ -185,7 +185,7 @@ fn filters_let_through_what_they_name() {
     let rows: Vec<_> = table.lines().collect();
     assert_eq!(rows.len(), 3, "{table}");
     assert!(rows[0].starts_with("TIME   ") && rows[0].ends_with("WHAT"), "{table}");
-    assert!(rows[1].contains("  rejected  ") && rows[1].ends_with("[missing-cell]"), "{table}");
+    assert!(rows[1].contains("  rejected  ") && rows[1].ends_with("[extra-cell]"), "{table}");
     assert!(rows[2].contains("  127.0.0.1         ../a.csv  ") && rows[2].ends_with("[bad_name]"), "{table}");
     assert!(!table.contains('\u{1b}'), "no colours into a pipe: {table:?}");
 }

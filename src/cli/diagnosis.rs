@@ -107,7 +107,9 @@ fn paragraph(flaw: &Flaw, name: &str, excerpt: Option<&Excerpt>, colours: Colour
     let bar = colours.paint(BLUE, "|");
     let head = colours.paint(colour, &format!("{word}[{code}]"));
     let mut text = format!("{head}{}\n", colours.paint(BOLD, &format!(": {message}")));
-    _ = writeln!(text, "{}{} {name}:{line}:{column}", &gutter[1..], colours.paint(BLUE, "-->"));
+    // Of what is told of a whole file or of a row that is long gone, no line is known.
+    let place = if *line == 0 { String::new() } else { format!(":{line}:{column}") };
+    _ = writeln!(text, "{}{} {name}{place}", &gutter[1..], colours.paint(BLUE, "-->"));
     if let Some(Excerpt { shown, before, carets }) = excerpt {
         let number = colours.paint(BLUE, &line.to_string());
         let carets = colours.paint(colour, &"^".repeat(*carets));

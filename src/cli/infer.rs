@@ -61,7 +61,7 @@ struct Seen {
 
 enum Samples {
     Table(Table),
-    Documents(Documents),
+    Documents(Box<Documents>),
 }
 
 /// Why there is no schema.
@@ -173,7 +173,7 @@ impl Seen {
             samples: match format {
                 Format::Tsv => Samples::Table(Table::new(b'\t')),
                 Format::Csv | Format::None => Samples::Table(Table::new(b',')),
-                Format::Json | Format::Ndjson => Samples::Documents(Documents::default()),
+                Format::Json | Format::Ndjson => Samples::Documents(Box::default()),
             },
         });
         if seen.format != format {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{ConfigArgs, bad_config, fail, print};
@@ -63,6 +63,9 @@ pub(super) async fn run(args: &Args) -> ExitCode {
 
 async fn serve(config: &Config, layers: &ConfigArgs) -> Result<Drained> {
     raise_open_files_limit();
+    // First, for a signal that nobody listens to ends the process.
+    let hangup =
+        signal(SignalKind::hangup()).map_err(|error| Error::new(ErrorKind::Io, "listening for signals").because(error))?;
     let metrics = Arc::new(Metrics::new());
     let rules = Arc::new(Rulebook::new(assemble::rules(config)?));
     let sink = assemble::sink(config, &rules, &metrics)?;
@@ -79,30 +82,33 @@ async fn serve(config: &Config, layers: &ConfigArgs) -> Result<Drained> {
     greet(&server, &store)?;
     tokio::select! {
         drained = server.run(shutdown) => Ok(drained),
-        never = reload_at_signals(layers, &rules, &reloads)? => match never {},
+        never = reload_at(hangup, layers, &rules, &reloads) => match never {},
     }
 }
 
 /// At each SIGHUP puts the rules in force that the configuration has now, with their schemas and dialects. Where it is wrong, the
 /// old ones stay. Running uploads keep the rules that they began with.
-fn reload_at_signals(layers: &ConfigArgs, rules: &Rulebook, metrics: &Metrics) -> Result<impl Future<Output = Infallible>> {
-    let mut hangup =
-        signal(SignalKind::hangup()).map_err(|error| Error::new(ErrorKind::Io, "listening for signals").because(error))?;
-    Ok(async move {
-        loop {
-            // The stream of a signal does not end.
-            hangup.recv().await;
-            let loaded = layers.load().and_then(|config| Ok((assemble::rules(&config)?, config.rules.len())));
-            metrics.reloaded(&loaded);
-            match loaded {
-                Ok((new, count)) => {
-                    rules.replace(new);
-                    tracing::info!(rules = count, "rules and schemas are loaded anew; other changes need a restart");
-                }
-                Err(error) => tracing::error!(%error, "the rules can't be loaded anew: the old ones stay in force"),
+async fn reload_at(mut hangup: Signal, layers: &ConfigArgs, rules: &Rulebook, metrics: &Metrics) -> Infallible {
+    loop {
+        // The stream of a signal does not end.
+        hangup.recv().await;
+        let layers = layers.clone();
+        // Files may lie where reading takes long: nobody else waits for them.
+        let reading = tokio::task::spawn_blocking(move || {
+            let config = layers.load()?;
+            Ok((assemble::rules(&config)?, config.rules.len()))
+        });
+        let broken = |error| Err(Error::new(ErrorKind::Io, "loading the rules anew").because(error));
+        let loaded: Result<_> = reading.await.unwrap_or_else(broken);
+        metrics.reloaded(&loaded);
+        match loaded {
+            Ok((new, count)) => {
+                rules.replace(new);
+                tracing::info!(rules = count, "rules and schemas are loaded anew; other changes need a restart");
             }
+            Err(error) => tracing::error!(%error, "the rules can't be loaded anew: the old ones stay in force"),
         }
-    })
+    }
 }
 
 /// What the store says of itself. What is wrong with it is logged; the server starts all the same, and is not ready until

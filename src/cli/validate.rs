@@ -185,7 +185,8 @@ impl Args {
     fn held(&self, item: &Item, standards: &Standards) -> Result<Held> {
         let mut held = standards.of_item(item, self.format)?;
         let max_errors_kept = usize::try_from(self.max_errors.min(MAX_ERRORS_TOLD)).unwrap_or(usize::MAX);
-        held.standard.patience = Patience { max_errors: self.max_errors, max_error_ratio: None, max_errors_kept };
+        held.standard.patience =
+            Patience { max_errors: self.max_errors, max_error_ratio: None, max_errors_kept, max_kept_bytes: usize::MAX };
         held.standard.compression = self.compression.unwrap_or(held.standard.compression);
         held.standard.profile = self.profile.unwrap_or(held.standard.profile);
         if let Some(path) = &self.dialect {

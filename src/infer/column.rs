@@ -1,5 +1,7 @@
 //! What the cells of a column have in common, and the field that says so.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::guess::{Guess, Open, Order};
@@ -149,8 +151,7 @@ impl Seen {
     /// Whether values that are written otherwise are others.
     fn are_as_written(&self) -> bool {
         match self.open.narrowest() {
-            None => true,
-            Some(Guess { order: Order::Integers | Order::Texts, .. }) => true,
+            None | Some(Guess { order: Order::Integers | Order::Texts, .. }) => true,
             Some(Guess { kind, .. }) => *kind == "string",
         }
     }
@@ -180,10 +181,10 @@ impl Seen {
     fn described(&self, empty: u64, markers: &[(&str, u64)], missing: u64) -> String {
         let mut cells = counted(self.number + missing, "cell");
         if empty > 0 {
-            cells.push_str(&format!(", {} empty", grouped(empty)));
+            _ = write!(cells, ", {} empty", grouped(empty));
         }
         for (marker, number) in markers {
-            cells.push_str(&format!(", {} {marker}", grouped(*number)));
+            _ = write!(cells, ", {} {marker}", grouped(*number));
         }
         let mut parts = vec![cells];
         if self.number == 0 {

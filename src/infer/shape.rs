@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fmt::Write as _;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
@@ -13,8 +14,11 @@ use super::json::{JsonSchema, Kinds};
 use super::values::{Few, Range};
 use super::words::{counted, example, grouped, plain};
 
+/// A format's name, and what tells whether a text is of it.
+type Format = (&'static str, fn(&str) -> bool);
+
 /// The formats that are looked for, as JSON Schema calls them.
-const FORMATS: [(&str, fn(&str) -> bool); 5] =
+const FORMATS: [Format; 5] =
     [("date-time", is_zoned), ("date", is_date), ("uuid", is_uuid), ("email", is_email), ("uri", is_uri)];
 
 /// Names of members that are remembered in all, and the longest one, in bytes. What has more is hardly a record.
@@ -269,7 +273,7 @@ impl Shape {
     fn comment(&self, different: Option<usize>) -> String {
         let mut seen = counted(self.total(), "value");
         if self.nulls > 0 {
-            seen.push_str(&format!(", {} null", grouped(self.nulls)));
+            _ = write!(seen, ", {} null", grouped(self.nulls));
         }
         let mut parts = vec![seen];
         if let Some([least, most]) = self.bounds() {

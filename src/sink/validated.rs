@@ -40,7 +40,8 @@ impl Validated {
 
     fn judged(&self, staged: Box<dyn Staged>, terms: Terms, validator: Box<dyn Validator>) -> Box<dyn Staged> {
         let (judge, busy, metrics) = (Judge::Reading(validator), Duration::ZERO, Arc::clone(&self.metrics));
-        Box::new(Judged { staged, judge, late: None, terms, busy, metrics })
+        let kept = Some(staged.offset()).filter(|offset| *offset > 0);
+        Box::new(Judged { staged, judge, late: None, kept, terms, busy, metrics })
     }
 }
 
@@ -115,6 +116,8 @@ struct Judged {
     judge: Judge,
     /// What the validator has read, and the store perhaps not: a write that has failed, or that nobody has waited for.
     late: Option<Bytes>,
+    /// The offset of the last checkpoint that can be gone on from.
+    kept: Option<u64>,
     terms: Terms,
     busy: Duration,
     metrics: Arc<Metrics>,
@@ -230,27 +233,36 @@ impl Staged for Judged {
         self.staged.until_checkpoint()
     }
 
-    /// With what the validator needs to go on from here; where it can't, nothing is saved.
+    /// With what the validator needs to go on from here. Where it can't, the sink has its bytes flushed, but nothing that could
+    /// be gone on with is replaced.
     async fn checkpoint(&mut self, _note: Note) -> Result<()> {
         match self.saved() {
-            Some(saved) => self.staged.checkpoint(Note(Some(saved))).await,
+            Some(saved) => {
+                self.staged.checkpoint(Note(Some(saved))).await?;
+                self.kept = Some(self.staged.offset());
+                Ok(())
+            }
+            None if self.kept.is_none() => self.staged.checkpoint(Note::default()).await,
             None => Ok(()),
         }
     }
 
-    /// Of a file whose validator has given up nothing is kept: it would have to be read from its first byte again.
+    /// Where the validator can't be written down as it is now, the last checkpoint is kept. Where there is none, as for a file
+    /// whose validator has given up, nothing is: it would have to be read from its first byte again.
     async fn suspend(mut self: Box<Self>, _note: Note) -> Result<u64> {
         self.catch_up().await;
         self.metrics.validation_took(self.terms.format, self.busy);
-        if matches!(self.judge, Judge::GaveUp(_)) {
-            return self.staged.abort().await.map(|()| 0);
+        let given_up = matches!(self.judge, Judge::GaveUp(_));
+        match (self.saved(), self.kept) {
+            (Some(saved), _) => self.staged.suspend(Note(Some(saved))).await,
+            // Dropped, an upload leaves what was saved of it.
+            (None, Some(kept)) if !given_up => Ok(kept),
+            (None, _) => self.staged.abort().await.map(|()| 0),
         }
-        let saved = self.saved();
-        self.staged.suspend(Note(saved)).await
     }
 
     async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt> {
-        let Self { staged, judge, late: _, terms, busy, metrics } = *self;
+        let Self { staged, judge, late: _, kept: _, terms, busy, metrics } = *self;
         let start = Instant::now();
         let finished = judge.finish();
         metrics.validation_took(terms.format, busy + start.elapsed());

@@ -5,7 +5,8 @@
 mod items;
 mod locate;
 
-use jsonschema::PatternOptions;
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{PatternOptions, ValidationError};
 use serde_json::Value;
 
 pub(super) use self::items::Items;
@@ -63,10 +64,13 @@ impl JsonSchema {
                 return told.flaw(Flaw::new(Code::SchemaError, start, message).in_record(record));
             }
         };
-        if self.validator.is_valid(&value) {
-            return Ok(());
-        }
-        for error in self.validator.iter_errors(&value) {
+        let Err(first) = self.validator.validate(&value) else { return Ok(()) };
+        // All errors of a document are found before the first can be told: of a large one that is too many.
+        let errors: Vec<_> = match text.len() {
+            ..=ALL_ERRORS_BYTES => self.validator.iter_errors(&value).collect(),
+            _ => vec![first],
+        };
+        for error in errors {
             let inside = error.instance_path().as_str();
             let at = locate(text, inside);
             let place = Chunk::new(text, start).place(at.start);
@@ -76,13 +80,32 @@ impl JsonSchema {
                 ..More::default()
             };
             let snippet = text[at].chars().take(report::Flaw::SNIPPET_CHARS + 1).collect();
-            let message = error.masked().to_string();
+            let message = words(&error);
             told.flaw(
                 Flaw { snippet, more: Some(Box::new(more)), ..Flaw::new(Code::SchemaError, place, message) }
                     .in_record(record),
             )?;
         }
         Ok(())
+    }
+}
+
+/// The largest document of which all errors are told, in bytes; of others the first.
+const ALL_ERRORS_BYTES: usize = 64 << 10;
+
+/// What is wrong, without anything that stands in the document.
+fn words(error: &ValidationError<'_>) -> String {
+    let names = |unexpected: &[String]| match unexpected.len() {
+        1 => "the object has a name that the schema does not allow".to_owned(),
+        many => format!("the object has {many} names that the schema does not allow"),
+    };
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => names(unexpected),
+        ValidationErrorKind::PropertyNames { .. } => {
+            "the object has a name that is not as the schema wants names".to_owned()
+        }
+        _ => error.masked().to_string(),
     }
 }
 

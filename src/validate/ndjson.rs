@@ -49,6 +49,7 @@ struct HeldAgainst {
     max_bytes: u64,
     text: String,
     start: Option<Place>,
+    too_large: bool,
 }
 
 /// What has been read, written down.
@@ -63,7 +64,8 @@ pub(super) struct SavedNdjson {
 impl Ndjson {
     pub(super) fn new(limits: &Limits, profile: Profile, blank_lines: BlankLines, schema: Option<Arc<JsonSchema>>) -> Self {
         let max_bytes = limits.max_document_bytes;
-        let held_against = schema.map(|schema| HeldAgainst { schema, max_bytes, text: String::new(), start: None });
+        let held_against =
+            schema.map(|schema| HeldAgainst { schema, max_bytes, text: String::new(), start: None, too_large: false });
         let (machine, max_record_bytes) = (Machine::new(limits, profile), limits.max_record_bytes);
         Self { machine, max_record_bytes, blank_lines, records: 0, line_bytes: 0, skipping: false, held_against }
     }
@@ -142,6 +144,7 @@ impl Ndjson {
         if let Some(held_against) = &mut self.held_against {
             held_against.text.clear();
             held_against.start = None;
+            held_against.too_large = false;
         }
     }
 
@@ -161,7 +164,8 @@ impl HeldAgainst {
             return;
         }
         self.start.get_or_insert_with(|| chunk.place(from));
-        if self.fits(piece) {
+        self.too_large |= !self.fits(piece);
+        if !self.too_large {
             self.text.push_str(piece);
         }
     }
@@ -175,8 +179,12 @@ impl HeldAgainst {
         let start = self.start.unwrap_or_else(|| chunk.place(from));
         // Where a piece was left out, what is kept does not reach to here.
         let is_whole = start.offset + self.text.len() as u64 == chunk.place(from).offset;
-        if !is_whole || !self.fits(piece) {
+        if self.too_large || !self.fits(piece) {
             return told.flaw(too_large(start, self.max_bytes).in_record(record));
+        }
+        // A line that has lost bytes, which were no text, has been told of.
+        if !is_whole {
+            return Ok(());
         }
         if self.text.is_empty() {
             return self.schema.check(piece, start, "", record, told);

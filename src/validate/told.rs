@@ -16,11 +16,14 @@ pub struct Patience {
     pub max_error_ratio: Option<f64>,
     /// Flaws that the report tells, at least 1; further ones are counted.
     pub max_errors_kept: usize,
+    /// How long they may be together, in bytes of JSON, so that an answer that tells them fits the wire's line; the first one is
+    /// told even so.
+    pub max_kept_bytes: usize,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { max_errors: 1, max_error_ratio: None, max_errors_kept: 100 }
+        Self { max_errors: 1, max_error_ratio: None, max_errors_kept: 100, max_kept_bytes: 48 << 10 }
     }
 }
 
@@ -90,6 +93,9 @@ pub(super) struct Told {
     found: Found,
     /// Bytes before the last flaw.
     last: u64,
+    /// Bytes of JSON that those take which are kept, and whether there is room for no more.
+    kept_bytes: usize,
+    full: bool,
 }
 
 /// What was found, as it is written down.
@@ -105,11 +111,13 @@ pub(super) struct Found {
 
 impl Told {
     pub(super) fn new(patience: Patience, snippets: Snippets) -> Self {
-        Self { patience, snippets, found: Found::default(), last: 0 }
+        Self { patience, snippets, found: Found::default(), last: 0, kept_bytes: 0, full: false }
     }
 
     /// Goes on with what was found before.
     pub(super) fn resume(&mut self, found: Found) {
+        self.kept_bytes = serde_json::to_string(&found.kept).map_or(0, |json| json.len());
+        self.full = found.kept.len() as u64 != found.total;
         self.found = found;
     }
 
@@ -151,8 +159,15 @@ impl Told {
             found.bad_records = found.bad_records.saturating_add(1);
             found.last_bad = Some(flaw.record);
         }
-        if found.kept.len() < self.patience.max_errors_kept.max(1) {
-            found.kept.push(shown(flaw, self.snippets));
+        if found.kept.len() < self.patience.max_errors_kept.max(1) && !self.full {
+            let flaw = shown(flaw, self.snippets);
+            let bytes = serde_json::to_string(&flaw).map_or(0, |json| json.len());
+            self.kept_bytes = self.kept_bytes.saturating_add(bytes);
+            // Those that are told are the first ones, without a gap.
+            self.full = self.kept_bytes > self.patience.max_kept_bytes && !found.kept.is_empty();
+            if !self.full {
+                found.kept.push(flaw);
+            }
         }
     }
 
@@ -171,25 +186,33 @@ fn shown(flaw: Flaw, snippets: Snippets) -> report::Flaw {
     report::Flaw {
         code: code.name().to_owned(),
         severity: Severity::Error,
-        message,
+        message: cut(&message, MESSAGE_CHARS, Snippets::Shown),
         record,
         line,
         column,
         offset,
-        field: field.map(|(name, index)| Field { name: escaped(&name, Snippets::Shown), index: index as u64 + 1 }),
-        instance_path,
-        schema_path,
+        field: field.map(|(name, index)| Field { name: escaped(&name, snippets), index: index as u64 + 1 }),
+        instance_path: instance_path.map(|path| cut(&path, PATH_CHARS, snippets)),
+        schema_path: schema_path.map(|path| cut(&path, PATH_CHARS, Snippets::Shown)),
         constraint: constraint.map(str::to_owned),
         snippet: (!snippet.is_empty()).then(|| escaped(&snippet, snippets)),
     }
 }
 
-/// Text of a file so that it can do nothing to a terminal or a log, and cut.
+/// The longest message and the longest path of a report, in characters.
+const MESSAGE_CHARS: usize = 400;
+const PATH_CHARS: usize = 200;
+
 fn escaped(text: &str, snippets: Snippets) -> String {
+    cut(text, report::Flaw::SNIPPET_CHARS, snippets)
+}
+
+/// Text of a file so that it can do nothing to a terminal or a log, and cut.
+fn cut(text: &str, chars: usize, snippets: Snippets) -> String {
     let turning =
         |char| matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut shown = String::new();
-    for char in text.chars().take(report::Flaw::SNIPPET_CHARS) {
+    for char in text.chars().take(chars) {
         match char {
             char if char.is_control() || turning(char) => shown.extend(char.escape_default()),
             char if snippets == Snippets::Masked && char.is_numeric() => shown.push('9'),
@@ -197,7 +220,7 @@ fn escaped(text: &str, snippets: Snippets) -> String {
             char => shown.push(char),
         }
     }
-    if text.chars().nth(report::Flaw::SNIPPET_CHARS).is_some() {
+    if text.chars().nth(chars).is_some() {
         shown.push('…');
     }
     shown

@@ -19,7 +19,7 @@ fn judge(patience: Patience, limits: Limits, bytes: &[u8], chunk_bytes: usize) -
 }
 
 fn untiring() -> Patience {
-    Patience { max_errors: u64::MAX, max_error_ratio: None, max_errors_kept: 1_000 }
+    Patience { max_errors: u64::MAX, max_error_ratio: None, max_errors_kept: 1_000, max_kept_bytes: usize::MAX }
 }
 
 /// Numbers that are the same in every run (Steele, Lea and Flood, "Fast splittable pseudorandom number generators").

@@ -38,7 +38,7 @@ fn field(dice: &mut Dice, line_end: &str) -> String {
         2 => format!("\"{}\"", word(dice)),
         _ => {
             let mut text = word(dice);
-            for _ in 0..1 + dice.below(4) {
+            for _ in 0..=dice.below(4) {
                 text += pieces[dice.below(pieces.len())];
                 text += &word(dice);
             }
@@ -78,7 +78,7 @@ impl Fault {
 }
 
 fn line_of(text: &[u8], at: usize) -> u64 {
-    1 + text[..at].iter().filter(|&&byte| byte == b'\n').count() as u64
+    text[..at].split(|&byte| byte == b'\n').count() as u64
 }
 
 /// The range of a line, with what ends it.

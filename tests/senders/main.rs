@@ -243,7 +243,7 @@ fn push_says_what_is_rejected_and_sends_the_rest() {
     let output = push(&field.serve, &["--jobs", "1", folder.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("csv_"), "{said}");
+    assert!(said.contains("[extra-cell]"), "{said}");
     assert_eq!(field.serve.visible(), [Path::new("in/b.csv")]);
 }
 

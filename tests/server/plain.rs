@@ -137,10 +137,10 @@ async fn a_rejection_says_where_and_comes_before_the_end() {
     sender.send("a.csv x,y\n1,2\n3,4,").await;
     // The sender has not ended: the answer comes all the same.
     let answer = sender.line().await;
-    let expected = "ERR invalid \"a.csv\" is not valid csv: missing-cell: row has";
+    let expected = "ERR invalid \"a.csv\" is not valid csv: extra-cell: row has";
     assert!(answer.starts_with(expected), "{answer}");
     assert!(answer.ends_with("(line 3, column 4, byte 11, record 2)\n"), "{answer}");
-    assert_eq!(server.metric("tidegate_validation_rejections_total{code=\"missing-cell\",format=\"csv\"}"), 1);
+    assert_eq!(server.metric("tidegate_validation_rejections_total{code=\"extra-cell\",format=\"csv\"}"), 1);
 }
 
 #[tokio::test]

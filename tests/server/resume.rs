@@ -124,7 +124,7 @@ async fn a_rejection_behind_a_resume_tells_the_same_place_as_one_without() {
     ] {
         let whole = cut_off(&server, announced(Shape::Sized, "whole", name, body), body.as_bytes()).await;
         assert_eq!(code(&whole), ("rejected", "invalid"), "{whole}");
-        let place = usize::try_from(whole["report"]["offset"].as_u64().unwrap()).unwrap();
+        let place = usize::try_from(whole["report"]["errors"][0]["offset"].as_u64().unwrap()).unwrap();
         for cut in 1..=place {
             let line = announced(Shape::Sized, &format!("{name}-{cut}"), name, body);
             cut_off(&server, line.clone(), &body.as_bytes()[..cut]).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tidegate::report::{Compression, Format, Report, SchemaFor, Verdict};
 use tidegate::validate::table::TableSchema;
-use tidegate::validate::{JsonSchema, Limits, Patience, Schema, Snippets, Standard};
+use tidegate::validate::{Dialect, JsonSchema, Limits, Patience, Schema, Snippets, Standard};
 
 fn table(descriptor: &Value) -> Schema {
     let none = |_: &str| Err("there is none".to_owned());
@@ -91,9 +91,37 @@ fn snippets_can_be_masked() {
 }
 
 #[test]
+fn a_table_without_a_header_is_as_wide_as_its_schema() {
+    let schema = table(&json!({"fields": [{"name": "id"}, {"name": "amount", "constraints": {"required": true}}]}));
+    let dialect = Some(Dialect::parse(&json!({"header": false})).unwrap());
+    let standard = Standard { dialect, ..held_to(Format::Csv, schema) };
+    assert_eq!(judge_every_way(&standard, b"1,a\n2,b\n").unwrap().records, 2);
+    assert_eq!(judge_every_way(&standard, b"1\n2\n").unwrap_err().code(), "missing-cell");
+    assert_eq!(judge_every_way(&standard, b"1,a,x\n2,b,y\n").unwrap_err().code(), "extra-cell");
+}
+
+#[test]
+fn reports_stay_short_and_show_no_names_of_their_own() {
+    let schema = json!({"additionalProperties": false, "properties": {"a": {"items": {"type": "string"}}}});
+    let schema = Schema::Json(Arc::new(JsonSchema::parse(&schema).unwrap()), SchemaFor::Document);
+    let standard = Standard { snippets: Snippets::Masked, ..held_to(Format::Ndjson, schema) };
+    let line = format!("{{\"{}\":1}}\n", "secret".repeat(10_000));
+    let report = judge(&standard, line.repeat(50).as_bytes(), 4096).unwrap_err();
+    let json = serde_json::to_string(&report).unwrap();
+    assert!(json.len() < 64 << 10 && !json.contains("secret"), "{json}");
+    assert_eq!(report.errors_total, 50);
+    // However many flaws there are, and whatever stands in them, an answer that tells of them fits a line.
+    let cells = format!("site,at,value\n{}", format!("{},2026-01-01,x\n", "\u{1}".repeat(60)).repeat(300));
+    let report = judge(&readings(), cells.as_bytes(), 4096).unwrap_err();
+    assert!(serde_json::to_string(&report).unwrap().len() < 60 << 10);
+    assert!(report.errors.len() > 10 && report.errors_total >= 600, "{}", report.errors_total);
+}
+
+#[test]
 fn keys_beyond_their_memory_are_told() {
     let limits = Limits { max_key_bytes: 1000, ..Limits::default() };
-    let text: String = (0..1000).map(|row| format!("a,2026-01-31,{row}\n")).collect();
+    let rows: Vec<_> = (0..1000).map(|row| format!("a,2026-01-31,{row}")).collect();
+    let text = rows.join("\n");
     let schema =
         table(&json!({"fields": [{"name": "site"}, {"name": "at"}, {"name": "n", "constraints": {"unique": true}}]}));
     let standard = Standard { limits, ..held_to(Format::Csv, schema) };

@@ -36,6 +36,9 @@ impl Excerpt {
         delimiter: u8,
         snippets: Snippets,
     ) -> io::Result<Option<Self>> {
+        if flaw.line == 0 {
+            return Ok(None);
+        }
         let from = flaw.offset.saturating_sub(BACK);
         file.seek(SeekFrom::Start(from))?;
         let mut bytes = Vec::new();

@@ -168,7 +168,9 @@ impl<D: Disk> Shared<D> {
         let failed = |errno: Errno| Error::new(ErrorKind::Store, format!("sweeping up {id} in quarantine")).because(errno);
         let Some(_lock) = self.lock_quarantined(id)? else { return Ok(false) };
         let mut removed = self.unlink_quarantined(&draft_of(id)).map_err(failed)?;
-        if self.in_quarantine(id).map_err(failed)?.is_none() {
+        // A report that can't be read is no reason to remove the file that it is about.
+        let has_report = self.disk.stat_at(&self.quarantine, &report_of(id)).is_ok();
+        if !has_report && self.in_quarantine(id).map_err(failed)?.is_none() {
             for name in [report_of(id), bytes_of(id)] {
                 removed |= self.unlink_quarantined(&name).map_err(failed)?;
             }

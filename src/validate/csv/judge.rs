@@ -1,8 +1,10 @@
 //! Rows held against a Table Schema.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::rows::{Row, Rows};
+use crate::report::Code;
 use crate::validate::position::{Chunk, Place};
 use crate::validate::table::{Columns, Fault, TableSchema};
 use crate::validate::told::{Flaw, Halt, More, Told};
@@ -31,6 +33,18 @@ struct Table {
 impl Judge {
     pub(in crate::validate) fn new(schema: Arc<TableSchema>, max_key_bytes: u64, null: Option<&str>) -> Self {
         Self { schema, max_key_bytes, null: null.map(str::to_owned), table: None, faults: Vec::new() }
+    }
+
+    /// The first row of a table without a header is as wide as all others: it must have a cell for each field.
+    fn hold_width(&self, row: &Row<'_, '_>, told: &mut Told) -> Result<(), Halt> {
+        let (cells, fields) = (row.cells.len(), self.schema.names().count());
+        let (code, at) = match cells.cmp(&fields) {
+            Ordering::Less => (Code::MissingCell, cells.saturating_sub(1)),
+            Ordering::Equal => return Ok(()),
+            Ordering::Greater => (Code::ExtraCell, fields),
+        };
+        let message = format!("the rows have {cells} cells, the schema has {fields} fields");
+        told.flaw(Flaw::new(code, (row.place)(at), message).in_record(row.number))
     }
 
     fn begin(&mut self, labels: Vec<String>) {
@@ -74,6 +88,7 @@ impl Rows for Judge {
         if self.table.is_none() {
             // Without a header the columns are the fields, in their order.
             self.begin(self.schema.names().map(str::to_owned).collect());
+            self.hold_width(row, told)?;
         }
         let Self { table: Some(table), faults, null, .. } = self else { return Ok(()) };
         // Rows that were no rows count as well, so that later ones have their numbers.

@@ -149,12 +149,10 @@ impl Csv {
         self.header = Some(header);
         // A name of an upper row may have nothing below it.
         let start = |index: usize| starts.get(index).copied().unwrap_or(0);
-        let wrong = labels::wrong(&labels)
-            .into_iter()
-            .map(|(index, code, words)| self.flaw_at(chunk, cursor.start, start(index), code, words));
-        let wrong: Vec<_> = wrong.collect();
         if !self.flawed {
-            wrong.into_iter().try_for_each(|flaw| told.flaw(flaw))?;
+            for (index, code, words) in labels::wrong(&labels) {
+                told.flaw(self.flaw_at(chunk, cursor.start, start(index), code, words))?;
+            }
         }
         self.header = None;
         let Some(mut judge) = self.judge.take() else { return Ok(()) };

@@ -25,6 +25,16 @@ pub(super) struct Memory {
     held_at: Option<Held>,
 }
 
+impl Memory {
+    /// Forgets what is open, as before another text.
+    pub(super) fn clear(&mut self) {
+        self.names.clear();
+        self.count = 0;
+        self.held.clear();
+        self.held_at = None;
+    }
+}
+
 /// Where a cut token begins: first an index into the piece, then a place.
 #[derive(Debug, Clone, Copy)]
 enum Held {

@@ -89,6 +89,9 @@ impl Machine {
         self.open.clear();
         self.elements = 0;
         self.token_bytes = 0;
+        if let Some(memory) = &mut self.memory {
+            memory.clear();
+        }
     }
 
     /// Reads the characters of a chunk that stand in `range`.

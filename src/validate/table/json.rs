@@ -10,9 +10,12 @@ pub(super) fn is_json(text: &str, first: u8) -> bool {
     starts_with(text, first) && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
+/// The largest cell that is read as JSON, in bytes: in memory it takes up to a hundred times as much.
+const MAX_JSON_BYTES: usize = 1 << 20;
+
 /// The value of a JSON text that begins with `first`; `None` too where a number is beyond binary64, or it nests deeper than 128.
 pub(super) fn value(text: &str, first: u8) -> Option<Value> {
-    if starts_with(text, first) { serde_json::from_str(text).ok() } else { None }
+    if text.len() <= MAX_JSON_BYTES && starts_with(text, first) { serde_json::from_str(text).ok() } else { None }
 }
 
 /// How many items or members an array or an object has.
