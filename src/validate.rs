@@ -8,6 +8,7 @@
 mod csv;
 mod document;
 mod json;
+mod lanes;
 mod ndjson;
 mod position;
 pub mod rules;

@@ -7,7 +7,6 @@
 mod blocks;
 mod fault;
 mod ijson;
-mod lanes;
 mod machine;
 mod marks;
 mod number;

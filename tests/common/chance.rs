@@ -29,6 +29,11 @@ impl Chance {
         range.start + self.next() % (range.end - range.start)
     }
 
+    /// One of the indexes of `count` things, of which there is one at least.
+    pub fn below(&mut self, count: usize) -> usize {
+        usize::try_from(self.next() % count as u64).unwrap()
+    }
+
     /// True in one of `of` cases.
     pub fn one_in(&mut self, of: u64) -> bool {
         self.within(0..of) == 0
@@ -36,8 +41,7 @@ impl Chance {
 
     /// One of `all`, which is not empty.
     pub fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        let index = self.within(0..all.len() as u64);
-        &all[usize::try_from(index).unwrap()]
+        &all[self.below(all.len())]
     }
 
     /// So many bytes.

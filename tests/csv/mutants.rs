@@ -13,10 +13,11 @@
 use tidegate::validate::{Limits, Patience};
 
 use super::grammar::{first_broken, is_table};
-use super::{Dice, judge, untiring};
+use super::{judge, untiring};
+use crate::common::chance::Chance;
 
 /// A table, and the line (from 0) on which each of its bytes stands.
-fn table(dice: &mut Dice) -> Vec<u8> {
+fn table(dice: &mut Chance) -> Vec<u8> {
     let columns = 1 + dice.below(6);
     let line_end: &str = ["\n", "\r\n"][dice.below(2)];
     let header: Vec<String> = (0..columns).map(|column| format!("name {column}")).collect();
@@ -29,9 +30,9 @@ fn table(dice: &mut Dice) -> Vec<u8> {
     format!("{}{end}", lines.join(line_end)).into_bytes()
 }
 
-fn field(dice: &mut Dice, line_end: &str) -> String {
+fn field(dice: &mut Chance, line_end: &str) -> String {
     const WORDS: [&str; 8] = ["a", "23", "Meier", "\u{e4}\u{20ac}", "", "12.5", "x y", "2026-11-22"];
-    let word = |dice: &mut Dice| WORDS[dice.below(WORDS.len())].to_owned();
+    let word = |dice: &mut Chance| WORDS[dice.below(WORDS.len())].to_owned();
     let pieces = [",", "\"\"", line_end, " ", ", ", "\"\""];
     match dice.below(5) {
         0..2 => word(dice),
@@ -56,7 +57,7 @@ struct Fault {
 }
 
 impl Fault {
-    fn new(dice: &mut Dice, table: &[u8]) -> Self {
+    fn new(dice: &mut Chance, table: &[u8]) -> Self {
         let byte = [b'"', b','][dice.below(2)];
         let places: Vec<usize> = (0..table.len()).filter(|&at| table[at] == byte).collect();
         if dice.below(2) == 0 && !places.is_empty() {
@@ -167,7 +168,7 @@ fn judged(table: &[u8], fault: Fault) -> Result<Judged, String> {
 fn every_mutant_is_refused_at_the_line_of_its_fault() {
     let wanted: usize = std::env::var("TIDEGATE_CSV_MUTANTS").map_or(4_000, |count| count.parse().unwrap());
     let seed = std::env::var("TIDEGATE_SEED").map_or(20_261_122, |seed| seed.parse().unwrap());
-    let mut dice = Dice(seed);
+    let mut dice = Chance::new(seed);
     let mut counts = [0_usize; 6];
     let mut wrong = Vec::new();
     while counts[1..].iter().sum::<usize>() + wrong.len() < wanted {
@@ -190,7 +191,7 @@ fn every_mutant_is_refused_at_the_line_of_its_fault() {
 #[test]
 fn however_a_mutant_is_cut_all_that_is_told_is_the_same() {
     let seed = 4_180;
-    let mut dice = Dice(seed);
+    let mut dice = Chance::new(seed);
     for round in 0..1_500 {
         let table = table(&mut dice);
         let mut mutant = Fault::new(&mut dice, &table).apply(&table);

@@ -1,9 +1,7 @@
 //! Where the bytes stand that have a meaning, for 64 bytes at a time: one bit each.
 
-use wide::u8x16;
-
-/// Bytes that are looked at together.
-pub(super) const BYTES: usize = 64;
+pub(super) use crate::validate::lanes::BYTES;
+use crate::validate::lanes::Lanes;
 
 /// Which bytes of a block are these; bit 0 stands for the first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,34 +22,8 @@ impl Block {
             delimiters: lanes.equal(delimiter),
             lfs: lanes.equal(b'\n'),
             crs: lanes.equal(b'\r'),
-            nuls: if lanes.has_nul() { lanes.equal(0) } else { 0 },
+            nuls: if lanes.has(0) { lanes.equal(0) } else { 0 },
         }
-    }
-}
-
-struct Lanes([u8x16; 4]);
-
-impl Lanes {
-    #[inline]
-    fn of(bytes: &[u8; BYTES]) -> Self {
-        let mut lanes = [u8x16::splat(0); 4];
-        for (lane, bytes) in lanes.iter_mut().zip(bytes.as_chunks().0) {
-            *lane = u8x16::new(*bytes);
-        }
-        Self(lanes)
-    }
-
-    #[inline]
-    fn equal(&self, byte: u8) -> u64 {
-        let wanted = u8x16::splat(byte);
-        let [a, b, c, d] = self.0.map(|lane| u64::from(lane.simd_eq(wanted).to_bitmask()));
-        a | b << 16 | c << 32 | d << 48
-    }
-
-    #[inline]
-    fn has_nul(&self) -> bool {
-        let [a, b, c, d] = self.0;
-        a.min(b).min(c.min(d)).simd_eq(u8x16::splat(0)).to_bitmask() != 0
     }
 }
 

@@ -4,10 +4,10 @@
 #![allow(clippy::inline_always, reason = "this is one long piece of straight code, which was measured")]
 
 use super::fault::Wanted;
-use super::lanes::{BYTES, Lanes};
 use super::machine::Lf;
 use super::scalars::Scalars;
 use super::text::escape_length;
+use crate::validate::lanes::{BYTES, Lanes};
 
 /// The characters outside of strings that matter further on.
 #[derive(Debug, Clone, Copy)]

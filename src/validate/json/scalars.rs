@@ -2,7 +2,7 @@
 
 #![allow(clippy::inline_always, reason = "this is one long piece of straight code, which was measured")]
 
-use super::lanes::Lanes;
+use crate::validate::lanes::Lanes;
 
 /// What a block has to know of the bytes before it: bits, as they are shifted into the block.
 #[derive(Debug, Default)]

@@ -10,8 +10,8 @@
 
 use super::{Container, Machine, State};
 use crate::validate::json::fault::Wanted;
-use crate::validate::json::lanes::BYTES;
 use crate::validate::json::marks::{Behind, Marks};
+use crate::validate::lanes::BYTES;
 
 /// What an LF outside of strings is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

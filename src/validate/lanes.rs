@@ -5,7 +5,7 @@
 use wide::u8x16;
 
 /// Bytes that are looked at together.
-pub(super) const BYTES: usize = 64;
+pub(in crate::validate) const BYTES: usize = 64;
 
 #[derive(Clone, Copy)]
 pub(super) struct Lanes([u8x16; 4]);
