@@ -14,10 +14,12 @@
 //! Symbolic links below the root are never followed: a sender can't be led out of it.
 
 mod checkpoint;
+mod commit;
 mod digests;
 mod disk;
 mod dropped;
 mod flusher;
+mod job;
 mod probe;
 mod quarantine;
 mod record;
@@ -44,11 +46,13 @@ use self::dropped::Dropped;
 use self::flusher::Flusher;
 pub use self::flusher::Grouping;
 use self::record::Record;
-use self::staged::StagedFile;
+use self::job::Job;
+use self::staged::{StagedFile, Worked};
 use self::tree::{Opened, Tree};
+use super::claims::Claims;
 use super::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
 use crate::error::{Error, ErrorKind, Result};
-use crate::upload::{Durability, Key, Receipt, Tally, UploadId, UploadSpec};
+use crate::upload::{Durability, Key, Note, Receipt, UploadId, UploadSpec};
 
 /// The folder below the root that the server keeps for itself. No [`Key`] can name it.
 pub const RESERVED: &str = ".tidegate";
@@ -58,6 +62,8 @@ const QUARANTINE: &str = "quarantine";
 /// Bytes between two checkpoints: what a crash costs a sender at most, and what an upload may have in the cache that is not on
 /// the disk. Less than a second of a fast line, and enough that three flushes do not count beside writing them.
 const CHECKPOINT_BYTES: u64 = 32 << 20;
+/// Bytes of an upload that are held back: a file that has no more is created, written and committed in one go.
+const HOLD_BYTES: usize = 64 << 10;
 /// Files that are read whole at once, to answer what stands under a key.
 const MAX_READING: usize = 2;
 
@@ -76,7 +82,8 @@ struct Shared<D: Disk> {
     quarantine: D::Handle,
     terms: Terms,
     flusher: Flusher,
-    dropped: Dropped<Result<Tally>>,
+    claims: Claims<UploadId>,
+    dropped: Dropped<Worked<D>>,
     /// Whole files are read for answers, by so many at once: a sender that asks much must not take the disk's workers away from
     /// the others.
     reading: Arc<Semaphore>,
@@ -90,6 +97,7 @@ struct Shared<D: Disk> {
 struct Terms {
     min_free_bytes: u64,
     checkpoint_bytes: u64,
+    hold_bytes: usize,
     /// What receipts promise.
     durability: Durability,
     grouping: Grouping,
@@ -99,7 +107,7 @@ impl Terms {
     /// The usual ones.
     fn of(min_free_bytes: u64) -> Self {
         let (checkpoint_bytes, durability, grouping) = (CHECKPOINT_BYTES, Durability::Disk, Grouping::Shared);
-        Self { min_free_bytes, checkpoint_bytes, durability, grouping }
+        Self { min_free_bytes, checkpoint_bytes, hold_bytes: HOLD_BYTES, durability, grouping }
     }
 }
 
@@ -168,9 +176,22 @@ impl<D: Disk> Fs<D> {
             terms.grouping == Grouping::Shared && terms.durability == Durability::Disk && disk.flushes_all(&staging);
         let flusher = Flusher::new(if groups { Grouping::Shared } else { Grouping::One });
         let (dropped, reading, broken) = (Dropped::default(), Arc::new(Semaphore::new(MAX_READING)), OnceLock::new());
-        let digests = Digests::default();
-        let shared =
-            Shared { disk, root, tree, staging, resume, quarantine, terms, flusher, dropped, reading, digests, broken };
+        let (claims, digests) = (Claims::default(), Digests::default());
+        let shared = Shared {
+            disk,
+            root,
+            tree,
+            staging,
+            resume,
+            quarantine,
+            terms,
+            flusher,
+            claims,
+            dropped,
+            reading,
+            digests,
+            broken,
+        };
         // However old: how long to wait for a sender is not known here.
         match shared.sweep(Duration::MAX) {
             Ok(Swept { removed: 0, .. }) => {}
@@ -221,16 +242,20 @@ impl<D: Disk> Fs<D> {
 impl<D: Disk> Sink for Fs<D> {
     async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
         self.0.dropped.wait(&spec.id).await;
-        let shared = Arc::clone(&self.0);
-        let staged = blocking(move || StagedFile::create(shared, spec)).await?;
-        Ok(Box::new(staged))
+        let is_small = spec.size.is_none_or(|size| size <= self.0.terms.hold_bytes as u64);
+        let mut job = Job::new(Arc::clone(&self.0), spec)?;
+        if !is_small {
+            // So that a file for which there is no room is refused before it comes.
+            job = blocking(move || job.open().map(|()| job)).await?;
+        }
+        Ok(Box::new(StagedFile::new(job, Note::default())))
     }
 
     async fn resume(&self, spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
         self.0.dropped.wait(&spec.id).await;
         let shared = Arc::clone(&self.0);
-        let staged = blocking(move || StagedFile::reopen(shared, spec)).await?;
-        Ok(staged.map(|staged| Box::new(staged) as Box<dyn Staged>))
+        let found = blocking(move || Job::reopen(shared, spec)).await?;
+        Ok(found.map(|(job, note)| Box::new(StagedFile::new(job, note)) as Box<dyn Staged>))
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {

@@ -18,7 +18,7 @@ use futures::StreamExt as _;
 use rustix::io::Errno;
 
 use super::disk::{Access, Disk};
-use super::staged::Name;
+use super::commit::Name;
 use super::staging::lock_any;
 use super::{Loses, Shared, blocking, failed, tree};
 use crate::error::{Error, ErrorKind, Result};

@@ -82,7 +82,7 @@ struct Run {
 
 impl Run {
     fn saved(&self) -> Saved {
-        self.last.clone().unwrap_or_else(|| Saved { tally: Tally::new(), note: Note::default() })
+        self.last.clone().unwrap_or_else(|| Saved { tally: Tally::lasting(), note: Note::default() })
     }
 }
 

@@ -17,6 +17,8 @@ use crate::validate::{self, Limits};
 
 /// Bytes between two checkpoints: small, so that small uploads have some.
 const CHECKPOINT_BYTES: u64 = 500;
+/// Bytes that are held back: some uploads have no more.
+const HOLD_BYTES: usize = 350;
 
 /// What one sender does.
 pub(super) struct Step {
@@ -128,7 +130,7 @@ impl Play {
     }
 
     pub(super) fn open(&self) -> Result<Fs<Forgetful>> {
-        let terms = Terms { checkpoint_bytes: CHECKPOINT_BYTES, ..Terms::of(0) };
+        let terms = Terms { checkpoint_bytes: CHECKPOINT_BYTES, hold_bytes: HOLD_BYTES, ..Terms::of(0) };
         Fs::on(self.disk.clone(), PathBuf::from("/store"), terms)
     }
 

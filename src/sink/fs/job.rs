@@ -1,0 +1,227 @@
+//! An upload as the disk's workers have it: at most one of them at a time.
+
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use super::checkpoint::Checkpoint;
+use super::commit::Name;
+use super::disk::{Access, Disk};
+use super::staging::{lock_left, lock_new};
+use super::{Loses, Shared, failed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::report::Report;
+use crate::sink::Quarantined;
+use crate::sink::claims::Claim;
+use crate::sink::place::Content;
+use crate::upload::{Ending, Note, Receipt, Tally, UploadId, UploadSpec, WhenCut};
+
+/// An upload: what of it is on the disk, and what is not yet.
+///
+/// The first bytes are held back, so that a small file is created, written and committed in one go. Nothing is on the disk of
+/// an upload that is all held.
+#[derive(Debug)]
+pub(super) struct Job<D: Disk> {
+    pub(super) shared: Arc<Shared<D>>,
+    pub(super) spec: Arc<UploadSpec>,
+    /// One writer an id in this process; the lock on the file sees to the others.
+    _claim: Claim<UploadId>,
+    /// Open, and so locked, for as long as this lives.
+    file: Option<D::Handle>,
+    /// Of what is written.
+    tally: Tally,
+    held: Vec<u8>,
+}
+
+impl<D: Disk> Job<D> {
+    /// An upload of which nothing has come.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] where this process writes it already, [`ErrorKind::Store`] where the store takes nothing any more.
+    pub(super) fn new(shared: Arc<Shared<D>>, spec: UploadSpec) -> Result<Self> {
+        shared.check_writable("staging", &spec.key)?;
+        let claim = shared.claims.claim(&spec.id).ok_or_else(|| busy(&spec))?;
+        let tally = Tally::of(&spec);
+        Ok(Self { shared, spec: Arc::new(spec), _claim: claim, file: None, tally, held: Vec::new() })
+    }
+
+    /// Goes on with what an upload has left, if it is this one. Says where, and what was noted there.
+    pub(super) fn reopen(shared: Arc<Shared<D>>, spec: UploadSpec) -> Result<Option<(Self, Note)>> {
+        let failed = |errno: Errno| failed("resuming", &spec, errno);
+        shared.check_writable("resuming", &spec.key)?;
+        let claim = shared.claims.claim(&spec.id).ok_or_else(|| busy(&spec))?;
+        let left = lock_left(&shared.disk, &shared.staging, spec.id.as_str(), Access::Write)
+            .map_err(|errno| not_locked("resuming", &spec, errno))?;
+        let Some(file) = left else { return Ok(None) };
+        let saved = shared.saved(&spec.id, &file).map_err(failed)?;
+        let Some(Checkpoint { spec: begun, tally, note, .. }) = saved.filter(|saved| spec.continues(&saved.spec)) else {
+            return Ok(None);
+        };
+        let offset = tally.size();
+        // What came behind the checkpoint may have holes.
+        shared.disk.truncate(&file, offset).map_err(failed)?;
+        let spec = completed(spec, begun);
+        shared.check_room(spec.size.map_or(0, |size| size.saturating_sub(offset)), "resuming", &spec.key)?;
+        Ok(Some((Self { shared, spec: Arc::new(spec), _claim: claim, file: Some(file), tally, held: Vec::new() }, note)))
+    }
+
+    /// Bytes that have come.
+    pub(super) fn size(&self) -> u64 {
+        self.tally.size() + self.held.len() as u64
+    }
+
+    /// Keeps bytes back if there are so few that they can wait; whether it does.
+    pub(super) fn holds(&mut self, bytes: &[u8]) -> bool {
+        let holds = self.file.is_none() && self.held.len() + bytes.len() <= self.shared.terms.hold_bytes;
+        if holds {
+            self.held.extend_from_slice(bytes);
+        }
+        holds
+    }
+
+    /// Opens a place for the upload, if it has none.
+    pub(super) fn open(&mut self) -> Result<()> {
+        if self.file.is_some() {
+            return Ok(());
+        }
+        let Self { shared, spec, .. } = self;
+        shared.check_writable("staging", &spec.key)?;
+        shared.check_room(spec.size.unwrap_or(0), "staging", &spec.key)?;
+        let file = lock_new(&shared.disk, &shared.staging, spec.id.as_str())
+            .map_err(|errno| not_locked("staging", spec, errno))?;
+        self.file = Some(file);
+        // Before the first byte: what was saved of another file must not be taken for this one's.
+        self.shared.forget(&self.spec.id)
+    }
+
+    /// Writes what was held back, then `bytes`.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.open()?;
+        let held = std::mem::take(&mut self.held);
+        let Self { shared, spec, file: Some(file), tally, .. } = self else { return Err(self.lost()) };
+        for bytes in [held.as_slice(), bytes] {
+            if !bytes.is_empty() {
+                shared.check_room(bytes.len() as u64, "writing", &spec.key)?;
+                shared.disk.write_at(file, bytes, tally.size()).map_err(|errno| failed("writing", spec, errno))?;
+                tally.add(bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// A checkpoint. An upload that is not kept is flushed all the same: so that none has more than that in the cache, and its
+    /// commit does not wait for all of it.
+    pub(super) fn checkpoint(&mut self, note: Note) -> Result<()> {
+        if self.spec.when_cut == WhenCut::Keep {
+            return self.save(note);
+        }
+        self.write(&[])?;
+        self.shared.flush(self.file()?, Loses::Upload, &format!("{:?}", self.spec.key.as_str()))
+    }
+
+    /// Makes durable what has come, and that it has.
+    pub(super) fn save(&mut self, note: Note) -> Result<()> {
+        self.write(&[])?;
+        self.shared.save(&self.spec, self.file()?, &self.tally, note)
+    }
+
+    /// How far the upload is saved; where it is not at all, nothing stays of it.
+    pub(super) fn last_checkpoint(&self) -> Result<u64> {
+        // After a failed flush nobody knows which checkpoint a power cut would leave.
+        self.shared.check_writable("keeping", &self.spec.key)?;
+        let Some(file) = &self.file else { return Ok(0) };
+        match self.shared.saved(&self.spec.id, file) {
+            Ok(Some(saved)) => Ok(saved.tally.size()),
+            Ok(None) => self.remove().map(|()| 0),
+            Err(errno) => Err(failed("looking how far it came", &self.spec, errno)),
+        }
+    }
+
+    /// Commits; whatever comes of it, nothing stays under the staged name.
+    pub(super) fn commit(mut self, ending: Ending) -> Result<Receipt> {
+        let mut name = Name::Staged;
+        let committed = self.write(&[]).and_then(|()| {
+            let Self { shared, spec, file: Some(file), tally, .. } = &self else { return Err(self.lost()) };
+            shared.commit(spec, file, tally, ending, &mut name)
+        });
+        self.clean_up(name, &committed);
+        committed
+    }
+
+    /// Moves it into quarantine; whatever comes of it, nothing stays under the staged name.
+    pub(super) fn quarantine(mut self, report: Report, ending: Ending) -> Result<Quarantined> {
+        let mut name = Name::Staged;
+        let kept = self.write(&[]).and_then(|()| {
+            let Self { shared, spec, file: Some(file), tally, .. } = &self else { return Err(self.lost()) };
+            let content = Content::seal(tally, spec, ending)?;
+            shared.quarantine(spec, file, content, report, &mut name)
+        });
+        self.clean_up(name, &kept);
+        kept
+    }
+
+    /// Gives it up.
+    pub(super) fn abort(mut self) -> Result<()> {
+        // What an earlier connection has left of it goes too.
+        if self.spec.when_cut == WhenCut::Keep {
+            self.open()?;
+        }
+        self.remove()
+    }
+
+    /// Removes what the upload has left besides the file under its last name.
+    pub(super) fn clean_up<T>(&self, name: Name, ended: &Result<T>) {
+        let cleaned = match (name, ended) {
+            (Name::Staged, _) => self.remove(),
+            (Name::Final, Ok(_)) if self.spec.when_cut == WhenCut::Keep => self.shared.forget_committed(&self.spec.id),
+            // After a power cut it may be on its way again; and of what is not kept, nothing was saved.
+            (Name::Final, _) => Ok(()),
+        };
+        if let Err(litter) = cleaned {
+            tracing::warn!(key = %self.spec.key, error = %litter, "something stays behind until the next sweep");
+        }
+    }
+
+    /// Removes what was saved, then the staged name. Only while it is known to be there: once it is renamed, the name is free
+    /// for another upload.
+    fn remove(&self) -> Result<()> {
+        if self.file.is_none() {
+            return Ok(());
+        }
+        self.shared.forget(&self.spec.id)?;
+        match self.shared.disk.unlink(&self.shared.staging, self.spec.id.as_str()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(failed("removing what was staged of", &self.spec, errno)),
+        }
+    }
+
+    fn file(&self) -> Result<&D::Handle> {
+        self.file.as_ref().ok_or_else(|| self.lost())
+    }
+
+    fn lost(&self) -> Error {
+        Error::new(ErrorKind::Store, format!("{:?} has no place on the disk", self.spec.key.as_str()))
+    }
+}
+
+fn busy(spec: &UploadSpec) -> Error {
+    Error::new(ErrorKind::Busy, format!("upload {} is being written by somebody else", spec.id))
+}
+
+fn not_locked(doing: &str, spec: &UploadSpec, errno: Errno) -> Error {
+    match errno {
+        Errno::WOULDBLOCK => busy(spec),
+        errno => failed(doing, spec, errno),
+    }
+}
+
+/// What comes to go on, with what it leaves out taken from what was begun.
+fn completed(spec: UploadSpec, begun: UploadSpec) -> UploadSpec {
+    UploadSpec {
+        size: spec.size.or(begun.size),
+        digest: spec.digest.or(begun.digest),
+        content_type: spec.content_type.or(begun.content_type),
+        meta: if spec.meta.is_empty() { begun.meta } else { spec.meta },
+        ..spec
+    }
+}
