@@ -15,8 +15,9 @@ use crate::config::Limits;
 
 /// What is read at once of a header; an idle connection holds no more.
 const SMALL_BYTES: usize = 4 * 1024;
-/// What is read at once of a body.
+/// What is read at once of a body; doubled as long as a sender fills it, so that who sends fast is read in large pieces.
 const LARGE_BYTES: usize = 64 * 1024;
+const LARGEST_BYTES: usize = 256 * 1024;
 
 /// How long a sender that was answered may pause before the connection is closed on it.
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
@@ -38,6 +39,7 @@ pub(super) enum Filled {
 pub(super) struct Reader {
     half: OwnedReadHalf,
     buffer: BytesMut,
+    large_bytes: usize,
 }
 
 impl Reader {
@@ -66,8 +68,13 @@ impl Reader {
 
     /// The next bytes of a body, `most` at most; `None` at the end of the stream. Giving the wait up loses nothing.
     pub(super) async fn next_chunk(&mut self, most: u64) -> io::Result<Option<Bytes>> {
-        if self.buffer.is_empty() && self.fill(LARGE_BYTES).await? == Filled::End {
-            return Ok(None);
+        if self.buffer.is_empty() {
+            if self.fill(self.large_bytes).await? == Filled::End {
+                return Ok(None);
+            }
+            if self.buffer.len() >= self.large_bytes {
+                self.large_bytes = (2 * self.large_bytes).min(LARGEST_BYTES);
+            }
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         Ok(Some(self.take(self.buffer.len().min(most))))
@@ -84,7 +91,7 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn new(socket: TcpStream) -> Self {
         let (half, writer) = socket.into_split();
-        Self { reader: Reader { half, buffer: BytesMut::new() }, writer }
+        Self { reader: Reader { half, buffer: BytesMut::new(), large_bytes: LARGE_BYTES }, writer }
     }
 
     pub(super) fn into_parts(self) -> (Reader, OwnedWriteHalf) {
@@ -145,6 +152,7 @@ impl Reader {
     pub(super) fn relax(&mut self) {
         if self.buffer.is_empty() {
             self.buffer = BytesMut::new();
+            self.large_bytes = LARGE_BYTES;
         }
     }
 }

@@ -65,16 +65,7 @@ impl<D: Disk> Tree<D> {
         for component in components {
             path.push_str(component);
             path.push('/');
-            let made = match self.disk.make_folder(&folder, component) {
-                Ok(()) => true,
-                Err(Errno::EXIST) => false,
-                Err(errno) => return Err(NoFolder::Failed(errno)),
-            };
-            let child = match self.disk.open_folder(&folder, component) {
-                Ok(child) => Arc::new(child),
-                Err(Errno::NOTDIR | Errno::LOOP) => return Err(NoFolder::Obstacle),
-                Err(errno) => return Err(NoFolder::Failed(errno)),
-            };
+            let (child, made) = self.open_or_make(&folder, component)?;
             let identity = self.disk.stat(&child).map_err(NoFolder::Failed)?.identity;
             if made {
                 // Before it is flushed: who comes meanwhile must not believe what was said of an earlier folder.
@@ -87,6 +78,24 @@ impl<D: Disk> Tree<D> {
             folder = child;
         }
         Ok(folder)
+    }
+
+    /// A folder, and whether it was made for this. Mostly it is there.
+    fn open_or_make(&self, folder: &D::Handle, name: &str) -> Result<(Arc<D::Handle>, bool), NoFolder> {
+        let mut made = false;
+        loop {
+            match self.disk.open_folder(folder, name) {
+                Ok(child) => return Ok((Arc::new(child), made)),
+                Err(Errno::NOTDIR | Errno::LOOP) => return Err(NoFolder::Obstacle),
+                Err(Errno::NOENT) if !made => {}
+                Err(errno) => return Err(NoFolder::Failed(errno)),
+            }
+            match self.disk.make_folder(folder, name) {
+                // Who made it meanwhile may not have flushed it.
+                Ok(()) | Err(Errno::EXIST) => made = true,
+                Err(errno) => return Err(NoFolder::Failed(errno)),
+            }
+        }
     }
 
     /// The regular file under `key`, if there is one, with its folder.
