@@ -39,12 +39,16 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 
 const AFTER_HELP: &str = "\
 What is measured:
-  N connections, each of which begins a file when an earlier one has its receipt. A latency goes from
-  the first byte (plain: from the connection's first packet) to the receipt; with --pipeline it holds
-  the wait behind the files before. Nothing is tried again: what fails is counted and shown. A
-  connection that is lost costs the files on their way, one that can't be made ends its part of the load.
-  Every receipt is held against what was sent: name, size, and the digest unless --no-digest.
-  The files are real and stay at the server, in a folder that the output names: remove it when done.
+  N connections, each of which begins a file when an earlier one has its receipt. A latency goes
+  from the first byte (plain: from the connection's first packet) to the receipt; with --pipeline
+  it holds the wait behind the files before. Every receipt is held against what was sent: name,
+  size, and the digest unless --no-digest.
+
+  Nothing is tried again: what fails is counted and shown. A connection that is lost costs the
+  files on their way; one that can't be made ends its part of the load.
+
+  The files are real and stay at the server, in a folder that the output names: remove it when
+  done.
 
 Mixes:
   small  1KiB:40,10KiB:50,100KiB:10
@@ -170,13 +174,13 @@ fn prepared(args: &Args) -> Result<(String, Names, Vec<Body>), String> {
 fn names(prefix: &str, content: Content) -> Result<Names, String> {
     let id = UploadId::generate();
     // The last part of a UUID version 7 is random (RFC 9562 section 5.7).
-    let own = id.as_str().rsplit('-').next().unwrap_or(id.as_str());
-    let prefix = format!("{prefix}{own}/");
+    let run = id.as_str().rsplit('-').next().unwrap_or(id.as_str()).to_owned();
+    let prefix = format!("{prefix}{run}/");
     if prefix.contains(' ') {
         return Err(format!("--name-prefix: a space ends a name of the plain protocol, and {prefix:?} holds one"));
     }
-    match prefix.parse::<Key>().or_else(|_| format!("{prefix}0.bin").parse::<Key>()) {
-        Ok(_) => Ok(Names { prefix, extension: content.extension() }),
+    match format!("{prefix}0.bin").parse::<Key>() {
+        Ok(_) => Ok(Names { run, prefix, extension: content.extension() }),
         Err(error) => Err(format!("--name-prefix: {error}")),
     }
 }

@@ -124,7 +124,9 @@ impl Stock {
 
 fn digest(pieces: &[Bytes]) -> String {
     let mut tally = Tally::new();
-    pieces.iter().for_each(|piece| tally.add(piece));
+    for piece in pieces {
+        tally.add(piece);
+    }
     tally.digest().to_string()
 }
 

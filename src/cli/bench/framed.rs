@@ -16,7 +16,6 @@ use super::book::{Failure, Receipt};
 use super::line;
 use super::load::{File, Load};
 use crate::error::ErrorKind;
-use crate::upload::UploadId;
 use crate::wire::framed::{self, Hello, Put, Request};
 
 /// Small files are written together up to so many bytes, where there is a place for them.
@@ -29,7 +28,7 @@ const ANSWERS_BYTES: usize = 32 * 1024;
 /// their way; the next ones go over a new one.
 pub(super) async fn run(load: &Load, pipeline: usize) {
     while let Some(first) = load.next() {
-        match line::dial(load).await {
+        match line::dial(load).await.and_then(line::without_delay) {
             Ok(stream) => Session::new(load, pipeline).run(first, stream).await,
             Err(failure) => {
                 load.book.failed(&failure);
@@ -52,7 +51,6 @@ struct Session<'a> {
 
 #[derive(Debug)]
 struct Waiting<'a> {
-    id: String,
     file: File<'a>,
     began: Instant,
 }
@@ -101,9 +99,8 @@ impl<'a> Session<'a> {
         {
             place.forget();
             bytes += file.body.size;
-            let id = UploadId::generate().to_string();
-            batch.push((put(&id, &file), &file.body.pieces));
-            self.waiting().push_back(Waiting { id, file, began: Instant::now() });
+            batch.push((put(&file), &file.body.pieces));
+            self.waiting().push_back(Waiting { file, began: Instant::now() });
         }
     }
 
@@ -124,8 +121,8 @@ impl<'a> Session<'a> {
 
     /// Takes in the answer to the first file that waits for one; `None` where it answers something else.
     fn answered(&self, answer: &Answer<'_>) -> Option<()> {
-        let answered = self.waiting().pop_front_if(|waiting| answer.id.as_ref().is_some_and(|id| *id == waiting.id))?;
-        let Waiting { file, began, id: _ } = answered;
+        let is_answered = |waiting: &mut Waiting<'_>| answer.id.as_ref().is_some_and(|id| *id == waiting.file.id);
+        let Waiting { file, began } = self.waiting().pop_front_if(is_answered)?;
         match answer.check(&file) {
             Ok(receipt) => self.load.book.committed(file.class, file.body.size, began.elapsed(), &receipt),
             Err(failure) => self.load.book.failed(&failure.of(&file.name)),
@@ -140,9 +137,9 @@ impl<'a> Session<'a> {
     }
 }
 
-fn put(id: &str, file: &File<'_>) -> String {
+fn put(file: &File<'_>) -> String {
     let put = Put {
-        id: Some(id.to_owned()),
+        id: Some(file.id.clone()),
         name: file.name.clone(),
         size: Some(file.body.size),
         digest: file.body.digest.clone(),

@@ -32,17 +32,19 @@ const PIECES_A_WRITE: usize = 16;
 pub(super) async fn dial(load: &Load) -> Result<TcpStream, Failure> {
     let failure = |kind, cause: &dyn std::fmt::Display| Failure::new(kind, format!("connecting: {cause}"));
     match timeout(CONNECT_TIMEOUT, TcpStream::connect(&load.server[..])).await {
-        Ok(Ok(stream)) => {
-            // The end of one file must not wait for the acknowledgement of what went before (Nagle, RFC 896).
-            stream.set_nodelay(true).map_err(|cause| failure(ErrorKind::Io, &cause))?;
-            Ok(stream)
-        }
+        Ok(Ok(stream)) => Ok(stream),
         Ok(Err(cause)) => Err(failure(ErrorKind::Io, &cause)),
         Err(_elapsed) => {
             let waited = humantime::format_duration(CONNECT_TIMEOUT);
             Err(failure(ErrorKind::Timeout, &format_args!("no answer within {waited}")))
         }
     }
+}
+
+/// Lets a small file not wait for the acknowledgement of what went before it (Nagle, RFC 896).
+pub(super) fn without_delay(stream: TcpStream) -> Result<TcpStream, Failure> {
+    stream.set_nodelay(true).map_err(|cause| lost(&cause))?;
+    Ok(stream)
 }
 
 /// Writes and reads at once. The reading decides: what the server has answered counts, even where it takes no more bytes.

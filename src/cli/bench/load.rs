@@ -26,7 +26,9 @@ pub(super) struct Load {
 /// Whereby files are called.
 #[derive(Debug)]
 pub(super) struct Names {
-    /// Of this run alone.
+    /// What no other run has.
+    pub(super) run: String,
+    /// It ends with the run.
     pub(super) prefix: String,
     pub(super) extension: &'static str,
 }
@@ -43,6 +45,8 @@ pub(super) enum End {
 /// A file that is to be sent.
 #[derive(Debug)]
 pub(super) struct File<'a> {
+    /// Who its upload is.
+    pub(super) id: String,
     pub(super) name: String,
     /// Which of the sizes it has.
     pub(super) class: usize,
@@ -70,8 +74,13 @@ impl Load {
         }
         self.book.begun();
         let class = self.mix.pick(number);
-        let Names { prefix, extension } = &self.names;
-        Some(File { name: format!("{prefix}{number:07}.{extension}"), class, body: &self.bodies[class] })
+        let Names { run, prefix, extension } = &self.names;
+        Some(File {
+            id: format!("{run}-{number:07}"),
+            name: format!("{prefix}{number:07}.{extension}"),
+            class,
+            body: &self.bodies[class],
+        })
     }
 
     /// Lets no further file begin.

@@ -212,7 +212,7 @@ impl fmt::Display for Setting {
         };
         let sizes: Vec<String> = mix.iter().map(|share| BinaryBytes(share.file_bytes).to_string()).collect();
         let connections = plural(u64::from(*concurrency), "connection");
-        write!(f, "sending    .{} files of {} to {to}\n", format.extension(), sizes.join(", "))?;
+        writeln!(f, "sending    .{} files of {} to {to}", format.extension(), sizes.join(", "))?;
         write!(f, "           {connections}, {protocol}; names begin with {name_prefix}")
     }
 }
