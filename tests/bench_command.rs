@@ -238,6 +238,32 @@ fn an_interrupt_ends_the_beginning_of_files_and_the_summary_is_told() {
 }
 
 #[test]
+fn a_second_interrupt_waits_for_nothing_more() {
+    let (all_came, came) = std::sync::mpsc::channel();
+    let (address, played) = fake(move |listener| {
+        let mut talk = Talk::accept(listener);
+        for _ in 0..3 {
+            talk.put();
+        }
+        all_came.send(()).unwrap();
+        // Nothing is ever answered.
+        assert_eq!(talk.0.read(&mut [0]).unwrap_or(0), 0);
+    });
+    let arguments = ["--size", "100", "--concurrency", "1", "--pipeline", "3", "--duration", "10m", "--json"];
+    let mut child = bench_command(&address, &arguments).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let interrupt = || assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    came.recv_timeout(common::serve::DEADLINE).unwrap();
+    interrupt();
+    assert!(said.next().unwrap().unwrap().starts_with("interrupted: waiting for the receipts"));
+    interrupt();
+    let told = Told::of(child).json(130);
+    played.join().unwrap();
+    assert_eq!((&told["files_begun"], &told["files_failed"]), (&json!(3), &json!(3)), "{told}");
+    assert_eq!(told["errors"]["aborted"]["files"], 3, "{told}");
+}
+
+#[test]
 fn a_server_that_is_not_there_is_told_before_anything_is_sent() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let told = bench(&address, &["--json"]);

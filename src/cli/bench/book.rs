@@ -91,20 +91,22 @@ impl Book {
     }
 
     pub(super) fn failed(&self, failure: &Failure) {
+        self.tally().add(1, failure);
+    }
+
+    /// Nobody waits any more: what became of all files; what is still on its way has no receipt.
+    pub(super) fn close(&self) -> Tally {
         let mut tally = self.tally();
-        let failures = tally.failures.entry(failure.code.clone().into_owned()).or_default();
-        failures.files += 1;
-        if failures.messages.len() < MESSAGES_KEPT && !failures.messages.contains(&failure.message) {
-            failures.messages.push(failure.message.clone());
+        let failed: u64 = tally.failures.values().map(|failures| failures.files).sum();
+        let on_their_way = tally.begun - tally.committed - failed;
+        if on_their_way > 0 {
+            tally.add(on_their_way, &Failure::new(ErrorKind::Aborted, "their receipts have not been waited for"));
         }
+        tally.clone()
     }
 
     pub(super) fn gave_up_connecting(&self) {
         self.tally().connections_given_up += 1;
-    }
-
-    pub(super) fn so_far(&self) -> Tally {
-        self.tally().clone()
     }
 
     /// Files and bytes that have their receipts.
@@ -120,6 +122,14 @@ impl Book {
 }
 
 impl Tally {
+    fn add(&mut self, files: u64, failure: &Failure) {
+        let failures = self.failures.entry(failure.code.clone().into_owned()).or_default();
+        failures.files += files;
+        if failures.messages.len() < MESSAGES_KEPT && !failures.messages.contains(&failure.message) {
+            failures.messages.push(failure.message.clone());
+        }
+    }
+
     /// Microseconds of all files.
     pub(super) fn all_latencies(&self) -> Histogram<u64> {
         let mut all = Histogram::new(DIGITS).expect("so many digits are allowed");

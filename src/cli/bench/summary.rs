@@ -115,8 +115,7 @@ impl Summary {
     /// Of a load that has come to its end.
     pub(super) fn of(setting: Setting, load: &Load, start: Start) -> Self {
         let (seconds, cpu_seconds) = (start.at.elapsed().as_secs_f64(), cpu_seconds() - start.cpu_seconds);
-        let tally = load.book.so_far();
-        // What is still on its way when nobody waits any more has no receipt.
+        let tally = load.book.close();
         let files_failed = tally.begun - tally.committed;
         let latency_micros = Latency::of(&tally.all_latencies());
         let sizes =
@@ -171,10 +170,6 @@ impl Summary {
                 print::note(&format!("           {}", print::harmless(message)));
             }
         }
-        let counted: u64 = self.errors.values().map(|failures| failures.files).sum();
-        if self.files_failed > counted {
-            print::note(&format!("failed     {} [not waited for]", plural(self.files_failed - counted, "file")));
-        }
         if self.connections_given_up > 0 {
             let connections = plural(self.connections_given_up, "connection");
             print::note(&format!("given up   {connections} could not be made, and carried no further files"));
@@ -224,9 +219,10 @@ impl fmt::Display for Summary {
             (print::plural(self.files_wanted.unwrap_or(*files_begun), "file"), BinaryBytes(*bytes_committed));
         writeln!(f, "committed  {files_committed} of {files}, {bytes} in {seconds:.2} s{}", self.promise())?;
         if self.files_wanted.is_some_and(|wanted| wanted > *files_begun) {
-            writeln!(f, "begun      {}", print::plural(*files_begun, "file"))?;
+            writeln!(f, "begun      {}", plural(*files_begun, "file"))?;
         }
-        writeln!(f, "rate       {:.0} files/s, {:.1} MB/s", self.files_per_second, self.megabytes_per_second)?;
+        let [files, bytes] = [self.files_per_second, self.megabytes_per_second];
+        writeln!(f, "rate       {}, {}", three_digits(files, "files/s"), three_digits(bytes, "MB/s"))?;
         self.latency_table(f)?;
         writeln!(f, "client     {:.2} s of CPU, {:.0} % of one core", self.client_cpu_seconds, self.client_percent())
     }
