@@ -10,7 +10,8 @@ WORKDIR /build
 # The dependencies, against an empty program: this layer stays as long as the two manifests do. The benchmarks, which the
 # manifest names, stay empty.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src benches/validators && touch src/lib.rs benches/group_commit.rs benches/validators/main.rs \
+RUN mkdir -p src benches/peers benches/validators \
+    && touch src/lib.rs benches/group_commit.rs benches/peers/main.rs benches/sinks.rs benches/validators/main.rs benches/wire.rs \
     && echo 'fn main() {}' >src/main.rs \
     && cargo build --release --locked \
     && rm -r src

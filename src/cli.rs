@@ -3,6 +3,7 @@
 //! Exit codes mean the same everywhere: 0 done, 1 something failed, 2 the command line or the configuration is wrong, 3
 //! something was rejected.
 
+mod bench;
 mod check;
 mod diagnosis;
 mod explain;
@@ -15,6 +16,7 @@ mod push;
 mod quarantine;
 mod serve;
 mod standards;
+mod target;
 mod validate;
 mod walk;
 
@@ -57,6 +59,7 @@ enum Command {
     Health(health::Args),
     Log(log::Args),
     Quarantine(quarantine::Args),
+    Bench(bench::Args),
 }
 
 /// Where the configuration comes from.
@@ -91,6 +94,7 @@ pub fn main() -> ExitCode {
             Command::Health(args) => health::run(&args).await,
             Command::Log(args) => log::run(&args),
             Command::Quarantine(args) => quarantine::run(&args).await,
+            Command::Bench(args) => bench::run(args).await,
         }
     });
     // What still blocks (a write to a disk that hangs) must not keep the process.

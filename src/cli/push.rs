@@ -17,19 +17,14 @@ use tokio::task::JoinSet;
 use self::console::Console;
 use crate::cli::plan::{self, Input, Item, Plan};
 use crate::cli::print::{self, Form};
+use crate::cli::target;
 use crate::client::{Attempt, Delivery, Look, Options, Outcome, Retry, Sender, Source, Step, Upload};
 use crate::error::{Error, ErrorKind, Fault};
 use crate::upload::Key;
 
-/// Where a server listens unless it is told otherwise.
-const DEFAULT_TO: &str = "127.0.0.1:5010";
-
 /// Files of this size are worth asking first how much of them an earlier push has left at the server; what is smaller is sent
 /// in about the time of asking.
 const ASK_FIRST_BYTES: u64 = 1 << 20;
-
-/// The environment variable that names the server.
-const TO_VARIABLE: &str = "TIDEGATE_TO";
 
 const AFTER_HELP: &str = "\
 Names:
@@ -65,7 +60,7 @@ pub(super) struct Args {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     // No doc comment: it would have to put the variable's name into backticks, and clap prints them.
-    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    #[arg(long, value_name = "HOST:PORT", value_parser = target::address)]
     #[arg(help = "The server [default: what TIDEGATE_TO says, or 127.0.0.1:5010]")]
     to: Option<String>,
     /// The name at the server, instead of the file's or folder's own; standard input needs one
@@ -127,24 +122,12 @@ fn server(args: &Args) -> Result<String, String> {
         None if stdin => return Err("standard input needs a name: add --name NAME".to_owned()),
         Some(_) | None => {}
     }
-    match (&args.to, std::env::var(TO_VARIABLE)) {
-        (Some(to), _) => Ok(to.clone()),
-        (None, Ok(to)) if !to.is_empty() => address(&to).map_err(|flaw| format!("{TO_VARIABLE}: {flaw}")),
-        (None, Ok(_) | Err(_)) => Ok(DEFAULT_TO.to_owned()),
-    }
+    target::server(args.to.as_deref())
 }
 
 fn usage(flaw: &str) -> ExitCode {
     print::note(&format!("error: {flaw}\n\nFor more information, try 'tidegate push --help'."));
     ExitCode::from(2)
-}
-
-/// `host:port`; what the host is, only the name service can say.
-fn address(text: &str) -> Result<String, String> {
-    match text.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>())) {
-        Some((host, Ok(1..))) if !host.is_empty() && !host.contains('/') => Ok(text.to_owned()),
-        Some(_) | None => Err(format!("{text:?} is not HOST:PORT, such as {DEFAULT_TO}")),
-    }
 }
 
 /// What becomes of a file that is not even sent.

@@ -164,7 +164,7 @@ fn shutdown_signal() -> Result<impl Future<Output = ()>> {
 }
 
 /// Every connection is an open file, and the usual soft limit is lower than the connections that are allowed.
-fn raise_open_files_limit() {
+pub(super) fn raise_open_files_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum
