@@ -69,6 +69,8 @@ fn a_reload_puts_other_rules_in_force_and_drops_no_connection() {
     let bench = Bench::start("[[rules]]\nmatch = \"*.csv\"\nformat = \"csv\"\n");
     let mut under_way = TcpStream::connect(&bench.serve.address).unwrap();
     under_way.write_all(b"under-way.csv\nsite,value\n").unwrap();
+    // Enough for the disk: less would be held back.
+    under_way.write_all("south,y\n".repeat(10_000).as_bytes()).unwrap();
     until("the staged file", || !bench.serve.staged().is_empty());
     bench.says("before.csv\nsite,value\nnorth,x\n", "OK before.csv ");
 

@@ -54,7 +54,8 @@ impl Serve {
         answer
     }
 
-    /// An upload whose end never comes: begun, and known to have reached the staging folder.
+    /// An upload whose end never comes: begun, and known to have reached the staging folder. It must be announced to be larger
+    /// than what is held back.
     pub(crate) fn begin(&self, bytes: &[u8]) -> TcpStream {
         let mut socket = TcpStream::connect(&self.address).unwrap();
         socket.write_all(bytes).unwrap();

@@ -78,13 +78,15 @@ async fn a_file_that_was_changed_since_is_not_taken_for_what_was_sent() {
 async fn two_stores_on_one_root_do_not_disturb_each_other() {
     let folder = tempfile::tempdir().unwrap();
     let first = Fs::open(folder.path(), 0).unwrap();
-    let spec = UploadSpec::new("u1".parse().unwrap(), "a.bin".parse().unwrap());
+    // Too large to be held back.
+    let body = "body".repeat(25_000);
+    let spec = UploadSpec { size: Some(100_000), ..UploadSpec::new("u1".parse().unwrap(), "a.bin".parse().unwrap()) };
     let mut staged = first.stage(spec.clone()).await.unwrap();
-    staged.write("body".into()).await.unwrap();
+    staged.write(body.clone().into()).await.unwrap();
     let second = Fs::open(folder.path(), 0).unwrap();
     assert_eq!(second.stage(spec.clone()).await.unwrap_err().kind(), ErrorKind::Busy);
     staged.commit(Ending::default()).await.unwrap();
-    assert_eq!(fs::read_to_string(folder.path().join("a.bin")).unwrap(), "body");
+    assert_eq!(fs::read_to_string(folder.path().join("a.bin")).unwrap(), body);
     second.stage(spec).await.unwrap().abort().await.unwrap();
 }
 
@@ -94,13 +96,13 @@ fn a_server_that_was_killed_leaves_nothing_visible_and_the_next_one_cleans_up() 
     let root = folder.path().join("store");
     let serve = Serve::below(&root);
     assert!(serve.exchange(b"whole.bin 4\nbody").starts_with("OK "));
-    let _plain = serve.begin(b"half.bin 10\nhalf");
+    let _plain = serve.begin(b"half.bin 100000\nhalf");
     serve.kill();
     let serve = Serve::below(&root);
     assert!(serve.staged().is_empty());
     assert_eq!(serve.visible(), [Path::new("whole.bin")]);
     // A connection that breaks needs no restart.
-    drop(serve.begin(b"half.bin 10\nhalf"));
+    drop(serve.begin(b"half.bin 100000\nhalf"));
     until("the staged file to go", || serve.staged().is_empty());
     assert_eq!(serve.visible(), [Path::new("whole.bin")]);
 }
