@@ -50,21 +50,28 @@ impl Lanes {
         ((a | b) | (c | d)).to_bitmask() != 0
     }
 
+    /// Whether any byte is of the first value at most, or is the other.
+    #[inline(always)]
+    pub(super) fn has_up_to_or(self, most: u8, other: u8) -> bool {
+        let (most, other) = (u8x16::splat(most), u8x16::splat(other));
+        let [a, b, c, d] = self.0;
+        let least = a.min(b).min(c.min(d));
+        let [a, b, c, d] = self.0.map(|lane| lane.simd_eq(other));
+        (least.min(most).simd_eq(least) | (a | b) | (c | d)).to_bitmask() != 0
+    }
+
+    /// With the highest value in place of this one.
+    #[inline(always)]
+    pub(super) fn but_for(self, byte: u8) -> Self {
+        let left_out = u8x16::splat(byte);
+        Self(self.0.map(|lane| lane | lane.simd_eq(left_out)))
+    }
+
     /// With the bit set that tells `{` from `[`, `}` from `]`, and small letters from capital ones.
     #[inline(always)]
     pub(super) fn lower(self) -> Self {
         let bit = u8x16::splat(0x20);
         Self(self.0.map(|lane| lane | bit))
-    }
-
-    /// Where two are the same.
-    #[inline(always)]
-    pub(super) fn same(self, other: Self) -> u64 {
-        let mut lanes = [u8x16::splat(0); 4];
-        for ((lane, a), b) in lanes.iter_mut().zip(self.0).zip(other.0) {
-            *lane = a.simd_eq(b);
-        }
-        Self(lanes).bits(|lane| lane)
     }
 
     #[inline(always)]

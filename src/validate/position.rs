@@ -98,9 +98,19 @@ impl<'a> Chunk<'a> {
             Some(last) => (self.start.line + memchr_iter(b'\n', before.as_bytes()).count() as u64, 1, last + 1),
             None => (self.start.line, self.start.column, 0),
         };
-        let column = first_column + before[line_start..].chars().count() as u64;
+        let column = first_column + chars(&before.as_bytes()[line_start..]);
         Place { line, column, offset: self.start.offset + index as u64 }
     }
+}
+
+/// Characters of a text: its bytes but for those that go on with one (RFC 3629 section 3).
+///
+/// Counted in stretches in which a byte can't overflow, which is several times as fast as the standard library does it.
+fn chars(text: &[u8]) -> u64 {
+    const STRETCH: usize = 192;
+    let begun = |bytes: &[u8]| bytes.iter().map(|byte| u8::from(byte & 0xc0 != 0x80)).sum::<u8>();
+    let (stretches, rest) = text.as_chunks::<STRETCH>();
+    stretches.iter().map(|stretch| u64::from(begun(stretch))).sum::<u64>() + u64::from(begun(rest))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 #![allow(clippy::inline_always, reason = "each saves a call for every token, which was measured")]
 
 mod clean;
+mod open;
 mod saved;
 mod tokens;
 

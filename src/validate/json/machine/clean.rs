@@ -8,9 +8,10 @@
 //! A block passes whole or not at all. Whatever does not pass, a flaw, a limit, a token that is rare, is left to the machine,
 //! which reads on behind the last of those characters: no flaw is worded here.
 
-use super::{Container, Machine, State};
+use super::open::Open;
+use super::{Container, Machine, Role, State};
 use crate::validate::json::fault::Wanted;
-use crate::validate::json::marks::{Behind, Marks};
+use crate::validate::json::marks::Behind;
 use crate::validate::lanes::BYTES;
 
 /// What an LF outside of strings is.
@@ -44,34 +45,40 @@ impl Machine {
         if self.memory.is_some() {
             return Taken { looked_to: bytes.len(), ..taken };
         }
-        let State::Between(wanted) = self.state else { return taken };
-        // Whether the top-level array has an element shows in the next token, which is not waited for here.
-        if wanted == Wanted::ElementOrEnd && self.open.len() == 1 {
-            return taken;
-        }
+        let mut behind = match self.state {
+            // Whether the top-level array has an element shows in the next token, which is not waited for here.
+            State::Between(Wanted::ElementOrEnd) if self.open.len() == 1 => return taken,
+            State::Between(wanted) => Behind::wanting(wanted),
+            State::Text(Role::Name) => Behind::within_name(),
+            State::Text(Role::Value) => Behind::within_text(),
+            State::Escape(..) | State::Number(_) | State::Word(..) => return taken,
+        };
+        let Some(mut open) = Open::of(&self.open, self.max_depth, self.elements) else { return taken };
         // No token of so few bytes is too long.
-        let room = usize::try_from(self.max_token_bytes).unwrap_or(usize::MAX);
+        let room = usize::try_from(self.max_token_bytes - self.token_bytes).unwrap_or(usize::MAX);
         let end = bytes.len().min(start.saturating_add(room));
-        let mut behind = Behind::wanting(wanted);
         let mut at = start;
         while let Some(block) = bytes[at..end].first_chunk() {
             let Some(marks) = behind.read(block, bytes, at, lf) else { break };
-            let elements = self.elements;
-            if !self.follow(&marks, &mut behind) {
-                self.elements = elements;
+            let Some(inside) = open.follow(block, &marks) else { break };
+            if !behind.has_names_where_they_belong(&marks, inside.names) {
                 break;
             }
-            if let Some(last) = highest(marks.structure()) {
+            open = inside.open;
+            if let Some(last) = highest(marks.structure) {
                 taken.at = at + last + 1;
             }
             if let Some(last) = highest(marks.ends) {
                 taken.texts += u64::from(marks.ends.count_ones());
                 taken.text_start = Some(at + last + 1);
             }
-            at += BYTES;
+            at += marks.bytes;
         }
         taken.looked_to = (at + BYTES).max(taken.at + PATCH_BYTES);
         if taken.at > start {
+            self.elements = open.elements;
+            self.token_bytes = 0;
+            open.put(&mut self.open);
             self.stand_behind(bytes[taken.at - 1]);
         }
         taken
@@ -91,93 +98,6 @@ impl Machine {
             self.elements = 0;
         }
         self.state = State::Between(wanted);
-    }
-
-    /// Follows the brackets of a block; whether it passes. What is open is as before where it does not.
-    #[inline]
-    fn follow(&mut self, marks: &Marks, behind: &mut Behind) -> bool {
-        let mut left = marks.opening | marks.closing | marks.ends;
-        let mut commas_in_objects = 0;
-        let mut inside = marks.commas;
-        loop {
-            let bit = left & left.wrapping_neg();
-            let commas = inside & bit.wrapping_sub(1);
-            if self.open.len() <= 1 && !self.count_commas(commas) {
-                break;
-            }
-            if self.open.last() == Some(&Container::Object) {
-                commas_in_objects |= commas;
-            }
-            if left == 0 {
-                if behind.has_names_where_they_belong(marks, commas_in_objects) {
-                    return true;
-                }
-                break;
-            }
-            if !self.bracket(marks, bit) {
-                break;
-            }
-            inside ^= commas;
-            left ^= bit;
-        }
-        let unread = left & left.wrapping_neg();
-        self.reopen(marks, unread.wrapping_sub(1));
-        false
-    }
-
-    /// Counts those of the top-level array; whether they may stand there.
-    fn count_commas(&mut self, commas: u64) -> bool {
-        match self.open.last() {
-            None => commas == 0,
-            Some(Container::Array) => {
-                self.elements += u64::from(commas.count_ones());
-                true
-            }
-            Some(Container::Object) => true,
-        }
-    }
-
-    #[inline]
-    fn bracket(&mut self, marks: &Marks, bit: u64) -> bool {
-        let container = if marks.braces & bit == 0 { Container::Array } else { Container::Object };
-        if marks.opening & bit != 0 {
-            if self.open.is_empty() {
-                self.elements = 1;
-            }
-            self.open.push(container);
-            if self.open.len() > self.max_depth {
-                self.open.pop();
-                return false;
-            }
-            return true;
-        }
-        if marks.closing & bit == 0 {
-            self.elements = 0;
-            return self.open.is_empty();
-        }
-        if self.open.last() != Some(&container) {
-            return false;
-        }
-        self.open.pop();
-        if self.open.is_empty() && container == Container::Array && marks.empty & bit != 0 {
-            self.elements = 0;
-        }
-        true
-    }
-
-    /// Takes the brackets back that were followed.
-    #[cold]
-    fn reopen(&mut self, marks: &Marks, followed: u64) {
-        let mut left = (marks.opening | marks.closing) & followed;
-        while let Some(index) = highest(left) {
-            let bit = 1 << index;
-            if marks.opening & bit != 0 {
-                self.open.pop();
-            } else {
-                self.open.push(if marks.braces & bit == 0 { Container::Array } else { Container::Object });
-            }
-            left ^= bit;
-        }
     }
 }
 
