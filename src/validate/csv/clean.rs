@@ -8,6 +8,7 @@
 use memchr::memchr_iter;
 
 use super::blocks::{BYTES, Block};
+use super::cells::Span;
 
 /// Reads clean records of one table.
 #[derive(Debug, Clone, Copy)]
@@ -67,33 +68,31 @@ impl Clean {
         taken
     }
 
-    /// As [`Self::count`], and hands over each record: where it begins, and where its fields end. `ends` is room for those.
-    /// Stops at the first error.
-    pub(super) fn each<E>(
-        &self,
-        bytes: &[u8],
-        ends: &mut Vec<usize>,
-        mut on_row: impl FnMut(usize, &[usize]) -> Result<(), E>,
-    ) -> Result<Taken, E> {
+    /// As [`Self::count`], and hands over where the fields of each record stand. Stops at the first error.
+    pub(super) fn each<E>(&self, bytes: &[u8], mut on_row: impl FnMut(&[Span]) -> Result<(), E>) -> Result<Taken, E> {
         let mut taken = Taken { bytes: 0, rows: 0 };
         let mut failed = None;
-        ends.clear();
+        let mut spans = Vec::new();
+        let mut begin = 0;
         self.blocks(bytes, |start, block| {
             let mut marks = block.delimiters | block.ends;
             while marks != 0 {
                 let mark = marks & marks.wrapping_neg();
                 let at = start + marks.trailing_zeros() as usize;
-                ends.push(at);
-                if block.ends & mark != 0 {
-                    if ends.len() as u64 != self.fields || !self.is_within_limits(&bytes[taken.bytes..at]) {
+                let is_last = block.ends & mark != 0;
+                let has_cr = is_last && bytes[begin..at].ends_with(b"\r");
+                spans.push(Span { start: begin, end: at - usize::from(has_cr) });
+                begin = at + 1;
+                if is_last {
+                    if spans.len() as u64 != self.fields || !self.is_within_limits(&bytes[taken.bytes..at]) {
                         return Go::Stop;
                     }
-                    if let Err(error) = on_row(taken.bytes, ends) {
+                    if let Err(error) = on_row(&spans) {
                         failed = Some(error);
                         return Go::Stop;
                     }
-                    taken = Taken { bytes: at + 1, rows: taken.rows + 1 };
-                    ends.clear();
+                    taken = Taken { bytes: begin, rows: taken.rows + 1 };
+                    spans.clear();
                 }
                 marks ^= mark;
             }
