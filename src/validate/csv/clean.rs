@@ -106,18 +106,16 @@ impl Clean {
     fn blocks(&self, bytes: &[u8], mut on_block: impl FnMut(usize, Marks) -> Go) {
         let mut behind = Behind::START;
         let (whole, rest) = bytes.as_chunks::<BYTES>();
-        for (number, block) in whole.iter().enumerate() {
-            let block = Block::of(block, self.delimiter, self.quote);
-            let marks = behind.marks(block, u64::MAX, self.crs);
+        let mut last = [0; BYTES];
+        last[..rest.len()].copy_from_slice(rest);
+        // One loop over all, so that what is done with a block stands in it, and is not called.
+        for number in 0..=whole.len() {
+            let (block, read) = whole.get(number).map_or((&last, (1 << rest.len()) - 1), |block| (block, u64::MAX));
+            let marks = behind.marks(Block::of(block, self.delimiter, self.quote), read, self.crs);
             if on_block(number * BYTES, marks) == Go::Stop || marks.flawed {
                 return;
             }
         }
-        let mut last = [0; BYTES];
-        last[..rest.len()].copy_from_slice(rest);
-        let read = (1 << rest.len()) - 1;
-        let marks = behind.marks(Block::of(&last, self.delimiter, self.quote), read, self.crs);
-        on_block(whole.len() * BYTES, marks);
     }
 
     /// Whether a record without its LF is; what is beyond is told by the lexer. It has no more lines than bytes and one.

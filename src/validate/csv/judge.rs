@@ -98,10 +98,11 @@ impl Rows for Judge {
             table.rows += 1;
         }
         let mut tell = |fault| faults.push(fault);
+        let cells = row.cells;
         match null {
-            None => table.columns.row_by(|column| row.cells.say(column), &mut tell),
+            None => table.columns.row_by(move |column| cells.say(column), &mut tell),
             Some(null) => {
-                let say = |column| row.cells.say(column).map(|cell| if cell == *null { Cow::Borrowed("") } else { cell });
+                let say = |column| cells.say(column).map(|cell| if cell == *null { Cow::Borrowed("") } else { cell });
                 table.columns.row_by(say, &mut tell);
             }
         }
