@@ -195,7 +195,7 @@ fn zoned<'a>(local_seconds: i64, fraction: &'a str, zone: &str) -> Option<Moment
 fn pairs(text: [u8; 8], form: [u8; 8]) -> Option<[u8; 8]> {
     let lacking = u64::from_le_bytes(form.map(|byte| if byte == b'0' { 0x80 - 10 } else { 0x80 - 1 }));
     let digits = u64::from_le_bytes(text) ^ u64::from_le_bytes(form);
-    let wrong = (digits | digits.wrapping_add(lacking)) & (u64::MAX / 255 << 7);
+    let wrong = (digits | digits.wrapping_add(lacking)) & ((u64::MAX / 255) << 7);
     (wrong == 0).then(|| (digits * 10 + (digits >> 8)).to_le_bytes())
 }
 

@@ -48,7 +48,7 @@ pub(super) struct Between<T> {
     most: T,
 }
 
-impl<T: PartialOrd> Between<T> {
+impl<T: Copy + PartialOrd> Between<T> {
     #[inline]
     fn has(&self, value: T) -> bool {
         self.least <= value && value <= self.most
@@ -74,8 +74,8 @@ impl Glance {
             (Kind::Any | Kind::Text, false, []) => Some(Self::Anything),
             (Kind::Any | Kind::Text, true, []) => Some(Self::Length(lengths)),
             (Kind::Any | Kind::Text, false, [first, more @ ..]) => {
-                let in_all = |value: &&Box<[u8]>| more.iter().all(|set| set.values.contains(*value));
-                Some(Self::Word(Words::of(first.values.iter().filter(in_all))))
+                let in_all = |value: &&[u8]| more.iter().all(|set| set.values.contains(*value));
+                Some(Self::Word(Words::of(first.values.iter().map(AsRef::as_ref).filter(in_all))))
             }
             // Rules that ask for nothing make one of JSON that it can be held.
             _ if !has_rules => Some(Self::Type),

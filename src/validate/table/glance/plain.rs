@@ -73,8 +73,7 @@ pub(super) fn instant(text: &[u8], zone: Zone) -> Option<i64> {
 fn signed(text: &[u8]) -> (i64, &[u8]) {
     match text {
         [b'-', digits @ ..] => (-1, digits),
-        [b'+', digits @ ..] => (1, digits),
-        digits => (1, digits),
+        [b'+', digits @ ..] | digits => (1, digits),
     }
 }
 

@@ -11,8 +11,8 @@ pub(in crate::validate::table) struct Words {
 type Word = (usize, u64, Box<[u8]>);
 
 impl Words {
-    pub(super) fn of<'a>(words: impl Iterator<Item = &'a Box<[u8]>>) -> Self {
-        let mut words: Vec<Word> = words.map(|word| (word.len(), head(word), word.clone())).collect();
+    pub(super) fn of<'a>(words: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut words: Vec<Word> = words.map(|word| (word.len(), head(word), word.into())).collect();
         words.sort_unstable();
         Self { words }
     }
