@@ -25,6 +25,7 @@ mod saved;
 #[cfg(test)]
 mod tests;
 
+use self::cells::Cells;
 use self::clean::Clean;
 use self::dialect::Dialect;
 use self::lexer::{Bounds, Lexer, Step};
@@ -172,18 +173,11 @@ impl Csv {
             return Ok(at + taken.bytes);
         };
         let syntax = *self.lexer.syntax();
-        let (mut ends, mut cells) = (Vec::new(), Vec::new());
         let (rows, records) = (&mut self.rows, &mut self.records);
-        let taken = clean.each(text.as_bytes(), &mut ends, |start, ends| {
-            let begin = |index: usize| if index == 0 { start } else { ends[index - 1] + 1 };
-            cells.clear();
-            cells.extend(ends.iter().enumerate().map(|(index, &end)| {
-                let raw = &text[begin(index)..end];
-                let last = index + 1 == ends.len();
-                cells::value(if last { raw.strip_suffix('\r').unwrap_or(raw) } else { raw }, &syntax)
-            }));
-            let row = Row { number: *rows + 1, cells: &cells, place: &|index| chunk.place(at + begin(index)) };
-            judge.row(&row, told)?;
+        let taken = clean.each(text.as_bytes(), |spans| {
+            let place = |index: usize| chunk.place(at + spans[index].start);
+            let cells = Cells { text, spans, syntax: &syntax };
+            judge.row(&Row { number: *rows + 1, cells, place: &place }, told)?;
             *rows += 1;
             *records += 1;
             Ok(())

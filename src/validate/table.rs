@@ -9,6 +9,7 @@ mod constraints;
 mod duration;
 mod field;
 mod geo;
+mod glance;
 mod json;
 mod keys;
 mod kind;

@@ -1,12 +1,51 @@
-//! What a cell says: without its quotes, and without what escapes.
+//! What cells say: without their quotes, and without what escapes.
 
 use std::borrow::Cow;
 
 use super::lexer::Syntax;
 
+/// Where a cell stands in a text, with its quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// The cells of a record. What one says is made out when somebody asks, and costs an allocation only where a quote or an escape
+/// is to be taken out of its middle.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::validate) struct Cells<'a> {
+    pub(super) text: &'a str,
+    pub(super) spans: &'a [Span],
+    pub(super) syntax: &'a Syntax,
+}
+
+impl<'a> Cells<'a> {
+    pub(in crate::validate) const fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// What a cell says; `None` where there is none.
+    #[inline]
+    pub(in crate::validate) fn say(&self, index: usize) -> Option<Cow<'a, str>> {
+        let Span { start, end } = *self.spans.get(index)?;
+        Some(value(&self.text[start..end], self.syntax))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Cow<'a, str>> {
+        (0..self.len()).filter_map(|index| self.say(index))
+    }
+}
+
 /// The value of a cell. Where quotes and escapes are not matched, which only a header with a flaw may have, what is left of them
 /// is taken literally.
-pub(super) fn value<'a>(raw: &'a str, syntax: &Syntax) -> Cow<'a, str> {
+#[inline]
+fn value<'a>(raw: &'a str, syntax: &Syntax) -> Cow<'a, str> {
+    let begins_with_quote = syntax.quote.is_some() && raw.as_bytes().first().copied() == syntax.quote;
+    if begins_with_quote || syntax.escape.is_some() { unquoted(raw, syntax) } else { Cow::Borrowed(raw) }
+}
+
+fn unquoted<'a>(raw: &'a str, syntax: &Syntax) -> Cow<'a, str> {
     let between = |quote: u8| raw.strip_prefix(char::from(quote))?.strip_suffix(char::from(quote));
     let unquoted = syntax.quote.and_then(between);
     let (quoted, inner) = (unquoted.is_some(), unquoted.unwrap_or(raw));

@@ -8,6 +8,7 @@
 use memchr::memchr_iter;
 
 use super::blocks::{BYTES, Block};
+use super::cells::Span;
 
 /// Reads clean records of one table.
 #[derive(Debug, Clone, Copy)]
@@ -67,33 +68,31 @@ impl Clean {
         taken
     }
 
-    /// As [`Self::count`], and hands over each record: where it begins, and where its fields end. `ends` is room for those.
-    /// Stops at the first error.
-    pub(super) fn each<E>(
-        &self,
-        bytes: &[u8],
-        ends: &mut Vec<usize>,
-        mut on_row: impl FnMut(usize, &[usize]) -> Result<(), E>,
-    ) -> Result<Taken, E> {
+    /// As [`Self::count`], and hands over where the fields of each record stand. Stops at the first error.
+    pub(super) fn each<E>(&self, bytes: &[u8], mut on_row: impl FnMut(&[Span]) -> Result<(), E>) -> Result<Taken, E> {
         let mut taken = Taken { bytes: 0, rows: 0 };
         let mut failed = None;
-        ends.clear();
+        let mut spans = Vec::new();
+        let mut begin = 0;
         self.blocks(bytes, |start, block| {
             let mut marks = block.delimiters | block.ends;
             while marks != 0 {
                 let mark = marks & marks.wrapping_neg();
                 let at = start + marks.trailing_zeros() as usize;
-                ends.push(at);
-                if block.ends & mark != 0 {
-                    if ends.len() as u64 != self.fields || !self.is_within_limits(&bytes[taken.bytes..at]) {
+                let is_last = block.ends & mark != 0;
+                let has_cr = is_last && bytes[begin..at].ends_with(b"\r");
+                spans.push(Span { start: begin, end: at - usize::from(has_cr) });
+                begin = at + 1;
+                if is_last {
+                    if spans.len() as u64 != self.fields || !self.is_within_limits(&bytes[taken.bytes..at]) {
                         return Go::Stop;
                     }
-                    if let Err(error) = on_row(taken.bytes, ends) {
+                    if let Err(error) = on_row(&spans) {
                         failed = Some(error);
                         return Go::Stop;
                     }
-                    taken = Taken { bytes: at + 1, rows: taken.rows + 1 };
-                    ends.clear();
+                    taken = Taken { bytes: begin, rows: taken.rows + 1 };
+                    spans.clear();
                 }
                 marks ^= mark;
             }
@@ -107,18 +106,16 @@ impl Clean {
     fn blocks(&self, bytes: &[u8], mut on_block: impl FnMut(usize, Marks) -> Go) {
         let mut behind = Behind::START;
         let (whole, rest) = bytes.as_chunks::<BYTES>();
-        for (number, block) in whole.iter().enumerate() {
-            let block = Block::of(block, self.delimiter, self.quote);
-            let marks = behind.marks(block, u64::MAX, self.crs);
+        let mut last = [0; BYTES];
+        last[..rest.len()].copy_from_slice(rest);
+        // One loop over all, so that what is done with a block stands in it, and is not called.
+        for number in 0..=whole.len() {
+            let (block, read) = whole.get(number).map_or((&last, (1 << rest.len()) - 1), |block| (block, u64::MAX));
+            let marks = behind.marks(Block::of(block, self.delimiter, self.quote), read, self.crs);
             if on_block(number * BYTES, marks) == Go::Stop || marks.flawed {
                 return;
             }
         }
-        let mut last = [0; BYTES];
-        last[..rest.len()].copy_from_slice(rest);
-        let read = (1 << rest.len()) - 1;
-        let marks = behind.marks(Block::of(&last, self.delimiter, self.quote), read, self.crs);
-        on_block(whole.len() * BYTES, marks);
     }
 
     /// Whether a record without its LF is; what is beyond is told by the lexer. It has no more lines than bytes and one.

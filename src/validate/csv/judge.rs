@@ -1,5 +1,6 @@
 //! Rows held against a Table Schema.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ impl Judge {
     }
 
     /// The first row of a table without a header is as wide as all others: it must have a cell for each field.
-    fn hold_width(&self, row: &Row<'_, '_>, told: &mut Told) -> Result<(), Halt> {
+    fn hold_width(&self, row: &Row<'_>, told: &mut Told) -> Result<(), Halt> {
         let (cells, fields) = (row.cells.len(), self.schema.names().count());
         let (code, at) = match cells.cmp(&fields) {
             Ordering::Less => (Code::MissingCell, cells.saturating_sub(1)),
@@ -84,7 +85,7 @@ impl Rows for Judge {
         self.tell(0, place, &|index| labels.get(index).cloned().unwrap_or_default(), told)
     }
 
-    fn row(&mut self, row: &Row<'_, '_>, told: &mut Told) -> Result<(), Halt> {
+    fn row(&mut self, row: &Row<'_>, told: &mut Told) -> Result<(), Halt> {
         if self.table.is_none() {
             // Without a header the columns are the fields, in their order.
             self.begin(self.schema.names().map(str::to_owned).collect());
@@ -93,22 +94,23 @@ impl Rows for Judge {
         let Self { table: Some(table), faults, null, .. } = self else { return Ok(()) };
         // Rows that were no rows count as well, so that later ones have their numbers.
         while table.rows + 1 < row.number {
-            table.columns.row::<&str>(&[], &mut drop);
+            table.columns.row_by(|_| None, &mut drop);
             table.rows += 1;
         }
         let mut tell = |fault| faults.push(fault);
+        let cells = row.cells;
         match null {
-            None => table.columns.row(row.cells, &mut tell),
+            None => table.columns.row_by(move |column| cells.say(column), &mut tell),
             Some(null) => {
-                let cells: Vec<&str> = row.cells.iter().map(|cell| if *cell == *null { "" } else { cell }).collect();
-                table.columns.row(&cells, &mut tell);
+                let say = |column| cells.say(column).map(|cell| if cell == *null { Cow::Borrowed("") } else { cell });
+                table.columns.row_by(say, &mut tell);
             }
         }
         table.rows = row.number;
         if self.faults.is_empty() {
             return Ok(());
         }
-        self.tell(row.number, row.place, &|index| row.cells.get(index).map(ToString::to_string).unwrap_or_default(), told)
+        self.tell(row.number, row.place, &|index| row.cells.say(index).unwrap_or_default().into_owned(), told)
     }
 
     fn end(&mut self, end: &Chunk<'_>, told: &mut Told) -> Result<(), Halt> {

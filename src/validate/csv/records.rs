@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
+use super::cells::{Cells, Span};
 use super::clean::Clean;
 use super::flaws::Problem;
 use super::lexer::{Fault, Step};
 use super::recover::Suspect;
 use super::rows::Row;
-use super::{Csv, Cursor, cells, labels};
+use super::{Csv, Cursor, labels};
 use crate::report::Code;
 use crate::validate::position::Chunk;
 use crate::validate::told::{Flaw, Halt, Told};
@@ -46,7 +47,9 @@ impl Csv {
         }
         let (mut labels, mut last) = (header.labels.clone(), header.last.clone());
         let record = self.record_text(chunk, cursor);
-        labels::join(&mut labels, &mut last, &self.cells(&record).0, self.dialect.header_join());
+        let spans = self.spans(&record);
+        let names: Vec<_> = self.cells(&record, &spans).iter().collect();
+        labels::join(&mut labels, &mut last, &names, self.dialect.header_join());
         !labels::wrong(&labels).is_empty()
     }
 
@@ -115,9 +118,9 @@ impl Csv {
         let number = self.rows + 1;
         if let Some(mut judge) = self.judge.take_if(|_| !self.flawed) {
             let record = self.record_text(chunk, cursor);
-            let (cells, starts) = self.cells(&record);
-            let place = |index: usize| self.place_of(chunk, cursor.start, starts[index]);
-            let judged = judge.row(&Row { number, cells: &cells, place: &place }, told);
+            let spans = self.spans(&record);
+            let place = |index: usize| self.place_of(chunk, cursor.start, spans[index].start as u64);
+            let judged = judge.row(&Row { number, cells: self.cells(&record, &spans), place: &place }, told);
             self.judge = Some(judge);
             judged?;
         }
@@ -132,10 +135,11 @@ impl Csv {
             return Ok(());
         }
         let record = self.record_text(chunk, cursor);
-        let (cells, starts) = self.cells(&record);
-        let columns = cells.len() as u64;
+        let spans = self.spans(&record);
+        let columns = spans.len() as u64;
         let mut header = self.header.take().unwrap_or_default();
-        labels::join(&mut header.labels, &mut header.last, &cells, self.dialect.header_join());
+        let names: Vec<_> = self.cells(&record, &spans).iter().collect();
+        labels::join(&mut header.labels, &mut header.last, &names, self.dialect.header_join());
         if self.lexer.columns.is_none() {
             self.header = Some(header);
             self.set_columns(columns, chunk, cursor.at, told)?;
@@ -148,7 +152,7 @@ impl Csv {
         let labels = std::mem::take(&mut header.labels);
         self.header = Some(header);
         // A name of an upper row may have nothing below it.
-        let start = |index: usize| starts.get(index).copied().unwrap_or(0);
+        let start = |index: usize| spans.get(index).map_or(0, |span| span.start as u64);
         if !self.flawed {
             for (index, code, words) in labels::wrong(&labels) {
                 told.flaw(self.flaw_at(chunk, cursor.start, start(index), code, words))?;
@@ -176,16 +180,18 @@ impl Csv {
         if self.kept.is_empty() { Cow::Borrowed(here) } else { Cow::Owned(format!("{}{here}", self.kept)) }
     }
 
-    /// What the cells of a record say, and where in it each begins.
-    fn cells<'a>(&self, record: &'a str) -> (Vec<Cow<'a, str>>, Vec<u64>) {
-        let (mut values, mut starts) = (Vec::new(), Vec::new());
+    fn cells<'a>(&'a self, record: &'a str, spans: &'a [Span]) -> Cells<'a> {
+        Cells { text: record, spans, syntax: self.lexer.syntax() }
+    }
+
+    /// Where the cells of a record stand in it.
+    fn spans(&self, record: &str) -> Vec<Span> {
+        let mut spans = Vec::new();
         let mut lexer = self.lexer.fresh();
-        let syntax = *lexer.syntax();
         let mut on_cell = |start: u64, end: u64| {
             // Offsets in a text that is in memory.
-            let raw = &record[usize::try_from(start).unwrap_or(0)..usize::try_from(end).unwrap_or(record.len())];
-            values.push(cells::value(raw, &syntax));
-            starts.push(start);
+            let (start, end) = (usize::try_from(start).unwrap_or(0), usize::try_from(end).unwrap_or(record.len()));
+            spans.push(Span { start, end });
         };
         let bytes = record.as_bytes();
         let mut at = 0;
@@ -194,6 +200,6 @@ impl Csv {
         }
         // The LF behind the record: a CR before it is no part of the last cell.
         lexer.read(b"\n", 0, &mut on_cell);
-        (values, starts)
+        spans
     }
 }

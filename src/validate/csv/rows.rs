@@ -1,8 +1,8 @@
 //! The seam to whoever judges what cells say.
 
-use std::borrow::Cow;
 use std::fmt::Debug;
 
+use super::cells::Cells;
 use crate::validate::position::{Chunk, Place};
 use crate::validate::told::{Halt, Told};
 
@@ -12,18 +12,17 @@ pub(in crate::validate) trait Rows: Debug + Send {
     fn header(&mut self, labels: &[String], place: &dyn Fn(usize) -> Place, told: &mut Told) -> Result<(), Halt>;
 
     /// A data row has ended.
-    fn row(&mut self, row: &Row<'_, '_>, told: &mut Told) -> Result<(), Halt>;
+    fn row(&mut self, row: &Row<'_>, told: &mut Told) -> Result<(), Halt>;
 
     /// The table has ended; `end` is empty, and stands there.
     fn end(&mut self, end: &Chunk<'_>, told: &mut Told) -> Result<(), Halt>;
 }
 
 /// A data row.
-pub(in crate::validate) struct Row<'r, 'a> {
+pub(in crate::validate) struct Row<'r> {
     /// Counted from 1.
     pub(in crate::validate) number: u64,
-    /// What the cells say, without their quotes.
-    pub(in crate::validate) cells: &'r [Cow<'a, str>],
+    pub(in crate::validate) cells: Cells<'r>,
     /// Where a cell begins, by its index.
     pub(in crate::validate) place: &'r dyn Fn(usize) -> Place,
 }

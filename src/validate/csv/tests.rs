@@ -4,6 +4,7 @@ mod dialects;
 mod limits;
 mod ways;
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -39,9 +40,9 @@ impl Rows for Witness {
         Ok(())
     }
 
-    fn row(&mut self, row: &Row<'_, '_>, _: &mut Told) -> Result<(), Halt> {
+    fn row(&mut self, row: &Row<'_>, _: &mut Told) -> Result<(), Halt> {
         let mut seen = self.0.lock().unwrap();
-        seen.rows.push(row.cells.iter().map(ToString::to_string).collect());
+        seen.rows.push(row.cells.iter().map(Cow::into_owned).collect());
         seen.places.extend((0..row.cells.len()).map(row.place));
         Ok(())
     }

@@ -60,23 +60,39 @@ impl PartialOrd for Moment<'_> {
 
 /// Whether this is a date of the form `yyyy-mm-dd`.
 pub(super) fn is_date(text: &[u8]) -> bool {
-    date(text).is_some()
+    day(text).is_some()
 }
 
 /// The days since 1970-01-01 of a date of the form `yyyy-mm-dd`.
 pub(super) fn date(text: &[u8]) -> Option<i64> {
-    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *text else { return None };
-    let year = 100 * two(y1, y2)? + two(y3, y4)?;
-    let (month, day) = (two(m1, m2)?, two(d1, d2)?);
-    (year > 0 && is_day(year, month, day)).then(|| days(year, month, day))
+    day(text).map(|(year, month, day)| days(year, month, day))
+}
+
+/// Year, month and day of a date of the form `yyyy-mm-dd`.
+pub(super) fn day(text: &[u8]) -> Option<(i64, i64, i64)> {
+    let [y1, y2, rest @ ..] = text.first_chunk::<10>().filter(|_| text.len() == 10)?;
+    let [year, _, _, month, _, _, day, _] = pairs(*rest, *b"00-00-00")?.map(i64::from);
+    let year = 100 * two(*y1, *y2)? + year;
+    (year > 0 && is_day(year, month, day)).then_some((year, month, day))
 }
 
 /// The second of the day that `hh:mm:ss` names. 24:00:00 is midnight.
 pub(super) fn time(text: &[u8]) -> Option<i64> {
-    let [h1, h2, b':', m1, m2, b':', s1, s2] = *text else { return None };
-    let (hour, minute, second) = (two(h1, h2)?, two(m1, m2)?, two(s1, s2)?);
+    let [hour, _, _, minute, _, _, second, _] = pairs(text.try_into().ok()?, *b"00:00:00")?.map(i64::from);
     let right = hour < 24 && minute < 60 && second < 60 || (hour, minute, second) == (24, 0, 0);
     right.then_some((hour * 60 + minute) * 60 + second)
+}
+
+/// Date, second of the day and zone of a date and time in its plainest form: `yyyy-mm-ddThh:mm:ss`, perhaps with a `Z`.
+pub(super) fn plain(text: &[u8]) -> Option<((i64, i64, i64), i64, Zone)> {
+    let (date, clock) = text.split_at_checked(10)?;
+    let (clock, zone) = clock.strip_prefix(b"T")?.split_at_checked(8)?;
+    let zone = match zone {
+        [] => Zone::Unknown,
+        [b'Z'] => Zone::Known,
+        _ => return None,
+    };
+    Some((day(date)?, time(clock)?, zone))
 }
 
 /// XML Schema's `dateTime`: `yyyy-mm-ddThh:mm:ss`, perhaps with a fraction and a zone.
@@ -114,7 +130,7 @@ pub(super) fn calendar_month(text: &str) -> Option<Moment<'static>> {
 
 /// Whether the calendar has this day.
 pub(super) fn is_day(year: i64, month: i64, day: i64) -> bool {
-    (1..=12).contains(&month) && (1..=days_of_month(year, month)).contains(&day)
+    (1..=12).contains(&month) && day >= 1 && (day <= 28 || day <= days_of_month(year, month))
 }
 
 fn days_of_month(year: i64, month: i64) -> i64 {
@@ -168,6 +184,19 @@ fn zoned<'a>(local_seconds: i64, fraction: &'a str, zone: &str) -> Option<Moment
     let seconds = (hour * 60 + minute) * 60;
     let right = minute < 60 && seconds <= FARTHEST_ZONE_SECONDS;
     right.then(|| Moment::new(local_seconds, fraction, Some(sign * seconds)))
+}
+
+/// The numbers that two digits make, each where the first of them stands, in a text of this form: `0` in it is any digit, all
+/// else is itself.
+///
+/// All eight bytes are looked at together: without those of the form a digit is at most 9, and all else 0, or adding to it what
+/// lacks to 128 sets the highest bit (Anderson, Bit Twiddling Hacks, "Determine if a word has a byte greater than n").
+#[inline]
+fn pairs(text: [u8; 8], form: [u8; 8]) -> Option<[u8; 8]> {
+    let lacking = u64::from_le_bytes(form.map(|byte| if byte == b'0' { 0x80 - 10 } else { 0x80 - 1 }));
+    let digits = u64::from_le_bytes(text) ^ u64::from_le_bytes(form);
+    let wrong = (digits | digits.wrapping_add(lacking)) & ((u64::MAX / 255) << 7);
+    (wrong == 0).then(|| (digits * 10 + (digits >> 8)).to_le_bytes())
 }
 
 fn two(tens: u8, ones: u8) -> Option<i64> {

@@ -1,5 +1,6 @@
 //! The checks of one table being read.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::TableSchema;
@@ -95,22 +96,25 @@ impl Columns {
     ///
     /// That there are as many cells as labels is not checked here; what is there is.
     pub fn row<S: AsRef<str>>(&mut self, cells: &[S], tell: &mut dyn FnMut(Fault)) {
+        self.row_by(|column| cells.get(column).map(|cell| Cow::Borrowed(cell.as_ref())), tell);
+    }
+
+    /// As [`Self::row`], for cells that are made out only when they are asked for, by their column: `None` behind the last.
+    pub fn row_by<'c>(&mut self, cell: impl Fn(usize) -> Option<Cow<'c, str>>, tell: &mut dyn FnMut(Fault)) {
         self.rows += 1;
-        for (column, (cell, field)) in cells.iter().zip(&self.fields).enumerate() {
+        for (column, field) in self.fields.iter().enumerate() {
             let Some(field) = field else { continue };
+            let Some(cell) = cell(column) else { break };
             let field = &self.schema.fields[*field];
-            let cell = cell.as_ref();
-            if field.missing.has(cell) {
+            if field.missing.has(&cell) {
                 if field.presence == Presence::Required {
                     tell(broken(column, "required", "the cell must hold a value".to_owned()));
                 }
-            } else if field.rules.is_none() && field.kind.accepts(cell) {
-                // The way that nearly all cells go.
-            } else {
-                check(field, column, cell, &mut self.scratch, tell);
+            } else if !field.glance.proves(&cell, &field.kind) {
+                check(field, column, &cell, &mut self.scratch, tell);
             }
         }
-        if !self.keys.is_empty() && self.check_keys(cells, tell) == Err(Full) {
+        if !self.keys.is_empty() && self.check_keys(&cell, tell) == Err(Full) {
             // Without its sets a key can't be judged any more, and to go on as if it could would be to lie.
             self.keys = Vec::new();
             let message = format!("more different keys than {} bytes of memory hold", self.max_key_bytes);
@@ -135,15 +139,16 @@ impl Columns {
         self.schema.remembers()
     }
 
-    fn check_keys<S: AsRef<str>>(&mut self, cells: &[S], tell: &mut dyn FnMut(Fault)) -> Result<(), Full> {
+    fn check_keys<'c>(
+        &mut self,
+        cell: &impl Fn(usize) -> Option<Cow<'c, str>>,
+        tell: &mut dyn FnMut(Fault),
+    ) -> Result<(), Full> {
         for state in &mut self.keys {
             let rule = &self.schema.keys[state.rule];
             let scratch = &mut self.scratch;
             let mut key_of = |columns: &[usize], fields: &[usize]| {
-                let cells = columns
-                    .iter()
-                    .zip(fields)
-                    .map(|(column, field)| (&self.schema.fields[*field], cells.get(*column).map(AsRef::as_ref)));
+                let cells = columns.iter().zip(fields).map(|(column, field)| (&self.schema.fields[*field], cell(*column)));
                 self.schema.hasher.key(cells, scratch)
             };
             let column = state.columns.first().copied();
@@ -196,6 +201,7 @@ impl KeyState {
 fn check(field: &Field, column: usize, cell: &str, scratch: &mut Vec<u8>, tell: &mut dyn FnMut(Fault)) {
     let logical = match &field.rules {
         Some(rules) => field.kind.read(cell).map(|logical| (rules, logical)),
+        None if field.kind.accepts(cell) => return,
         None => None,
     };
     match logical {

@@ -15,28 +15,28 @@ use super::problems::{At, Problems};
 /// What must hold for the cells of a column besides their type; `required` and `unique` are not among it.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
-    min_length: Option<u64>,
-    max_length: Option<u64>,
-    bounds: Vec<Bound>,
-    pattern: Option<(Regex, String)>,
-    sets: Vec<Set>,
-    json_schema: Option<Validator>,
+    pub(super) min_length: Option<u64>,
+    pub(super) max_length: Option<u64>,
+    pub(super) bounds: Vec<Bound>,
+    pub(super) pattern: Option<(Regex, String)>,
+    pub(super) sets: Vec<Set>,
+    pub(super) json_schema: Option<Validator>,
 }
 
 /// A bound that a column's values keep.
 #[derive(Debug)]
-struct Bound {
-    constraint: &'static str,
-    value: Quantity<'static>,
+pub(super) struct Bound {
+    pub(super) constraint: &'static str,
+    pub(super) value: Quantity<'static>,
     /// How the schema writes it.
-    written: String,
+    pub(super) written: String,
 }
 
 /// Values of which a cell must hold one.
 #[derive(Debug)]
-struct Set {
-    constraint: &'static str,
-    values: HashSet<Box<[u8]>>,
+pub(super) struct Set {
+    pub(super) constraint: &'static str,
+    pub(super) values: HashSet<Box<[u8]>>,
     /// Some of them, for people.
     written: String,
 }

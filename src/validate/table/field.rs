@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::constraints::Rules;
+use super::glance::Glance;
 use super::kind::{Kind, List, Patterns, PointForm, Words};
 use super::number::{Around, Lexical, Reach};
 use super::problems::{At, Problems};
@@ -20,6 +21,8 @@ pub(super) struct Field {
     /// Whether `constraints.unique` asks for each value once.
     pub(super) repeats: Repeats,
     pub(super) rules: Option<Rules>,
+    /// What nearly all cells are judged by.
+    pub(super) glance: Glance,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +108,8 @@ impl Field {
         let repeats = if is_set("unique", problems) { Repeats::Refused } else { Repeats::Allowed };
         let kind = load_kind(at, type_name, problems)?;
         let rules = Rules::load(at, type_name, &kind, problems);
-        Some(Self { name, kind, missing, presence, repeats, rules })
+        let glance = Glance::of(&kind, rules.as_ref());
+        Some(Self { name, kind, missing, presence, repeats, rules, glance })
     }
 }
 

@@ -4,6 +4,7 @@
 //! prepare two keys that collide. Among n different keys the probability that any two are taken for one is n² / 2¹²⁹: for the
 //! four million that fit into 64 MiB, less than 10⁻²⁵.
 
+use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
@@ -78,17 +79,21 @@ impl KeyHasher {
     }
 
     /// The key that these cells make, each read as its field; `scratch` is free to use.
-    pub(super) fn key<'a>(&self, cells: impl Iterator<Item = (&'a Field, Option<&'a str>)>, scratch: &mut Vec<u8>) -> Key {
+    pub(super) fn key<'a>(
+        &self,
+        cells: impl Iterator<Item = (&'a Field, Option<Cow<'a, str>>)>,
+        scratch: &mut Vec<u8>,
+    ) -> Key {
         scratch.clear();
         let mut null = false;
         for (field, cell) in cells {
             let Some(cell) = cell else { return Key::Broken };
-            if field.missing.has(cell) {
+            if field.missing.has(&cell) {
                 null = true;
                 continue;
             }
             let mut read = None;
-            json::sized(scratch, |scratch| read = field.kind.canonical(cell, scratch));
+            json::sized(scratch, |scratch| read = field.kind.canonical(&cell, scratch));
             if read.is_none() {
                 return Key::Broken;
             }

@@ -107,6 +107,7 @@ impl Kind {
             Self::Boolean => truth(cell).is_some(),
             Self::Date => calendar::is_date(bytes),
             Self::Time => calendar::time(bytes).is_some(),
+            Self::DateTime => calendar::plain(bytes).is_some() || calendar::date_time(cell).is_some(),
             Self::Email => text::is_email(cell),
             Self::Uri => text::is_uri(cell),
             Self::Binary => text::is_base64(cell),

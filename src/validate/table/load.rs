@@ -1,5 +1,6 @@
 //! A descriptor, made into a schema.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -7,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::TableSchema;
 use super::field::{Field, Missing, Repeats};
+use super::glance::Glance;
 use super::keys::{Budget, Hashes, Key, KeyHasher, KeyRule, Purpose};
 use super::kind::Kind;
 use super::labels::FieldsMatch;
@@ -70,7 +72,9 @@ fn hold_keys(fields: &mut [Field], keys: &[KeyRule]) {
         let targets = if let Purpose::RefersHere { targets } = &key.purpose { targets.as_slice() } else { &[] };
         for field in key.fields.iter().chain(targets) {
             if matches!(fields[*field].kind, Kind::Object | Kind::Array) {
-                fields[*field].rules.get_or_insert_default();
+                let Field { kind, rules, glance, .. } = &mut fields[*field];
+                let rules = rules.get_or_insert_default();
+                *glance = Glance::of(kind, Some(rules));
             }
         }
     }
@@ -205,7 +209,7 @@ impl Tables<'_> {
         let mut budget = Budget { left_bytes: u64::MAX };
         let mut scratch = Vec::new();
         for (at, row) in table.rows.iter().enumerate() {
-            let cells = fields.iter().zip(&places).map(|(field, place)| (*field, Some(row[*place].as_str())));
+            let cells = fields.iter().zip(&places).map(|(field, place)| (*field, Some(Cow::Borrowed(row[*place].as_str()))));
             match hasher.key(cells, &mut scratch) {
                 Key::Hash(hash) => {
                     keys.insert(hash, &mut budget).map_err(|_| "has too many rows".to_owned())?;
