@@ -61,8 +61,8 @@ fn names(first: u64, scalars: u64, block: &[u8; BYTES]) -> Option<u64> {
 
 /// The length of the literal name that some bytes begin with.
 #[inline(always)]
+#[allow(clippy::needless_bitwise_bool, reason = "which name comes next is as good as random")]
 fn name_length(&[head @ .., last]: &[u8; 5]) -> Option<u32> {
-    // Without branches: which name comes next is as good as random.
     let is = |name: &[u8; 4]| head == *name;
     let (is_short, is_long) = (is(b"true") | is(b"null"), is(b"fals") & (last == b'e'));
     (is_short | is_long).then_some(4 + u32::from(is_long))
