@@ -234,8 +234,8 @@ fn rclone(endpoint: &str) -> Command {
         ("ACCESS_KEY_ID", USER),
         ("SECRET_ACCESS_KEY", PASSWORD),
     ];
-    // No file of this user's shall have a say.
-    command.env("RCLONE_CONFIG", "/dev/null");
+    // No file of this user's shall have a say; and a bundle of certificates, which plain HTTP does not need, makes it fail.
+    command.env("RCLONE_CONFIG", "/dev/null").env_remove("AWS_CA_BUNDLE");
     for (key, value) in settings {
         command.env(format!("RCLONE_CONFIG_PEERS_{key}"), value);
     }
