@@ -23,7 +23,7 @@ const FRAMED: Speech = Speech::Framed { window: 16 };
 /// All that goes to a folder.
 pub(crate) fn all(scratch: &Scratch, share: u64) -> Vec<Job> {
     let repeated = |size: u64, count: u64| vec![size; usize::try_from(count / share).expect("few")];
-    let at = |name: &str| format!("{name}, {}", scratch.kind());
+    let at = |name: &str| scratch.title(name, share);
     let mut jobs = vec![
         stream(at("1 GB stream"), GB / share),
         stream(at("4 GB stream"), 4 * GB / share),

@@ -44,6 +44,12 @@ impl Scratch {
         if ours.is_some_and(|(_, kind)| kind == "tmpfs") { "tmpfs" } else { "disk" }
     }
 
+    /// What a job is called: what is sent, how much of it, and where to.
+    pub(crate) fn title(&self, job: &str, share: u64) -> String {
+        let part = if share == 1 { String::new() } else { format!("1/{share} of ") };
+        format!("{part}{job}, {}", self.kind())
+    }
+
     /// An empty folder for a run.
     pub(crate) fn fresh(&self) -> io::Result<PathBuf> {
         let run = self.path.join("run");

@@ -23,7 +23,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) fn run(wanted: &Wanted, scratch: &Scratch, table: &mut Table) -> io::Result<()> {
     let share = wanted.share;
     let jobs = [
-        (format!("1 GB into S3, {}", scratch.kind()), vec![1_000_000_000 / share], 1),
+        (scratch.title("1 GB into S3", share), vec![1_000_000_000 / share], 1),
         (
             format!("1,000 files of 1 MiB into S3, {}", scratch.kind()),
             vec![1 << 20; usize::try_from(1000 / share).expect("few")],

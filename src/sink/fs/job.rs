@@ -87,8 +87,8 @@ impl<D: Disk> Job<D> {
         let Self { shared, spec, .. } = self;
         shared.check_writable("staging", &spec.key)?;
         shared.check_room(spec.size.unwrap_or(0), "staging", &spec.key)?;
-        let file = lock_new(&shared.disk, &shared.staging, spec.id.as_str())
-            .map_err(|errno| not_locked("staging", spec, errno))?;
+        let file =
+            lock_new(&shared.disk, &shared.staging, spec.id.as_str()).map_err(|errno| not_locked("staging", spec, errno))?;
         self.file = Some(file);
         // Before the first byte: what was saved of another file must not be taken for this one's.
         self.shared.forget(&self.spec.id)

@@ -17,8 +17,8 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use rustix::io::Errno;
 
-use super::disk::{Access, Disk};
 use super::commit::Name;
+use super::disk::{Access, Disk};
 use super::staging::lock_any;
 use super::{Loses, Shared, blocking, failed, tree};
 use crate::error::{Error, ErrorKind, Result};
