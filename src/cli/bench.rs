@@ -138,7 +138,11 @@ pub(super) async fn run(args: Args) -> ExitCode {
         print::note(&setting.to_string());
     }
     let start = Start::now();
-    let end = args.files.map_or_else(|| End::At(start.at + args.duration.unwrap_or(DEFAULT_DURATION)), End::Files);
+    let end = match (args.files, start.at.checked_add(args.duration.unwrap_or(DEFAULT_DURATION))) {
+        (Some(files), _) => End::Files(files),
+        (None, Some(at)) => End::At(at),
+        (None, None) => return fail(2, "--duration is longer than any clock goes"),
+    };
     let load = Arc::new(Load::new(server, args.mix(), bodies, names, end));
     drive(&args, &load, start).await;
     let summary = Summary::of(setting, &load, start);

@@ -8,8 +8,8 @@ use super::{Body, Landed, Open, Piece, too_large};
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Digest, Note};
 
-/// What is still taken of a body whose upload goes on elsewhere, in pieces: it has come already, and would be sent again.
-const LATE_PIECES: u32 = 128;
+/// What is still taken of a body whose upload goes on elsewhere: it has come already, and would be sent again.
+const LATE_BYTES: u64 = 8 << 20;
 
 /// An upload that waits for its bytes.
 #[derive(Debug)]
@@ -18,12 +18,12 @@ pub struct Begun {
     open: Open,
     max_bytes: u64,
     deadline: Instant,
-    late_pieces: u32,
+    late_bytes: u64,
 }
 
 impl Begun {
     pub(super) fn new(open: Open, max_bytes: u64, deadline: Instant) -> Self {
-        Self { open, max_bytes, deadline, late_pieces: 0 }
+        Self { open, max_bytes, deadline, late_bytes: 0 }
     }
 
     /// Bytes that are there already: where the sender must continue.
@@ -58,6 +58,9 @@ impl Begun {
             bytes += chunk.len() as u64;
             self.open.pump.metrics.received(chunk.len() as u64);
             self.open.course.came(chunk.len() as u64);
+            if self.open.turn.wanted().is_cancelled() {
+                self.late_bytes += chunk.len() as u64;
+            }
             if bytes > self.max_bytes {
                 return Err(too_large(self.open.staged.spec(), "more", self.max_bytes));
             }
@@ -85,11 +88,8 @@ impl Begun {
             let message = format!("another connection goes on with it after {bytes} bytes");
             Error::new(ErrorKind::Incomplete, message)
         };
-        if wanted.is_cancelled() {
-            self.late_pieces += 1;
-            if self.late_pieces > LATE_PIECES {
-                return Err(taken_over());
-            }
+        if self.late_bytes > LATE_BYTES {
+            return Err(taken_over());
         }
         let idle = Instant::now() + bounds.idle_timeout;
         tokio::select! {

@@ -45,9 +45,9 @@ use self::disk::{Disk, Os};
 use self::dropped::Dropped;
 use self::flusher::Flusher;
 pub use self::flusher::Grouping;
-use self::record::Record;
 use self::job::Job;
-use self::staged::{StagedFile, Worked};
+use self::record::Record;
+use self::staged::StagedFile;
 use self::tree::{Opened, Tree};
 use super::claims::Claims;
 use super::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
@@ -64,6 +64,8 @@ const QUARANTINE: &str = "quarantine";
 const CHECKPOINT_BYTES: u64 = 32 << 20;
 /// Bytes of an upload that are held back: a file that has no more is created, written and committed in one go.
 const HOLD_BYTES: usize = 64 << 10;
+/// Uploads that have bytes held back at the same time, which bounds their memory: 64 MiB. Further ones go to the disk at once.
+const MAX_HELD: usize = 1024;
 /// Files that are read whole at once, to answer what stands under a key.
 const MAX_READING: usize = 2;
 
@@ -83,10 +85,12 @@ struct Shared<D: Disk> {
     terms: Terms,
     flusher: Flusher,
     claims: Claims<UploadId>,
-    dropped: Dropped<Worked<D>>,
+    dropped: Dropped,
     /// Whole files are read for answers, by so many at once: a sender that asks much must not take the disk's workers away from
     /// the others.
     reading: Arc<Semaphore>,
+    /// Room for what is held back.
+    holding: Arc<Semaphore>,
     digests: Digests,
     /// Why nothing is taken any more: after a failed flush, no flush of this disk can be believed.
     broken: OnceLock<String>,
@@ -189,6 +193,7 @@ impl<D: Disk> Fs<D> {
             claims,
             dropped,
             reading,
+            holding: Arc::new(Semaphore::new(MAX_HELD)),
             digests,
             broken,
         };
@@ -242,10 +247,9 @@ impl<D: Disk> Fs<D> {
 impl<D: Disk> Sink for Fs<D> {
     async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
         self.0.dropped.wait(&spec.id).await;
-        let is_small = spec.size.is_none_or(|size| size <= self.0.terms.hold_bytes as u64);
         let mut job = Job::new(Arc::clone(&self.0), spec)?;
-        if !is_small {
-            // So that a file for which there is no room is refused before it comes.
+        if !job.may_be_held() {
+            // A file for which there is no room is refused before it comes.
             job = blocking(move || job.open().map(|()| job)).await?;
         }
         Ok(Box::new(StagedFile::new(job, Note::default())))

@@ -4,11 +4,12 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use tidegate::error::ErrorKind;
 use tidegate::sink::Sink;
 use tidegate::sink::fs::Fs;
-use tidegate::upload::{Digest, Ending, OnConflict, UploadId, UploadSpec};
+use tidegate::upload::{Digest, Ending, Note, OnConflict, UploadId, UploadSpec, WhenCut};
 
 use crate::common::serve::{Serve, until};
 
@@ -88,6 +89,37 @@ async fn two_stores_on_one_root_do_not_disturb_each_other() {
     staged.commit(Ending::default()).await.unwrap();
     assert_eq!(fs::read_to_string(folder.path().join("a.bin")).unwrap(), body);
     second.stage(spec).await.unwrap().abort().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_kept_is_gone_when_an_upload_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = Fs::open(folder.path(), 0).unwrap();
+    let spec = UploadSpec::new("u1".parse().unwrap(), "a.bin".parse().unwrap());
+    let spec = UploadSpec { when_cut: WhenCut::Keep, ..spec };
+    let mut staged = sink.stage(spec.clone()).await.unwrap();
+    staged.write("old!".repeat(25_000).into()).await.unwrap();
+    assert_eq!(staged.suspend(Note::default()).await.unwrap(), 100_000);
+    let mut anew = sink.stage(spec.clone()).await.unwrap();
+    anew.write("new".into()).await.unwrap();
+    drop(anew);
+    assert!(sink.resume(spec).await.unwrap().is_none(), "old and new bytes must not meet in one file");
+}
+
+#[tokio::test]
+async fn an_upload_that_was_dropped_is_free_for_another_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (Fs::open(folder.path(), 0).unwrap(), Fs::open(folder.path(), 0).unwrap());
+    let spec = UploadSpec::new("u1".parse().unwrap(), "a.bin".parse().unwrap());
+    let spec = UploadSpec { when_cut: WhenCut::Keep, ..spec };
+    let mut staged = first.stage(spec.clone()).await.unwrap();
+    staged.write("body".repeat(25_000).into()).await.unwrap();
+    drop(staged);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while let Err(error) = second.stage(spec.clone()).await {
+        assert!(error.kind() == ErrorKind::Busy && Instant::now() < deadline, "{error}");
+        tokio::task::yield_now().await;
+    }
 }
 
 #[test]

@@ -121,9 +121,14 @@ impl Book {
     }
 }
 
+/// Codes that are told apart: a server may say whatever it likes.
+const CODES_KEPT: usize = 64;
+
 impl Tally {
     fn add(&mut self, files: u64, failure: &Failure) {
-        let failures = self.failures.entry(failure.code.clone().into_owned()).or_default();
+        let is_known = self.failures.len() < CODES_KEPT || self.failures.contains_key(failure.code.as_ref());
+        let code = if is_known { failure.code.clone().into_owned() } else { "others".to_owned() };
+        let failures = self.failures.entry(code).or_default();
         failures.files += files;
         if failures.messages.len() < MESSAGES_KEPT && !failures.messages.contains(&failure.message) {
             failures.messages.push(failure.message.clone());

@@ -7,19 +7,13 @@ use tokio::task::JoinHandle;
 
 use crate::upload::UploadId;
 
-/// The last worker of each upload that was dropped too early for it.
-#[derive(Debug)]
-pub(super) struct Dropped<T>(Mutex<HashMap<UploadId, JoinHandle<T>>>);
+/// The last worker of each upload that was dropped too early for it. It brings nothing back, so nothing of an upload outlives it.
+#[derive(Debug, Default)]
+pub(super) struct Dropped(Mutex<HashMap<UploadId, JoinHandle<()>>>);
 
-impl<T> Default for Dropped<T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<T> Dropped<T> {
+impl Dropped {
     /// Remembers a worker until it has ended.
-    pub(super) fn add(&self, id: &UploadId, worker: JoinHandle<T>) {
+    pub(super) fn add(&self, id: &UploadId, worker: JoinHandle<()>) {
         let mut workers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         workers.retain(|_, worker| !worker.is_finished());
         workers.insert(id.clone(), worker);

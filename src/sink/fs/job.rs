@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rustix::io::Errno;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::checkpoint::Checkpoint;
 use super::commit::Name;
@@ -18,19 +19,22 @@ use crate::upload::{Ending, Note, Receipt, Tally, UploadId, UploadSpec, WhenCut}
 
 /// An upload: what of it is on the disk, and what is not yet.
 ///
-/// The first bytes are held back, so that a small file is created, written and committed in one go. Nothing is on the disk of
-/// an upload that is all held.
+/// The first bytes of an upload that is not kept when it is cut are held back, so that a small file is created, written and
+/// committed in one go. Nothing is on the disk of an upload that is all held. One that is kept has its place, and its lock, from
+/// the start: whoever goes on with it elsewhere must meet them.
 #[derive(Debug)]
 pub(super) struct Job<D: Disk> {
     pub(super) shared: Arc<Shared<D>>,
     pub(super) spec: Arc<UploadSpec>,
-    /// One writer an id in this process; the lock on the file sees to the others.
-    _claim: Claim<UploadId>,
     /// Open, and so locked, for as long as this lives.
     file: Option<D::Handle>,
     /// Of what is written.
     tally: Tally,
     held: Vec<u8>,
+    /// For what is held.
+    room: Option<OwnedSemaphorePermit>,
+    /// One writer an id in this process; the lock on the file sees to the others. Given back last.
+    _claim: Claim<UploadId>,
 }
 
 impl<D: Disk> Job<D> {
@@ -42,7 +46,7 @@ impl<D: Disk> Job<D> {
         shared.check_writable("staging", &spec.key)?;
         let claim = shared.claims.claim(&spec.id).ok_or_else(|| busy(&spec))?;
         let tally = Tally::of(&spec);
-        Ok(Self { shared, spec: Arc::new(spec), _claim: claim, file: None, tally, held: Vec::new() })
+        Ok(Self { shared, spec: Arc::new(spec), file: None, tally, held: Vec::new(), room: None, _claim: claim })
     }
 
     /// Goes on with what an upload has left, if it is this one. Says where, and what was noted there.
@@ -62,7 +66,8 @@ impl<D: Disk> Job<D> {
         shared.disk.truncate(&file, offset).map_err(failed)?;
         let spec = completed(spec, begun);
         shared.check_room(spec.size.map_or(0, |size| size.saturating_sub(offset)), "resuming", &spec.key)?;
-        Ok(Some((Self { shared, spec: Arc::new(spec), _claim: claim, file: Some(file), tally, held: Vec::new() }, note)))
+        let (spec, file, held) = (Arc::new(spec), Some(file), Vec::new());
+        Ok(Some((Self { shared, spec, file, tally, held, room: None, _claim: claim }, note)))
     }
 
     /// Bytes that have come.
@@ -70,13 +75,24 @@ impl<D: Disk> Job<D> {
         self.tally.size() + self.held.len() as u64
     }
 
-    /// Keeps bytes back if there are so few that they can wait; whether it does.
+    /// Whether the upload may go without a place on the disk for now.
+    pub(super) fn may_be_held(&self) -> bool {
+        let is_small = self.spec.size.is_none_or(|size| size <= self.shared.terms.hold_bytes as u64);
+        self.spec.when_cut == WhenCut::Drop && is_small
+    }
+
+    /// Keeps bytes back if there are so few that they can wait, and there is room for them; whether it does.
     pub(super) fn holds(&mut self, bytes: &[u8]) -> bool {
-        let holds = self.file.is_none() && self.held.len() + bytes.len() <= self.shared.terms.hold_bytes;
-        if holds {
+        if self.file.is_some() || self.held.len() + bytes.len() > self.shared.terms.hold_bytes {
+            return false;
+        }
+        if self.room.is_none() {
+            self.room = Arc::clone(&self.shared.holding).try_acquire_owned().ok();
+        }
+        if self.room.is_some() {
             self.held.extend_from_slice(bytes);
         }
-        holds
+        self.room.is_some()
     }
 
     /// Opens a place for the upload, if it has none.
@@ -97,7 +113,7 @@ impl<D: Disk> Job<D> {
     /// Writes what was held back, then `bytes`.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.open()?;
-        let held = std::mem::take(&mut self.held);
+        let (held, _room) = (std::mem::take(&mut self.held), self.room.take());
         let Self { shared, spec, file: Some(file), tally, .. } = self else { return Err(self.lost()) };
         for bytes in [held.as_slice(), bytes] {
             if !bytes.is_empty() {
@@ -165,11 +181,7 @@ impl<D: Disk> Job<D> {
     }
 
     /// Gives it up.
-    pub(super) fn abort(mut self) -> Result<()> {
-        // What an earlier connection has left of it goes too.
-        if self.spec.when_cut == WhenCut::Keep {
-            self.open()?;
-        }
+    pub(super) fn abort(self) -> Result<()> {
         self.remove()
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::commit::Name;
@@ -27,15 +28,12 @@ pub(super) struct StagedFile<D: Disk> {
     state: State<D>,
 }
 
-/// What a worker brings back.
-pub(super) type Worked<D> = (Job<D>, Result<()>);
-
 #[derive(Debug)]
 enum State<D: Disk> {
     /// No worker has it.
     Idle(Job<D>),
-    /// A worker writes the last chunk.
-    Writing(JoinHandle<Worked<D>>),
+    /// A worker writes the last chunk, and brings the upload back; where nobody waits for it any more, it ends there.
+    Writing(JoinHandle<()>, oneshot::Receiver<(Job<D>, Result<()>)>),
     /// A worker has failed. What it brought back holds the lock until it is given up.
     Failed(Option<Job<D>>),
 }
@@ -50,7 +48,7 @@ impl<D: Disk> StagedFile<D> {
     async fn settle(&mut self) -> Result<Job<D>> {
         // Where this is given up while it waits, the next one goes on waiting.
         let ended = match &mut self.state {
-            State::Writing(worker) => Some(worker.await),
+            State::Writing(_, back) => Some(back.await),
             State::Idle(_) | State::Failed(_) => None,
         };
         let doing = || format!("writing {:?}", self.spec.key.as_str());
@@ -76,17 +74,20 @@ impl<D: Disk> StagedFile<D> {
             Ok(job) => (Some(job), Ok(())),
             Err(error) => match std::mem::replace(&mut self.state, State::Failed(None)) {
                 State::Failed(job) => (job, Err(error)),
-                State::Idle(_) | State::Writing(_) => (None, Err(error)),
+                State::Idle(_) | State::Writing(..) => (None, Err(error)),
             },
         }
     }
 
     /// Lets a worker go on with the upload. At most one does at a time.
     fn work(&mut self, mut job: Job<D>, work: impl FnOnce(&mut Job<D>) -> Result<()> + Send + 'static) {
-        self.state = State::Writing(tokio::task::spawn_blocking(move || {
+        let (bring, back) = oneshot::channel();
+        let worker = tokio::task::spawn_blocking(move || {
             let worked = work(&mut job);
-            (job, worked)
-        }));
+            // Where it is not taken back, it is dropped here.
+            let _ = bring.send((job, worked));
+        });
+        self.state = State::Writing(worker, back);
     }
 
     /// Whether the sink wants to do something every so many bytes.
@@ -97,7 +98,7 @@ impl<D: Disk> StagedFile<D> {
 
 impl<D: Disk> Drop for StagedFile<D> {
     fn drop(&mut self) {
-        if let State::Writing(worker) = std::mem::replace(&mut self.state, State::Failed(None)) {
+        if let State::Writing(worker, _) = std::mem::replace(&mut self.state, State::Failed(None)) {
             self.shared.dropped.add(&self.spec.id, worker);
         }
     }
@@ -171,7 +172,7 @@ impl<D: Disk> Staged for StagedFile<D> {
         // How the write under way ends no longer matters, but it must have ended: it would go on after the lock is gone.
         match self.end().await {
             (Some(job), _) => blocking(move || job.abort()).await,
-            (None, _) => Ok(()),
+            (None, settled) => settled,
         }
     }
 }
