@@ -28,14 +28,14 @@ class Mutation(NamedTuple):
 MUTATIONS = [
     Mutation(
         "disk: the file is flushed before it is renamed",
-        "src/sink/fs/staged.rs",
+        "src/sink/fs/commit.rs",
         '        self.promise(file, Loses::Upload, &format!("{:?}", spec.key.as_str()))?;\n',
         '',
         "--lib every_receipt_survives_a_crash_at_every_operation",
     ),
     Mutation(
         "disk: the folder is flushed before the receipt",
-        "src/sink/fs/staged.rs",
+        "src/sink/fs/commit.rs",
         '        self.promise(&folder, Loses::Names, &format!("the folder of {:?}", place.key().as_str())).map_err(|error| {',
         '        Ok(()).map_err(|error: Error| {',
         "--lib every_receipt_survives_a_crash_at_every_operation",
@@ -56,7 +56,7 @@ MUTATIONS = [
     ),
     Mutation(
         "disk: what makes a duplicate is flushed before it is answered",
-        "src/sink/fs/staged.rs",
+        "src/sink/fs/commit.rs",
         "            self.promise_standing(folder, &file, place.key())?;",
         "",
         "--lib what_a_killed_server_left_is_flushed_before_it_is_answered",
@@ -112,10 +112,17 @@ MUTATIONS = [
     ),
     Mutation(
         "disk: bytes behind a checkpoint are cut off",
-        "src/sink/fs/staged.rs",
+        "src/sink/fs/job.rs",
         "        shared.disk.truncate(&file, offset).map_err(failed)?;",
         "",
         "--lib bytes_behind_the_checkpoint_are_cut_off",
+    ),
+    Mutation(
+        "disk: an upload that is kept has its place from the start",
+        "src/sink/fs/job.rs",
+        "        self.spec.when_cut == WhenCut::Drop && is_small",
+        "        is_small",
+        "--test fs what_was_kept_is_gone_when_an_upload_begins_anew",
     ),
     Mutation(
         "disk: a checkpoint is of one staged file",
