@@ -21,6 +21,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use indicatif::BinaryBytes;
 use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use self::body::{Body, Content, Digests, Stock};
@@ -137,6 +138,11 @@ pub(super) async fn run(args: Args) -> ExitCode {
     if !args.json {
         print::note(&setting.to_string());
     }
+    // One for all of the time: between two of them a second interrupt would be lost.
+    let mut interrupts = match signal(SignalKind::interrupt()) {
+        Ok(interrupts) => interrupts,
+        Err(error) => return fail(1, &format!("listening for interrupts: {error}")),
+    };
     let start = Start::now();
     let end = match (args.files, start.at.checked_add(args.duration.unwrap_or(DEFAULT_DURATION))) {
         (Some(files), _) => End::Files(files),
@@ -144,7 +150,7 @@ pub(super) async fn run(args: Args) -> ExitCode {
         (None, None) => return fail(2, "--duration is longer than any clock goes"),
     };
     let load = Arc::new(Load::new(server, args.mix(), bodies, names, end));
-    drive(&args, &load, start).await;
+    drive(&args, &load, start, &mut interrupts).await;
     let summary = Summary::of(setting, &load, start);
     summary.tell(Form::of(args.json));
     summary.exit_code()
@@ -198,7 +204,7 @@ async fn reach(to: &str) -> Result<Vec<std::net::SocketAddr>> {
 }
 
 /// Runs all connections to their end. The first interrupt lets nothing more begin, a second one waits for nothing more.
-async fn drive(args: &Args, load: &Arc<Load>, start: Start) {
+async fn drive(args: &Args, load: &Arc<Load>, start: Start, interrupts: &mut Signal) {
     let mut connections = JoinSet::new();
     for _ in 0..args.concurrency {
         let load = Arc::clone(load);
@@ -219,7 +225,7 @@ async fn drive(args: &Args, load: &Arc<Load>, start: Start) {
                 None => break,
             },
             () = watch.tick() => {}
-            _ = tokio::signal::ctrl_c() => {
+            _ = interrupts.recv() => {
                 if load.is_stopped() {
                     break;
                 }
