@@ -4,10 +4,13 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::{Arc, LazyLock};
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Value, json};
 use tidegate::report::{Format, Profile, Report, Verdict};
-use tidegate::validate::{BlankLines, Limits, Patience, Standard, Validator};
+use tidegate::validate::table::TableSchema;
+use tidegate::validate::{BlankLines, Limits, Patience, Schema, Standard, Validator};
 
 /// JSON: accepted where `serde_json` passes over it, and where it is UTF-8.
 pub fn check_json(file: &[u8]) {
@@ -72,6 +75,58 @@ pub fn check_csv(file: &[u8]) {
         "{records} {verdict:?} {file:?}"
     );
 }
+
+/// A table under a schema: what is told is the same however the file is cut, and the same as under a schema that asks for the
+/// same in such words that no cell is taken at a glance. Of what is not UTF-8 the column of a header's flaw depends on the cuts.
+pub fn check_table(file: &[u8]) {
+    if std::str::from_utf8(file).is_err() {
+        return;
+    }
+    let whole = run(TABLES[0].validator().expect("CSV is parsed"), file, file.len().max(1));
+    for chunk_bytes in [1, 3, 64] {
+        assert_eq!(
+            run(TABLES[0].validator().expect("CSV is parsed"), file, chunk_bytes),
+            whole,
+            "by {chunk_bytes}: {file:?}"
+        );
+    }
+    let told = |outcome: &Result<Verdict, Box<Report>>| {
+        outcome.clone().map_err(|report| {
+            let places = report.errors.iter().map(|flaw| (flaw.code.clone(), flaw.line, flaw.column)).collect::<Vec<_>>();
+            (report.complete, report.records, report.counts, places)
+        })
+    };
+    let careful = run(TABLES[1].validator().expect("CSV is parsed"), file, file.len().max(1));
+    assert_eq!(told(&whole), told(&careful), "{file:?}");
+}
+
+/// The same table twice: bounds with an exponent and patterns that take everything are for the whole check alone.
+static TABLES: LazyLock<[Standard; 2]> = LazyLock::new(|| {
+    let schema = |all: Value, least: &str, most: &str| {
+        let with = |mut constraints: Value| {
+            if let (Value::Object(constraints), Value::Object(all)) = (&mut constraints, &all) {
+                constraints.extend(all.clone());
+            }
+            constraints
+        };
+        let descriptor = json!({"fieldsMatch": "subset", "missingValues": ["", "-"], "fields": [
+            {"name": "n", "type": "number", "constraints": {"minimum": least, "exclusiveMaximum": most}},
+            {"name": "t", "type": "string", "constraints": with(json!({"minLength": 2, "maxLength": 4}))},
+            {"name": "e", "type": "string", "constraints": with(json!({"enum": ["north", "s\u{fc}d", "", "a,b", "\"q\""]}))},
+            {"name": "i", "type": "integer"},
+            {"name": "d", "type": "date", "constraints": {"minimum": "2024-02-29"}},
+            {"name": "c", "type": "time", "constraints": {"maximum": "15:00:00"}},
+            {"name": "s", "type": "datetime"},
+            {"name": "b", "type": "boolean"}
+        ]});
+        let none = |_: &str| Err("there is none".to_owned());
+        let schema = TableSchema::parse(&descriptor, &mut { none }).expect("the schema is right");
+        let patience = Patience { max_errors: u64::MAX, ..Patience::default() };
+        let limits = Limits { max_record_bytes: 200, max_record_lines: 3, ..Limits::default() };
+        Standard { schema: Some(Schema::Table(Arc::new(schema))), patience, ..Standard::of(Format::Csv, limits) }
+    };
+    [schema(json!({}), "-50", "60.5"), schema(json!({"pattern": "[\\s\\S]*"}), "-5e1", "605e-1")]
+});
 
 /// Every third byte another validator goes on, where the one before can be saved.
 fn run_in_turns(standard: &Standard, file: &[u8]) -> Result<Verdict, Box<Report>> {

@@ -62,6 +62,11 @@ fn csv_is_read_as_the_csv_crate_does() {
     fuzz("csv", checks::check_csv);
 }
 
+#[test]
+fn a_table_is_judged_at_a_glance_as_it_is_with_care() {
+    fuzz("table", checks::check_table);
+}
+
 fn fuzz(target: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
