@@ -81,6 +81,11 @@ impl<D: Disk> Job<D> {
         self.spec.when_cut == WhenCut::Drop && is_small
     }
 
+    /// Whether something may be left of an earlier upload of this id.
+    pub(super) fn was_kept(&self) -> bool {
+        !matches!(self.shared.disk.stat_at(&self.shared.resume, self.spec.id.as_str()), Err(Errno::NOENT))
+    }
+
     /// Keeps bytes back if there are so few that they can wait, and there is room for them; whether it does.
     pub(super) fn holds(&mut self, bytes: &[u8]) -> bool {
         if self.file.is_some() || self.held.len() + bytes.len() > self.shared.terms.hold_bytes {
