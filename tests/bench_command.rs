@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 
 use serde_json::{Value, json};
@@ -16,45 +16,13 @@ use tempfile::TempDir;
 use tidegate::upload::Digest;
 
 use self::common::serve::{Serve, until};
+use self::common::told::Told;
 
 fn bench_command(to: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     command.args(["bench", "--to", to]).args(arguments).env_remove("TIDEGATE_TO");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
-}
-
-/// What a bench printed, and how it ended.
-struct Told {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl From<Output> for Told {
-    fn from(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
-}
-
-impl Told {
-    fn of(child: Child) -> Self {
-        child.wait_with_output().unwrap().into()
-    }
-
-    /// The one object that it printed.
-    #[track_caller]
-    fn json(&self, code: i32) -> Value {
-        self.ended(code);
-        assert_eq!(self.out.lines().count(), 1, "{}", self.out);
-        serde_json::from_str(&self.out).unwrap()
-    }
-
-    #[track_caller]
-    fn ended(&self, code: i32) {
-        assert_eq!(self.code, Some(code), "\n{}\n{}", self.out, self.err);
-    }
 }
 
 fn bench(to: &str, arguments: &[&str]) -> Told {
@@ -106,7 +74,7 @@ fn files_of_each_format_lie_whole_in_the_folder_whatever_is_spoken() {
     for protocol in [&["--protocol", "plain"][..], &["--protocol", "framed"], &["--pipeline", "8"]] {
         for (format, extension) in [("random", "bin"), ("csv", "csv"), ("json", "json")] {
             let fixed = ["--files", "30", "--size", "10KiB", "--concurrency", "3", "--json", "--format", format];
-            let told = bed.told(&[&fixed, protocol].concat()).json(0);
+            let told = bed.told(&[&fixed, protocol].concat()).object(0);
             assert_eq!((&told["files_committed"], &told["bytes_committed"]), (&json!(30), &json!(30 * 10_240)));
             let prefix = told["name_prefix"].as_str().unwrap();
             let stored: Vec<_> = bed.stored().into_iter().filter(|(path, _)| path.starts_with(prefix)).collect();
@@ -141,7 +109,7 @@ fn the_server_has_looked_through_what_has_a_format() {
 #[test]
 fn the_object_says_everything_with_its_units() {
     let bed = Bed::new();
-    let told = bed.told(&["--files", "50", "--size", "2000", "--concurrency", "4", "--pipeline", "2", "--json"]).json(0);
+    let told = bed.told(&["--files", "50", "--size", "2000", "--concurrency", "4", "--pipeline", "2", "--json"]).object(0);
     let asked = json!({"to": bed.serve.address, "protocol": "framed", "format": "random", "concurrency": 4, "pipeline": 2,
         "digests_checked": true, "files_wanted": 50, "files_begun": 50, "files_committed": 50, "files_failed": 0,
         "bytes_committed": 100_000, "durability": {"cache": 50}, "errors": {}, "connections_given_up": 0,
@@ -178,7 +146,7 @@ fn a_mix_brings_every_size_and_the_same_in_every_run() {
     let bed = Bed::new();
     let runs = [["--protocol", "framed"], ["--protocol", "plain"]].map(|protocol| {
         let arguments = ["--files", "60", "--mix", "1KiB:3,20KiB:1", "--format", "csv", "--name-prefix", "a/b-", "--json"];
-        bed.told(&[&arguments[..], &protocol].concat()).json(0)
+        bed.told(&[&arguments[..], &protocol].concat()).object(0)
     });
     let counts =
         |run: &Value, key| run["sizes"].as_array().unwrap().iter().map(|size| size[key].clone()).collect::<Vec<_>>();
@@ -201,7 +169,7 @@ fn refused_files_are_counted_and_shown_and_the_others_go_on() {
     let bed = Bed::with_rules("[[rules]]\nmatch = \"*.bin\"\nmax_bytes = \"15KiB\"\n");
     for protocol in [&["--protocol", "plain"][..], &["--protocol", "framed"], &["--pipeline", "4"]] {
         let arguments = [&["--files", "40", "--mix", "10KiB:1,2MiB:1", "--concurrency", "2"], protocol].concat();
-        let told = bed.told(&[&arguments[..], &["--json"]].concat()).json(1);
+        let told = bed.told(&[&arguments[..], &["--json"]].concat()).object(1);
         let [small, large] = told["sizes"].as_array().unwrap().as_slice() else { panic!("{told}") };
         let committed = small["files_committed"].as_u64().unwrap();
         assert_eq!((&told["files_committed"], &large["files_committed"]), (&json!(committed), &json!(0)));
@@ -219,7 +187,7 @@ fn refused_files_are_counted_and_shown_and_the_others_go_on() {
 #[test]
 fn a_time_ends_the_beginning_of_files_and_what_was_begun_gets_its_receipt() {
     let bed = Bed::new();
-    let told = bed.told(&["--duration", "300ms", "--concurrency", "4", "--pipeline", "4", "--json"]).json(0);
+    let told = bed.told(&["--duration", "300ms", "--concurrency", "4", "--pipeline", "4", "--json"]).object(0);
     assert_eq!(told["files_begun"], told["files_committed"]);
     assert_eq!(told["files_committed"], json!(bed.stored().len()));
     assert!(told.get("files_wanted").is_none(), "{told}");
@@ -232,7 +200,7 @@ fn an_interrupt_ends_the_beginning_of_files_and_the_summary_is_told() {
     let child = bench_command(&bed.serve.address, &["--duration", "10m", "--pipeline", "2", "--json"]).spawn().unwrap();
     until("the first files", || bed.stored().len() > 20);
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let told = Told::of(child).json(130);
+    let told = Told::of(child).object(130);
     assert_eq!((&told["interrupted"], &told["files_failed"]), (&json!(true), &json!(0)));
     assert_eq!(told["files_committed"], json!(bed.stored().len()));
 }
@@ -257,7 +225,7 @@ fn a_second_interrupt_waits_for_nothing_more() {
     interrupt();
     assert!(said.next().unwrap().unwrap().starts_with("interrupted: waiting for the receipts"));
     interrupt();
-    let told = Told::of(child).json(130);
+    let told = Told::of(child).object(130);
     played.join().unwrap();
     assert_eq!((&told["files_begun"], &told["files_failed"]), (&json!(3), &json!(3)), "{told}");
     assert_eq!(told["errors"]["aborted"]["files"], 3, "{told}");
@@ -281,7 +249,7 @@ fn a_server_that_goes_away_ends_the_load_and_every_file_is_accounted_for() {
         until("the first files", || bed.stored().len() > 20);
         let Bed { folder, serve } = bed;
         serve.kill();
-        let told = Told::of(child).json(1);
+        let told = Told::of(child).object(1);
         let number = |key: &str| told[key].as_u64().unwrap();
         assert_eq!(number("files_begun"), number("files_committed") + number("files_failed"));
         assert_eq!(number("connections_given_up"), 4, "{told}");
@@ -377,7 +345,7 @@ fn a_receipt_for_something_else_is_no_receipt() {
             talk.commit(&put, &digest.to_string(), size);
         });
         let arguments = ["--files", "1", "--size", "5000", "--concurrency", "1", "--json"];
-        let told = bench(&address, &[&arguments, flag].concat()).json(1);
+        let told = bench(&address, &[&arguments, flag].concat()).object(1);
         played.join().unwrap();
         assert_eq!((&told["files_committed"], &told["errors"][code]["files"]), (&json!(0), &json!(1)), "{told}");
         assert!(told.get("latency_micros").is_none(), "{told}");
@@ -401,7 +369,7 @@ fn so_many_files_are_on_their_way_before_a_receipt_is_waited_for() {
         assert_eq!(talk.0.read(&mut [0]).unwrap(), 0);
     });
     let told =
-        bench(&address, &["--files", "6", "--size", "100", "--concurrency", "1", "--pipeline", "5", "--json"]).json(0);
+        bench(&address, &["--files", "6", "--size", "100", "--concurrency", "1", "--pipeline", "5", "--json"]).object(0);
     played.join().unwrap();
     assert_eq!(told["files_committed"], 6);
 }
@@ -420,7 +388,7 @@ fn a_lost_connection_costs_the_files_on_their_way_and_none_is_sent_twice() {
         }
     });
     let told =
-        bench(&address, &["--files", "5", "--size", "100", "--concurrency", "1", "--pipeline", "2", "--json"]).json(1);
+        bench(&address, &["--files", "5", "--size", "100", "--concurrency", "1", "--pipeline", "2", "--json"]).object(1);
     played.join().unwrap();
     assert_eq!((&told["files_committed"], &told["files_failed"]), (&json!(3), &json!(2)), "{told}");
     assert_eq!(told["connections_given_up"], 0);

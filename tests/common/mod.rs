@@ -9,6 +9,7 @@ pub mod minio;
 pub mod proxy;
 pub mod s3_server;
 pub mod serve;
+pub mod told;
 
 use std::io::Write;
 

@@ -11,43 +11,14 @@ mod troubles;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use self::common::told::Told;
 use self::fake::{Fake, Talk, committed};
-
-/// What a push printed, and how it ended.
-struct Told {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl From<Output> for Told {
-    fn from(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
-}
-
-impl Told {
-    fn json(&self) -> Vec<Value> {
-        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    #[track_caller]
-    fn ended(&self, code: i32) {
-        assert_eq!(self.code, Some(code), "\n{}\n{}", self.out, self.err);
-    }
-
-    #[track_caller]
-    fn warned(&self, part: &str) {
-        assert!(self.err.contains(part), "{part:?} is not in\n{}", self.err);
-    }
-}
 
 /// `tidegate push` in `folder`, that waits next to nothing between its tries.
 fn push_command(folder: &Path, to: &str, arguments: &[&str]) -> Command {

@@ -161,10 +161,6 @@ impl<D: Disk> Job<D> {
     /// Commits; whatever comes of it, nothing stays under the staged name.
     pub(super) fn commit(mut self, ending: Ending) -> Result<Receipt> {
         let mut name = Name::Staged;
-        if self.file.is_none() {
-            // Nothing was saved, and nothing will be.
-            self.tally = Tally::new();
-        }
         let committed = self.write(&[]).and_then(|()| {
             let Self { shared, spec, file: Some(file), tally, .. } = &self else { return Err(self.lost()) };
             shared.commit(spec, file, tally, ending, &mut name)
