@@ -55,6 +55,27 @@ MUTATIONS = [
         "--lib every_receipt_survives_a_crash_at_every_operation",
     ),
     Mutation(
+        "disk: who flushed well waits until it is known of those beside it",
+        "src/sink/fs/flusher.rs",
+        "        while line.is_unsure_of(thing, begun) {\n",
+        "        while false && line.is_unsure_of(thing, begun) {\n",
+        "--lib every_receipt_survives_a_flush_that_fails_among_many_commits",
+    ),
+    Mutation(
+        "disk: a flush that failed is known before it counts as over",
+        "src/sink/fs.rs",
+        "            if loses.all(*errno) {\n",
+        "            if false && loses.all(*errno) {\n",
+        "--lib every_receipt_survives_a_flush_that_fails_among_many_commits",
+    ),
+    Mutation(
+        "disk: nothing is said to be kept once a flush has failed",
+        "src/sink/fs.rs",
+        "        self.broken.get().map_or(Ok(()), |why| {\n",
+        "        None::<&String>.map_or(Ok(()), |why| {\n",
+        "--lib every_upload_that_was_kept_survives_a_flush_that_fails_among_many",
+    ),
+    Mutation(
         "disk: what makes a duplicate is flushed before it is answered",
         "src/sink/fs/commit.rs",
         "            self.promise_standing(folder, &file, place.key())?;",

@@ -124,6 +124,13 @@ enum Loses {
     Names,
 }
 
+impl Loses {
+    /// Whether nothing that was not flushed can be believed any more.
+    fn all(self, errno: Errno) -> bool {
+        self == Self::Names || !is_full(errno)
+    }
+}
+
 impl Fs {
     /// Opens the store below `root`, which is made if it is missing, and removes what dead writers have left that can't be
     /// resumed. Receipts promise [`Durability::Disk`].
@@ -347,17 +354,11 @@ impl<D: Disk> Shared<D> {
         if self.terms.durability == Durability::Cache {
             return Ok(());
         }
-        // An error of everybody's bytes is told once, and may be of those who wait for the next flush: so it is final, and known
-        // before that one begins.
+        // An error of everybody's bytes may be of those who wait for the next flush.
         let all = || self.disk.flush_all(&self.staging).inspect_err(|errno| self.close("everything", *errno));
-        let flushed = self.disk.stat(handle).and_then(|stat| {
-            let one = || self.disk.flush(handle);
-            self.flusher.flush(stat.identity, one, all)
-        });
-        self.settle(flushed, loses, what)?;
-        self.broken.get().map_or(Ok(()), |why| {
-            Err(Error::new(ErrorKind::Store, format!("flushing {what}: the store is read-only since {why}")))
-        })
+        let one = || self.flush_final(handle, loses, what);
+        let flushed = self.disk.stat(handle).and_then(|stat| self.flusher.flush(stat.identity, one, all));
+        self.settle(flushed, loses, what)
     }
 
     /// Flushes what stands under a key already, with its name.
@@ -369,30 +370,44 @@ impl<D: Disk> Shared<D> {
     /// Flushes a file or a folder by itself: nobody who waits for a receipt shall wait for the many bytes of an upload under
     /// way.
     fn flush(&self, handle: &D::Handle, loses: Loses, what: &str) -> Result<()> {
-        self.settle(self.disk.flush(handle), loses, what)
+        let one = || self.flush_final(handle, loses, what);
+        let flushed = self.disk.stat(handle).and_then(|stat| self.flusher.flush_alone(stat.identity, one));
+        self.settle(flushed, loses, what)
+    }
+
+    /// One flush. Where it fails, that is known to everybody when this returns: no flush of the same thing that succeeds
+    /// after it is believed.
+    fn flush_final(&self, handle: &D::Handle, loses: Loses, what: &str) -> Result<(), Errno> {
+        self.disk.flush(handle).inspect_err(|errno| {
+            if loses.all(*errno) {
+                self.close(what, *errno);
+            }
+        })
     }
 
     /// What a flush has come to. One that failed is final: the kernel has marked the pages clean, so that the next one would
     /// succeed without them (what became known as "fsyncgate"). The store then takes nothing any more.
     fn settle(&self, flushed: Result<(), Errno>, loses: Loses, what: &str) -> Result<()> {
-        match flushed {
-            Ok(()) => Ok(()),
-            Err(errno) if is_full(errno) && loses == Loses::Upload => {
-                Err(Error::new(ErrorKind::NoSpace, format!("flushing {what}")).because(errno))
-            }
-            Err(errno) => {
+        if let Err(errno) = flushed {
+            if loses.all(errno) {
                 self.close(what, errno);
-                Err(Error::new(ErrorKind::Store, format!("flushing {what}")).because(errno))
+                return Err(Error::new(ErrorKind::Store, format!("flushing {what}")).because(errno));
             }
+            return Err(Error::new(ErrorKind::NoSpace, format!("flushing {what}")).because(errno));
         }
+        self.broken.get().map_or(Ok(()), |why| {
+            Err(Error::new(ErrorKind::Store, format!("flushing {what}: the store is read-only since {why}")))
+        })
     }
 
     /// Takes nothing from now on, because flushing `what` failed.
     fn close(&self, what: &str, errno: Errno) {
         let why = format!("flushing {what} failed ({errno})");
-        tracing::error!(root = %self.root.display(), reason = %why, "the store is read-only from now on");
         // Only the first reason is kept.
-        let _ = self.broken.set(why);
+        self.broken.get_or_init(|| {
+            tracing::error!(root = %self.root.display(), reason = %why, "the store is read-only from now on");
+            why
+        });
     }
 }
 

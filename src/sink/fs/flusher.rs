@@ -6,6 +6,10 @@
 //! the first of those who wait leads, and flushes for all of them. A flush that had begun before somebody came never counts
 //! for him, for it may have passed by what he wants to have flushed.
 //!
+//! A flush that fails takes with it what others have changed of the same thing, and theirs then succeed: the kernel tells of a
+//! loss once. So who has flushed well waits until all flushes of the same thing that began before his ended have ended too; by
+//! then who was told of a loss has said so.
+//!
 //! Nothing here knows files, folders or disks: the flushes are given as closures.
 
 mod pace;
@@ -38,6 +42,8 @@ pub(super) struct Flusher {
     line: Mutex<Line>,
     /// Told to the leader of those who wait when a flush has ended.
     ended: Condvar,
+    /// Told when a flush has ended that somebody may wait for to know whether it failed.
+    known: Condvar,
 }
 
 #[derive(Debug)]
@@ -46,6 +52,25 @@ struct Line {
     /// Those who wait for the next flush; closed when it begins.
     next: Option<Arc<Batch>>,
     pace: Pace,
+    /// Flushes that have begun, ever.
+    begun: u64,
+    /// Those under way, by their numbers: of a thing, or of everything.
+    running: Vec<(u64, Option<Identity>)>,
+}
+
+/// What a flush came to, and how many had begun when it ended.
+#[derive(Debug, Clone, Copy)]
+struct Flushed {
+    flushed: Result<(), Errno>,
+    begun: u64,
+}
+
+impl Line {
+    /// Whether a flush is under way that may have taken something of `thing` with it, one of the first so many.
+    fn is_unsure_of(&self, thing: Identity, begun: u64) -> bool {
+        let covers = |what: Option<Identity>| what.is_none_or(|what| what == thing);
+        self.running.iter().any(|&(number, what)| number <= begun && covers(what))
+    }
 }
 
 /// Those who share a flush.
@@ -61,7 +86,7 @@ struct Batch {
 /// What those who waited are told.
 #[derive(Debug, Clone, Copy)]
 enum Outcome {
-    Flushed(Result<(), Errno>),
+    Flushed(Flushed),
     /// Everybody flushes for himself.
     Apart,
 }
@@ -75,11 +100,13 @@ impl Flusher {
     }
 
     fn at(pace: Pace) -> Self {
-        Self { line: Mutex::new(Line { flushing: false, next: None, pace }), ended: Condvar::new() }
+        let line = Line { flushing: false, next: None, pace, begun: 0, running: Vec::new() };
+        Self { line: Mutex::new(line), ended: Condvar::new(), known: Condvar::new() }
     }
 
     /// Flushes `thing`: when this returns, a flush that began after the call has come to what is returned. It is `one`, of
-    /// this thing, or `all`, of whatever there is; called here, or by another who waits.
+    /// this thing, or `all`, of whatever there is; called here, or by another who waits. When it returns that all is well, every
+    /// call of `one` or `all` which may have taken something of this thing with it has returned.
     ///
     /// # Errors
     /// Those of the flush. One that was shared has failed for all who shared it.
@@ -90,6 +117,21 @@ impl Flusher {
         all: impl FnOnce() -> Result<(), Errno>,
     ) -> Result<(), Errno> {
         let _wanted = Wanted::of(self);
+        let flushed = self.take_turn(thing, || self.run(Some(thing), &one), || self.run(None, all));
+        self.believe(thing, flushed)
+    }
+
+    /// As [`flush`](Self::flush), but by itself: nobody who flushes other things waits for it.
+    ///
+    /// # Errors
+    /// Those of the flush.
+    pub(super) fn flush_alone(&self, thing: Identity, one: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
+        let flushed = self.run(Some(thing), one);
+        self.believe(thing, flushed)
+    }
+
+    /// One of the two flushes, in turn.
+    fn take_turn(&self, thing: Identity, one: impl Fn() -> Flushed, all: impl FnOnce() -> Flushed) -> Flushed {
         let line = self.lock();
         if line.pace.way() == Way::Apart {
             drop(line);
@@ -111,9 +153,9 @@ impl Flusher {
         &self,
         mut line: MutexGuard<'_, Line>,
         thing: Identity,
-        one: impl Fn() -> Result<(), Errno>,
-        all: impl FnOnce() -> Result<(), Errno>,
-    ) -> Result<(), Errno> {
+        one: impl Fn() -> Flushed,
+        all: impl FnOnce() -> Flushed,
+    ) -> Flushed {
         let batch = Arc::new(Batch::of(thing));
         line.next = Some(Arc::clone(&batch));
         while line.flushing {
@@ -134,11 +176,29 @@ impl Flusher {
         turn.settle(all())
     }
 
+    /// A flush, of a thing or of everything.
+    fn run(&self, what: Option<Identity>, flush: impl FnOnce() -> Result<(), Errno>) -> Flushed {
+        let running = Running::of(self, what);
+        let flushed = flush();
+        Flushed { flushed, begun: running.end() }
+    }
+
+    /// What a flush came to, once it is known of those beside it.
+    fn believe(&self, thing: Identity, Flushed { flushed, begun }: Flushed) -> Result<(), Errno> {
+        flushed?;
+        let mut line = self.lock();
+        while line.is_unsure_of(thing, begun) {
+            line = self.known.wait(line).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
     /// Takes the turn of who finds nobody flushing.
     fn begin(&self, mut line: MutexGuard<'_, Line>, batch: Option<Arc<Batch>>) -> Turn<'_> {
         line.flushing = true;
         // A leader that panics has flushed nothing that could be believed.
-        Turn { flusher: self, batch, outcome: Outcome::Flushed(Err(Errno::IO)) }
+        let outcome = Outcome::Flushed(Flushed { flushed: Err(Errno::IO), begun: line.begun });
+        Turn { flusher: self, batch, outcome }
     }
 
     /// How many wait for the next flush: each of them holds the batch, and so does the line.
@@ -166,7 +226,7 @@ impl Batch {
     }
 
     /// What the leader's flush came to; `None` where everybody flushes for himself.
-    fn wait(&self, mut line: MutexGuard<'_, Line>) -> Option<Result<(), Errno>> {
+    fn wait(&self, mut line: MutexGuard<'_, Line>) -> Option<Flushed> {
         loop {
             match self.outcome.get() {
                 Some(Outcome::Flushed(flushed)) => return Some(*flushed),
@@ -185,7 +245,7 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    fn settle(&mut self, flushed: Result<(), Errno>) -> Result<(), Errno> {
+    fn settle(&mut self, flushed: Flushed) -> Flushed {
         self.outcome = Outcome::Flushed(flushed);
         flushed
     }
@@ -201,6 +261,34 @@ impl Drop for Turn<'_> {
             batch.settled.notify_all();
         }
         self.flusher.ended.notify_one();
+    }
+}
+
+/// A flush under way, for those who must know how it ends.
+struct Running<'a> {
+    flusher: &'a Flusher,
+    number: u64,
+}
+
+impl<'a> Running<'a> {
+    fn of(flusher: &'a Flusher, what: Option<Identity>) -> Self {
+        let mut line = flusher.lock();
+        line.begun += 1;
+        let number = line.begun;
+        line.running.push((number, what));
+        Self { flusher, number }
+    }
+
+    /// How many have begun by now.
+    fn end(self) -> u64 {
+        self.flusher.lock().begun
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.flusher.lock().running.retain(|(number, _)| *number != self.number);
+        self.flusher.known.notify_all();
     }
 }
 

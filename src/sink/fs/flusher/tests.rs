@@ -200,6 +200,53 @@ fn where_flushes_are_not_shared_nobody_waits_for_anybody() {
     assert_eq!(disk.counted.into_inner().unwrap(), [Some((1, 2))]);
 }
 
+/// Lets a flush of `failing` fail, slowly, and another one of `thing` succeed meanwhile; whether that was believed only after
+/// the first had said so.
+fn waits_until_it_is_known(failing: Option<Identity>, thing: Identity) -> bool {
+    let (flusher, said) = (Arc::new(Flusher::new(Grouping::One)), Arc::new(AtomicBool::new(false)));
+    let (begun, begins) = channel();
+    let (go_on, goes_on) = channel::<()>();
+    let slow = thread::spawn({
+        let (flusher, said) = (Arc::clone(&flusher), Arc::clone(&said));
+        move || {
+            let fails = || {
+                begun.send(()).unwrap();
+                goes_on.recv().unwrap();
+                // Whoever does not wait is long gone when this is over.
+                thread::sleep(Duration::from_millis(50));
+                said.store(true, Ordering::SeqCst);
+                Err(Errno::IO)
+            };
+            flusher.run(failing, fails).flushed
+        }
+    });
+    begins.recv().unwrap();
+    let flushed = || {
+        go_on.send(()).unwrap();
+        Ok(())
+    };
+    assert_eq!(flusher.flush_alone(thing, flushed), Ok(()));
+    let waited = said.load(Ordering::SeqCst);
+    assert_eq!(slow.join().unwrap(), Err(Errno::IO));
+    waited
+}
+
+#[test]
+fn a_flush_is_not_believed_before_it_is_known_whether_another_has_failed_that_covers_the_same() {
+    assert!(waits_until_it_is_known(Some((1, 1)), (1, 1)));
+    assert!(waits_until_it_is_known(None, (1, 1)));
+    assert!(!waits_until_it_is_known(Some((1, 2)), (1, 1)), "another thing is no reason to wait");
+}
+
+#[test]
+fn a_flush_that_began_later_is_not_waited_for() {
+    let flusher = together();
+    let flushed = flusher.run(Some((1, 1)), || Ok(()));
+    let later = Running::of(&flusher, Some((1, 1)));
+    assert_eq!(flusher.believe((1, 1), flushed), Ok(()));
+    drop(later);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -19,6 +19,8 @@ use crate::sink::fs::disk::{Access, Disk, Kind, Stat};
 /// Small, so that small files have many.
 const BLOCK: usize = 64;
 const ROOT: usize = 0;
+/// How long a flush that has failed takes to say so.
+const TOLD_LATE: Duration = Duration::from_millis(2);
 
 #[derive(Debug, Clone)]
 pub(super) struct Forgetful(Arc<Mutex<World>>);
@@ -309,6 +311,11 @@ impl Forgetful {
         }
         let sure = changes.iter().take_while(|change| change.settled).count();
         changes.drain(..sure).for_each(|change| change.apply(settled));
+        drop(world);
+        if fails {
+            // Others may flush the same before who is told of it can say so.
+            std::thread::sleep(TOLD_LATE);
+        }
         entered
     }
 

@@ -13,7 +13,7 @@ use super::forgetful::{Fault, Forgetful, Survives};
 use super::random::{Random, seed, tries};
 use crate::sink::Sink;
 use crate::sink::fs::{Fs, Terms};
-use crate::upload::{Ending, UploadSpec};
+use crate::upload::{Ending, Note, UploadSpec, WhenCut};
 
 const SENDERS: usize = 8;
 /// More operations than so many commits need.
@@ -37,6 +37,42 @@ async fn every_receipt_survives_a_power_cut_among_many_commits() {
     for attempt in 0..30 * tries() {
         let told = Told(format!("try {attempt}, TIDEGATE_SEED={seed}"));
         among_many(Random::new(seed ^ (attempt << 32)), Fault::Death).await;
+        drop(told);
+    }
+}
+
+/// Who was told that his upload is kept finds it again.
+#[tokio::test]
+async fn every_upload_that_was_kept_survives_a_flush_that_fails_among_many() {
+    let seed = seed();
+    for attempt in 0..60 * tries() {
+        let told = Told(format!("try {attempt}, TIDEGATE_SEED={seed}"));
+        let mut random = Random::new(seed ^ (attempt << 32));
+        let disk = Forgetful::new();
+        let sink = Fs::on(disk.clone(), "/store".into(), Terms::of(0)).unwrap();
+        let specs: Vec<_> = (0..SENDERS)
+            .map(|sender| UploadSpec {
+                when_cut: WhenCut::Keep,
+                ..UploadSpec::new(format!("u{sender}").parse().unwrap(), format!("{sender}.bin").parse().unwrap())
+            })
+            .collect();
+        let mut staged = Vec::new();
+        for spec in &specs {
+            let mut upload = sink.stage(spec.clone()).await.unwrap();
+            upload.write(Random::bytes(1, 300).into()).await.unwrap();
+            staged.push(upload);
+        }
+        disk.plan(random.below(OPERATIONS) as u64, Fault::Fails(Errno::IO));
+        let kept = staged.into_iter().map(|upload| tokio::spawn(upload.suspend(Note::default())));
+        let kept = futures::future::join_all(kept).await;
+        let survives = [Survives::Nothing, Survives::Anything][random.below(2)];
+        let sink = Fs::on(disk.cut(survives, survives, &mut random), "/store".into(), Terms::of(0)).unwrap();
+        for (spec, kept) in specs.into_iter().zip(kept) {
+            if let Ok(offset @ 1..) = kept.unwrap() {
+                let again = sink.resume(spec).await.unwrap().map(|upload| upload.offset());
+                assert_eq!(again, Some(offset));
+            }
+        }
         drop(told);
     }
 }
