@@ -162,8 +162,8 @@ MUTATIONS = [
     Mutation(
         "disk: after a flush that failed, nothing is taken",
         "src/sink/fs.rs",
-        "        let _ = self.broken.set(why);",
-        "        drop(why);",
+        "        self.broken.get_or_init(|| {\n",
+        "        OnceLock::new().get_or_init(|| {\n",
         "--lib every_failure_of_the_disk_is_told_and_leaves_nothing_partial",
     ),
     Mutation(
