@@ -12,7 +12,7 @@ use super::crashes::Told;
 use super::forgetful::{Fault, Forgetful, Survives};
 use super::random::{Random, seed, tries};
 use crate::sink::Sink;
-use crate::sink::fs::{Fs, Terms};
+use crate::sink::fs::{Fs, Grouping, Terms};
 use crate::upload::{Ending, Note, UploadSpec, WhenCut};
 
 const SENDERS: usize = 8;
@@ -79,7 +79,8 @@ async fn every_upload_that_was_kept_survives_a_flush_that_fails_among_many() {
 
 async fn among_many(mut random: Random, fault: Fault) {
     let disk = Forgetful::new();
-    let sink = Fs::on(disk.clone(), "/store".into(), Terms::of(0)).unwrap();
+    let grouping = [Grouping::Shared, Grouping::One][random.below(2)];
+    let sink = Fs::on(disk.clone(), "/store".into(), Terms { grouping, ..Terms::of(0) }).unwrap();
     let mut sent = BTreeMap::new();
     let mut staged = Vec::new();
     for sender in 0..SENDERS {
@@ -90,10 +91,13 @@ async fn among_many(mut random: Random, fault: Fault) {
         sent.insert(key, bytes);
         staged.push(upload);
     }
-    let held = hold(&sink, &disk);
+    // Where each flushes for himself, nobody waits.
+    let held = (grouping == Grouping::Shared).then(|| hold(&sink, &disk));
     disk.plan(random.below(OPERATIONS) as u64, fault);
     let outcomes = futures::future::join_all(staged.into_iter().map(|upload| upload.commit(Ending::default()))).await;
-    held.await.unwrap();
+    if let Some(held) = held {
+        held.await.unwrap();
+    }
     assert!(disk.has_failed() || outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     let survives = [Survives::Nothing, Survives::Anything][random.below(2)];
     let mut files = disk.cut(survives, survives, &mut random).files();
