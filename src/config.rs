@@ -18,6 +18,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::explain::Setting;
 use crate::report::{Compression, Format, Profile, SchemaFor};
 use crate::upload::{OnConflict, OnInvalid};
@@ -117,6 +119,8 @@ pub struct S3 {
     pub secret_access_key: Option<Secret>,
     /// Whether `http://` endpoints are allowed.
     pub allow_http: bool,
+    /// How the store knows that it has the bytes that were sent.
+    pub integrity: Integrity,
     /// Bytes a part of a multipart upload; also the largest file that is stored with one request.
     pub part_bytes: u64,
     /// Parts of one upload on their way at once.
@@ -125,6 +129,17 @@ pub struct S3 {
     pub request_timeout: Duration,
     /// How long a request that failed is tried again.
     pub retry_timeout: Duration,
+}
+
+/// How a store knows that it has the bytes that were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Integrity {
+    /// By their CRC-64/NVME, which is part of the signature; by that of the bytes where the store was not seen to compare it.
+    Checksum,
+    /// By their SHA-256, which is part of the signature (AWS Signature Version 4).
+    #[default]
+    Signature,
 }
 
 /// A value that is never printed.

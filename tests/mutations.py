@@ -272,6 +272,20 @@ MUTATIONS = [
         "--lib more_versions_than_one_page_lists_are_all_seen",
     ),
     Mutation(
+        "bucket: what is not signed has a checksum",
+        "src/sink/object/s3.rs",
+        "        .with_checksum_algorithm(Checksum::CRC64NVME)\n",
+        "",
+        "--test faulty_store minio_that_gets_other_bytes",
+    ),
+    Mutation(
+        "bucket: the parts of an upload come in the way in which it was opened",
+        "src/sink/object/parts.rs",
+        "            integrity: manifest.integrity,\n",
+        "            integrity: remote.integrity(),\n",
+        "--lib all_parts_of_an_upload_come_in_the_way_in_which_it_was_opened",
+    ),
+    Mutation(
         "bucket: a request that may still come is sent again to the same place",
         "src/sink/object/commit.rs",
         "match self.tried.take() {",

@@ -8,8 +8,8 @@ use std::path::Path;
 use super::keys::RULES;
 use super::problems::DEFAULT;
 use super::value::{
-    COMPRESSIONS, FS_DURABILITIES, LOG_FORMATS, ON_CONFLICT, ON_INVALID, PROFILES, SCHEMA_FOR, SINK_KINDS, choice_text,
-    duration_text, size_text,
+    COMPRESSIONS, FS_DURABILITIES, INTEGRITIES, LOG_FORMATS, ON_CONFLICT, ON_INVALID, PROFILES, SCHEMA_FOR, SINK_KINDS,
+    choice_text, duration_text, size_text,
 };
 use super::{Config, Framed, Fs, Ledger, Limits, Listen, Log, Plain, Rule, S3, Sink};
 
@@ -88,6 +88,7 @@ fn sink_lines(lines: &mut Lines<'_>, sink: &Sink) {
         access_key_id,
         secret_access_key,
         allow_http,
+        integrity,
         part_bytes,
         parts_in_flight,
         request_timeout,
@@ -100,6 +101,7 @@ fn sink_lines(lines: &mut Lines<'_>, sink: &Sink) {
     lines.add("sink.s3.access_key_id", &access_key_id.as_deref().map(masked).unwrap_or_default());
     lines.add("sink.s3.secret_access_key", secret_access_key.as_ref().map_or("", |_| MASK));
     lines.add("sink.s3.allow_http", allow_http);
+    lines.add("sink.s3.integrity", choice_text(&INTEGRITIES, integrity));
     lines.add("sink.s3.part_bytes", &size_text(*part_bytes));
     lines.add("sink.s3.parts_in_flight", parts_in_flight);
     lines.add("sink.s3.request_timeout", &duration_text(*request_timeout));

@@ -59,6 +59,7 @@ fn sink(reader: &mut Reader<'_>) -> Sink {
             access_key_id: reader.read("sink.s3.access_key_id", value::credential),
             secret_access_key: reader.read("sink.s3.secret_access_key", value::secret),
             allow_http: reader.read("sink.s3.allow_http", value::flag),
+            integrity: reader.read("sink.s3.integrity", |value| value::choice(&value::INTEGRITIES, value)),
             part_bytes: reader.read("sink.s3.part_bytes", value::part_size),
             parts_in_flight: reader.read("sink.s3.parts_in_flight", value::count),
             request_timeout: reader.read("sink.s3.request_timeout", value::duration),

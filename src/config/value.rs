@@ -10,7 +10,7 @@ use std::time::Duration;
 use ::config::ValueKind;
 use bytesize::ByteSize;
 
-use super::{FsDurability, LogFormat, Secret, SinkKind};
+use super::{FsDurability, Integrity, LogFormat, Secret, SinkKind};
 use crate::report::{Compression, Format, Profile, SchemaFor};
 use crate::upload::{Key, OnConflict, OnInvalid};
 
@@ -29,6 +29,9 @@ pub(super) const SINK_KINDS: [(&str, SinkKind); 3] =
     [("fs", SinkKind::Fs), ("s3", SinkKind::S3), ("memory", SinkKind::Memory)];
 /// The names of what a receipt of the file system promises.
 pub(super) const FS_DURABILITIES: [(&str, FsDurability); 2] = [("disk", FsDurability::Disk), ("cache", FsDurability::Cache)];
+/// The names of how a store knows that it has the bytes that were sent.
+pub(super) const INTEGRITIES: [(&str, Integrity); 2] =
+    [("checksum", Integrity::Checksum), ("signature", Integrity::Signature)];
 /// The names of the conflict policies.
 pub(super) const ON_CONFLICT: [(&str, OnConflict); 3] =
     [("reject", OnConflict::Reject), ("version", OnConflict::Version), ("overwrite", OnConflict::Overwrite)];

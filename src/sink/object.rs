@@ -73,6 +73,7 @@ impl Object {
         Ok(Self::over(
             Remote {
                 clients: patient,
+                wanted: config.integrity,
                 store,
                 prefix: config.prefix.clone(),
                 part_bytes: usize::try_from(config.part_bytes).map_err(bad_size)?,

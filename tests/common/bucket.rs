@@ -9,7 +9,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer};
 use object_store::{Attribute, GetOptions, ObjectStore, ObjectStoreExt};
-use tidegate::config::{S3, Secret};
+use tidegate::config::{Integrity, S3, Secret};
 
 /// A bucket and how to get at it.
 #[derive(Debug, Clone)]
@@ -31,6 +31,7 @@ impl Bucket {
             access_key_id: Some(self.access_key_id.clone()),
             secret_access_key: Some(Secret(self.secret_access_key.clone())),
             allow_http: true,
+            integrity: Integrity::Checksum,
             part_bytes: 5 << 20,
             parts_in_flight: 2,
             request_timeout: Duration::from_mins(1),

@@ -50,6 +50,8 @@ pub enum How {
     DoneButBroken,
     /// The store does it, after this long.
     Late(Duration),
+    /// The store gets a byte of what it is to store as another one.
+    Garbled,
 }
 
 #[derive(Debug)]
@@ -135,6 +137,13 @@ async fn pass(State(behind): State<Behind>, request: Request) -> Response {
             behind.ask(request).await;
             let broken = futures::stream::iter([Ok(Bytes::from_static(b"<")), Err("broken off")]);
             Body::from_stream(broken).into_response()
+        }
+        Some(How::Garbled) => {
+            let (parts, body) = request.into_parts();
+            let mut body = Vec::from(axum::body::to_bytes(body, MAX_BODY).await.unwrap());
+            let middle = body.len() / 2;
+            body[middle] ^= 1;
+            behind.ask(Request::from_parts(parts, body.into())).await
         }
         Some(How::Late(wait)) => {
             tokio::time::sleep(wait).await;

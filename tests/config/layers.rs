@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tidegate::config::{Config, FsDurability, LogFormat, Secret, SinkKind};
+use tidegate::config::{Config, FsDurability, Integrity, LogFormat, Secret, SinkKind};
 use tidegate::report::Format;
 use tidegate::upload::OnConflict;
 
@@ -20,7 +20,7 @@ fn the_defaults_are_those_that_were_agreed() {
     let s3 = &config.sink.s3;
     assert_eq!((&s3.endpoint, s3.bucket.as_str(), s3.prefix.as_str(), s3.region.as_str()), (&None, "", "", "us-east-1"));
     assert_eq!((&s3.access_key_id, &s3.secret_access_key, s3.allow_http), (&None, &None, false));
-    assert_eq!((s3.part_bytes, s3.parts_in_flight), (8 << 20, 3));
+    assert_eq!((s3.part_bytes, s3.parts_in_flight, s3.integrity), (8 << 20, 3, Integrity::Checksum));
     assert_eq!((s3.request_timeout, s3.retry_timeout), (Duration::from_mins(1), Duration::from_mins(1)));
     let limits = &config.limits;
     assert_eq!((limits.header_timeout, limits.idle_timeout), (Duration::from_secs(10), Duration::from_secs(30)));

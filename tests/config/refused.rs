@@ -122,6 +122,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("sink.s3.allow_http", "1", "1 is not true or false"),
     ("sink.s3.part_bytes", "\"4MiB\"", "\"4MiB\" is not from 5MiB to 5GiB, as S3 asks of a part"),
     ("sink.s3.part_bytes", "\"6GiB\"", "\"6GiB\" is not from 5MiB to 5GiB, as S3 asks of a part"),
+    ("sink.s3.integrity", "\"md5\"", "\"md5\" is not one of checksum, signature"),
     ("sink.s3.parts_in_flight", "0", "0 is not a whole number from 1 to 1000000"),
     ("sink.s3.request_timeout", "\"0s\"", "\"0s\" must be more than zero"),
     ("limits.idle_timeout", "\"30 parsecs\"", "\"30 parsecs\" is not a duration such as 30s or 5m"),

@@ -7,10 +7,10 @@ mod common;
 
 use std::time::Duration;
 
-use tidegate::config::S3;
+use tidegate::config::{Integrity, S3};
 use tidegate::error::{ErrorKind, Result};
-use tidegate::sink::Sink;
 use tidegate::sink::object::Object;
+use tidegate::sink::{Finding, Sink};
 use tidegate::upload::{Digest, Ending, Key, OnConflict, Receipt, UploadId, UploadSpec, WhenCut};
 
 use self::common::bucket::Bucket;
@@ -174,6 +174,32 @@ async fn check_lane(bucket: &Bucket, lane: usize) {
         check(bucket, &store, &sink, number, WhenCut::Drop).await;
         if CASES[number].0 == LARGE {
             check(bucket, &store, &sink, number, WhenCut::Keep).await;
+        }
+    }
+}
+
+/// What changes on the way is not stored, however the store knows that.
+#[tokio::test(flavor = "multi_thread")]
+async fn minio_that_gets_other_bytes() {
+    let Some(minio) = Minio::shared() else { return };
+    let bucket = minio.bucket().await;
+    for integrity in [Integrity::Checksum, Integrity::Signature] {
+        let store = FaultyStore::before(&bucket).await;
+        let sink = Object::connect(&S3 { integrity, ..store.bucket.config("in") }).unwrap();
+        let probe = sink.probe().await.unwrap();
+        assert_eq!(probe.problem(), None);
+        let compares = |finding: &Finding| {
+            finding.what.starts_with("checksum") && finding.outcome.as_ref().is_ok_and(|how| how.contains("refused"))
+        };
+        assert_eq!(probe.findings.iter().any(compares), integrity == Integrity::Checksum, "{probe:?}");
+        for (len, op) in [(SMALL, Op::Put), (LARGE, Op::Part)] {
+            let spec = spec(&format!("{integrity:?}-{len}"), WhenCut::Drop);
+            store.fail(op, How::Garbled, ALWAYS);
+            let error = send(&sink, &spec, &bytes(len)).await.unwrap_err();
+            store.heal();
+            assert!(error.to_string().contains("400 Bad Request"), "{integrity:?}, {op:?}: {error}");
+            assert_eq!(read(&bucket, &spec.key).await, None, "{integrity:?}, {op:?}");
+            assert!(!send(&sink, &spec, &bytes(len)).await.unwrap().duplicate);
         }
     }
 }

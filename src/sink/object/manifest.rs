@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::marks::Attempt;
 use super::remote::Remote;
 use super::words::is_refusal;
+use crate::config::Integrity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Key, Note, Tally, UploadId, UploadSpec, rfc3339};
 
@@ -46,14 +47,23 @@ pub(super) struct Manifest {
     pub(super) multipart: MultipartId,
     /// Bytes of every part but the last, whatever another node is configured to.
     pub(super) part_bytes: usize,
+    /// How the store knows that it has the bytes of each part: the same for all of one upload.
+    #[serde(default)]
+    pub(super) integrity: Integrity,
     #[serde(with = "rfc3339")]
     started_at: SystemTime,
 }
 
 impl Manifest {
     /// What begins now.
-    pub(super) fn new(spec: UploadSpec, attempt: Attempt, key: Key, multipart: MultipartId, part_bytes: usize) -> Self {
-        Self { format: FORMAT, spec, attempt, key, multipart, part_bytes, started_at: rfc3339::now() }
+    pub(super) fn new(
+        spec: UploadSpec,
+        attempt: Attempt,
+        key: Key,
+        multipart: MultipartId,
+        (part_bytes, integrity): (usize, Integrity),
+    ) -> Self {
+        Self { format: FORMAT, spec, attempt, key, multipart, part_bytes, integrity, started_at: rfc3339::now() }
     }
 }
 

@@ -14,6 +14,7 @@ use super::marks::{self, Attempt};
 use super::probe;
 use super::remote::{Clients, Remote};
 use super::sending::{Arrived, Fate, Outcome, Sending};
+use crate::config::Integrity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::claims::Claim;
 use crate::sink::place::MAX_VERSIONS;
@@ -33,6 +34,7 @@ pub(super) struct Parts {
     key: Key,
     path: Path,
     multipart: MultipartId,
+    integrity: Integrity,
     /// Bytes of every part but the last.
     part_bytes: usize,
     on_the_way: JoinSet<(usize, Outcome)>,
@@ -77,11 +79,12 @@ impl Parts {
         let path = if held { remote.held_path(attempt) } else { remote.path(&key)? };
         let attributes = marks::of_spec(spec, attempt, &key);
         let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
-        let opened = remote.clients.plain.create_multipart_opts(&path, options).await;
+        let integrity = remote.integrity();
+        let opened = remote.clients.storing(integrity).create_multipart_opts(&path, options).await;
         let multipart = opened
             .map_err(|error| remote.failed(format_args!("opening a multipart upload of {:?}", key.as_str()), &error))?;
         let part_bytes = remote.part_bytes;
-        let manifest = Manifest::new(spec.clone(), attempt.clone(), key, multipart, part_bytes);
+        let manifest = Manifest::new(spec.clone(), attempt.clone(), key, multipart, (part_bytes, integrity));
         let mut parts = Self::of(remote, &manifest, path, version);
         if spec.when_cut == WhenCut::Keep
             && let Err(error) = parts.write_down(&manifest).await
@@ -111,6 +114,7 @@ impl Parts {
             key: manifest.key.clone(),
             path,
             part_bytes: manifest.part_bytes,
+            integrity: manifest.integrity,
             on_the_way: JoinSet::new(),
             arrived: Vec::new(),
             fate: Fate::Ours,
@@ -174,6 +178,7 @@ impl Parts {
             remote: Arc::clone(&self.remote),
             path: self.path.clone(),
             multipart: self.multipart.clone(),
+            integrity: self.integrity,
             index,
             saved: self.journal.clone().zip(saved),
         };
@@ -192,7 +197,7 @@ impl Parts {
     /// Makes the object of the parts, which must all have arrived.
     pub(super) async fn complete(&self, how: Completion) -> object_store::Result<PutResult> {
         let parts = self.arrived.iter().flatten().map(|part| part.id.clone()).collect();
-        let Clients { plain, creating } = &self.remote.clients;
+        let Clients { plain, creating, .. } = &self.remote.clients;
         let client = match how {
             Completion::Create => creating,
             Completion::Replace => plain,

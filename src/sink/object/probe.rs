@@ -9,7 +9,8 @@ use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
 
 use super::remote::{Clients, Remote};
-use super::words::{is_broken, is_refusal};
+use super::words::{is_bad_request, is_broken, is_refusal};
+use crate::config::Integrity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Probe;
 use crate::upload::UploadId;
@@ -24,10 +25,11 @@ const WRITE: &str = "write";
 const READ: &str = "read back";
 const CREATE: &str = "conditional create";
 const COMPLETE: &str = "conditional complete of a multipart upload";
+const CHECKSUM: &str = "checksum of what is stored";
 const DELETE: &str = "delete";
 
 /// Writes, reads and deletes an object below the reserved prefix, and tries to create it twice. That a multipart upload is
-/// not completed over it is tried until it was seen once.
+/// not completed over it, and whether checksums are compared, is tried until it was seen once.
 pub(super) async fn run(remote: &Remote, hasty: &Clients) -> Probe {
     let mut trial = Trial::new(remote, hasty);
     if tokio::time::timeout(DEADLINE, trial.run()).await.is_err() {
@@ -83,6 +85,9 @@ impl<'a> Trial<'a> {
         } else if self.complete().await {
             self.remote.seen.complete.store(true, Ordering::Relaxed);
         }
+        if self.remote.wanted == Integrity::Checksum {
+            self.checksum().await;
+        }
         self.delete().await;
     }
 
@@ -124,7 +129,7 @@ impl<'a> Trial<'a> {
 
     /// Whether a complete is refused where something stands.
     async fn complete(&mut self) -> bool {
-        let Clients { plain, creating } = self.clients;
+        let Clients { plain, creating, .. } = self.clients;
         let opened = async {
             let multipart = plain.create_multipart(&self.path).await?;
             let part = plain.put_part(&self.path, &multipart, 0, self.body.clone().into()).await;
@@ -159,6 +164,50 @@ impl<'a> Trial<'a> {
         }
     }
 
+    /// Whether the store compares a checksum with what it gets; where it does not, payloads are signed, and nothing is wrong.
+    async fn checksum(&mut self) {
+        if self.remote.seen.checksums.get().is_none()
+            && let Some(compares) = self.compares_checksums().await
+        {
+            // Whoever was here first has seen the same.
+            let _ = self.remote.seen.checksums.set(compares);
+        }
+        self.probe.pass(
+            CHECKSUM,
+            match self.remote.seen.checksums.get() {
+                Some(true) => "a wrong one is refused, a right one taken",
+                Some(false) => "the store does not compare it: what is stored is signed instead",
+                None => "the store does not say: what is stored is signed until it does",
+            },
+        );
+    }
+
+    /// Whether it refuses a wrong checksum, and takes the right one of a part; `None` where it can't be asked.
+    async fn compares_checksums(&self) -> Option<bool> {
+        let Clients { checked, lying, .. } = self.clients;
+        match lying.put(&self.path, self.body.clone().into()).await {
+            Ok(_) => return Some(false),
+            Err(error) if is_bad_request(&error) => {}
+            Err(error) => return said(&error),
+        }
+        let multipart = match checked.create_multipart(&self.path).await {
+            Ok(multipart) => multipart,
+            Err(error) => return said(&error),
+        };
+        let stored = async {
+            let part = checked.put_part(&self.path, &multipart, 0, self.body.clone().into()).await?;
+            checked.complete_multipart(&self.path, &multipart, vec![part]).await
+        };
+        match stored.await {
+            Ok(_) => Some(true),
+            Err(error) => {
+                // Else the sweep gives it up.
+                let _ = checked.abort_multipart(&self.path, &multipart).await;
+                said(&error)
+            }
+        }
+    }
+
     async fn delete(&mut self) {
         // A connection that was kept open may have been closed by the store meanwhile, and a delete is not tried again by
         // itself.
@@ -181,6 +230,13 @@ impl<'a> Trial<'a> {
         let problem = self.remote.failed(format_args!("{:?}", self.path.as_ref()), error);
         self.probe.fail(what, problem);
     }
+}
+
+/// What a store has said that refused what it should not have refused, or nothing.
+fn said(error: &StoreError) -> Option<bool> {
+    tracing::debug!(%error, "the store was asked whether it compares checksums");
+    (is_bad_request(error) || matches!(error, StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }))
+        .then_some(false)
 }
 
 fn ignores(what: impl Display) -> String {

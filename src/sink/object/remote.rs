@@ -1,8 +1,8 @@
 //! The bucket: how to reach it, and where in it things lie.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use object_store::list::PaginatedListStore;
 use object_store::multipart::MultipartStore;
@@ -13,6 +13,7 @@ use super::marks::Attempt;
 use super::parts::MAX_PARTS;
 use super::turns::Turns;
 use super::unfinished::Unfinished;
+use crate::config::Integrity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::claims::Claims;
 use crate::upload::{Key, UploadId};
@@ -39,6 +40,20 @@ pub(super) struct Clients {
     pub(super) plain: Arc<dyn Blobs>,
     /// Completes a multipart upload only where nothing lies under its key; used for nothing else.
     pub(super) creating: Arc<dyn Blobs>,
+    /// Stores bytes with a checksum, and does not sign them.
+    pub(super) checked: Arc<dyn Blobs>,
+    /// Stores bytes with a checksum that is not theirs: what a trial wants to see refused.
+    pub(super) lying: Arc<dyn Blobs>,
+}
+
+impl Clients {
+    /// What stores bytes so.
+    pub(super) fn storing(&self, integrity: Integrity) -> &Arc<dyn Blobs> {
+        match integrity {
+            Integrity::Checksum => &self.checked,
+            Integrity::Signature => &self.plain,
+        }
+    }
 }
 
 impl fmt::Debug for Clients {
@@ -51,6 +66,8 @@ impl fmt::Debug for Clients {
 #[derive(Debug)]
 pub(super) struct Remote {
     pub(super) clients: Clients,
+    /// What is wanted; what the store can do is [`Remote::integrity`].
+    pub(super) wanted: Integrity,
     /// The store in words: `bucket "files" at http://127.0.0.1:9000`.
     pub(super) store: String,
     /// What stands before every key, without slashes at its ends; may be empty.
@@ -69,23 +86,33 @@ pub(super) struct Remote {
     pub(super) unfinished: Arc<dyn Unfinished>,
     /// Who compares the versions of a name, and then commits.
     pub(super) turns: Turns,
-    /// What the store was seen to refuse, as it must.
+    /// What the store was seen to do.
     pub(super) seen: Seen,
     /// Up to which record of a receipt the last sweep came; `None` at the end.
     pub(super) swept_to: std::sync::Mutex<Option<Path>>,
 }
 
-/// Conditions that the store was seen to keep. Nothing is committed under one before it was: a store that ignores it would
-/// answer as if all were well, and overwrite.
+/// What the store was seen to do. Nothing is committed under a condition before it was seen to be kept: a store that ignores
+/// it would answer as if all were well, and overwrite.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     /// A PUT where something stands.
     pub(super) create: AtomicBool,
     /// The end of a multipart upload where something stands.
     pub(super) complete: AtomicBool,
+    /// Whether it compares checksums, once that is known.
+    pub(super) checksums: OnceLock<bool>,
 }
 
 impl Remote {
+    /// How the store knows that it has the bytes that are sent from now on.
+    pub(super) fn integrity(&self) -> Integrity {
+        match self.seen.checksums.get() {
+            Some(true) => self.wanted,
+            Some(false) | None => Integrity::Signature,
+        }
+    }
+
     /// Where the object of `key` lies.
     ///
     /// # Errors
@@ -168,7 +195,7 @@ impl Remote {
         mode: PutMode,
     ) -> object_store::Result<()> {
         let options = PutOptions { mode, attributes, ..PutOptions::default() };
-        self.clients.plain.put_opts(path, body, options).await.map(drop)
+        self.clients.storing(self.integrity()).put_opts(path, body, options).await.map(drop)
     }
 
     /// Gives a multipart upload up, so that the store drops its parts and no complete can follow any more.

@@ -1,13 +1,14 @@
 //! The clients for S3 and what speaks like it.
 //!
 //! Besides the usual client there is one that completes multipart uploads only where nothing lies under the key.
-//! `object_store` has no call for that, but adds a client's default headers before it signs, and a condition is a header.
+//! `object_store` has no call for that, but adds a client's default headers before it signs, and a condition is a header. So
+//! is a checksum, and a wrong one shows whether the store compares it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
-use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
+use http::header::{HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, Checksum};
 use object_store::client::{HttpConnector as _, ReqwestConnector};
 use object_store::{ClientConfigKey, ClientOptions, RetryConfig, StaticCredentialProvider};
 
@@ -19,6 +20,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// What S3 asks of every part but the last, in bytes: Amazon S3 User Guide, "Amazon S3 multipart upload limits".
 const MIN_PART_BYTES: u64 = 5 << 20;
 const MAX_PART_BYTES: u64 = 5 << 30;
+
+/// The checksum of what a request brings: Amazon S3 User Guide, "Checking object integrity in Amazon S3".
+const CRC64NVME: HeaderName = HeaderName::from_static("x-amz-checksum-crc64nvme");
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -131,10 +135,21 @@ fn clients(config: &S3, patience: &Patience) -> Result<Clients> {
     // With the other's credentials, so that no condition goes to whoever gives out tokens.
     let creating = build(
         builder(config, patience)
-            .with_client_options(options.with_default_headers(only_new))
+            .with_client_options(options.clone().with_default_headers(only_new))
             .with_credentials(Arc::clone(plain.credentials())),
     )?;
-    Ok(Clients { plain: Arc::new(plain), creating: Arc::new(creating) })
+    let checked = builder(config, patience)
+        .with_client_options(options.clone())
+        .with_unsigned_payload(true)
+        .with_checksum_algorithm(Checksum::CRC64NVME)
+        .with_credentials(Arc::clone(plain.credentials()));
+    let lie = HeaderMap::from_iter([(CRC64NVME, HeaderValue::from_static("AAAAAAAAAAA="))]);
+    let lying = builder(config, patience)
+        .with_client_options(options.with_default_headers(lie))
+        .with_unsigned_payload(true)
+        .with_credentials(Arc::clone(plain.credentials()));
+    let (checked, lying) = (build(checked)?, build(lying)?);
+    Ok(Clients { plain: Arc::new(plain), creating: Arc::new(creating), checked: Arc::new(checked), lying: Arc::new(lying) })
 }
 
 fn options(config: &S3, patience: &Patience) -> ClientOptions {
@@ -174,7 +189,7 @@ fn builder(config: &S3, patience: &Patience) -> AmazonS3Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
+    use crate::config::{Integrity, Secret};
 
     fn config() -> S3 {
         S3 {
@@ -185,6 +200,7 @@ mod tests {
             access_key_id: Some("key".to_owned()),
             secret_access_key: Some(Secret("very secret".to_owned())),
             allow_http: true,
+            integrity: Integrity::Checksum,
             part_bytes: MIN_PART_BYTES,
             parts_in_flight: 2,
             request_timeout: Duration::from_secs(30),

@@ -10,6 +10,7 @@ use object_store::path::Path;
 use super::manifest::{Journal, PartRecord, Saved};
 use super::remote::Remote;
 use super::words::is_gone;
+use crate::config::Integrity;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A part on its way.
@@ -17,6 +18,7 @@ pub(super) struct Sending {
     pub(super) remote: Arc<Remote>,
     pub(super) path: Path,
     pub(super) multipart: MultipartId,
+    pub(super) integrity: Integrity,
     /// Counted from 0.
     pub(super) index: usize,
     /// What is written down when it has arrived, and where.
@@ -26,9 +28,10 @@ pub(super) struct Sending {
 impl Sending {
     /// Sends `part`, then writes down that it has arrived.
     pub(super) async fn run(self, part: Bytes) -> Outcome {
-        let Self { remote, path, multipart, index, saved } = self;
+        let Self { remote, path, multipart, integrity, index, saved } = self;
         let bytes = part.len();
-        let id = remote.clients.plain.put_part(&path, &multipart, index, part.into()).await.map_err(|error| {
+        let sent = remote.clients.storing(integrity).put_part(&path, &multipart, index, part.into()).await;
+        let id = sent.map_err(|error| {
             let fate = if is_gone(&error) { Fate::Gone } else { Fate::Ours };
             (fate, remote.failed(format_args!("sending part {} of {:?}", index + 1, path.as_ref()), &error))
         })?;

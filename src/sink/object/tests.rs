@@ -17,6 +17,7 @@ use self::faulty::{Fault, Faulty, Op};
 use super::remote::{Clients, Remote, Seen};
 use super::turns::Turns;
 use super::{Object, Sink};
+use crate::config::Integrity;
 use crate::error::{ErrorKind, Result};
 use crate::sink::claims::Claims;
 use crate::upload::{Digest, Ending, OnConflict, Receipt, UploadId, UploadSpec};
@@ -33,7 +34,7 @@ struct Bench {
 impl Bench {
     /// A store whose conditions have been tried: the faults of a test are meant for its uploads.
     fn new() -> Self {
-        Self::of(Seen { create: true.into(), complete: true.into() })
+        Self::of(seen())
     }
 
     /// A store that nobody has tried yet.
@@ -49,7 +50,7 @@ impl Bench {
 
     /// Another node, that shares nothing with the first but the store.
     fn another(&self) -> Object {
-        node(&self.store, Seen { create: true.into(), complete: true.into() })
+        node(&self.store, seen())
     }
 
     async fn send(&self, spec: &UploadSpec, bytes: &[u8]) -> Result<Receipt> {
@@ -75,14 +76,25 @@ impl Bench {
     }
 }
 
+/// What the store is known for.
+fn seen() -> Seen {
+    Seen { create: true.into(), complete: true.into(), ..Seen::default() }
+}
+
 fn node(store: &Arc<Faulty>, seen: Seen) -> Object {
     node_with_parts(store, seen, PART)
 }
 
 fn node_with_parts(store: &Arc<Faulty>, seen: Seen, part_bytes: usize) -> Object {
-    let clients = Clients { plain: Arc::clone(store) as _, creating: Arc::new(store.conditional()) };
+    let clients = Clients {
+        plain: Arc::clone(store) as _,
+        creating: Arc::new(store.conditional()),
+        checked: Arc::new(store.checking()),
+        lying: Arc::new(store.lying()),
+    };
     let remote = Remote {
         clients: clients.clone(),
+        wanted: Integrity::Checksum,
         store: "bucket \"test\" in memory".to_owned(),
         prefix: "in".to_owned(),
         part_bytes,
@@ -337,6 +349,35 @@ async fn a_probe_tells_a_store_that_ignores_conditions() {
     assert_eq!(failed, ["conditional create", "conditional complete of a multipart upload"]);
     assert!(probe.problem().unwrap().contains("on_conflict"));
     bench.assert_nothing_stays();
+}
+
+#[tokio::test]
+async fn only_a_store_that_was_seen_to_compare_checksums_is_given_them() {
+    for compares in [false, true] {
+        let bench = Bench::untried();
+        if compares {
+            bench.store.compare_checksums();
+        }
+        assert_eq!(bench.sink.remote.integrity(), Integrity::Signature);
+        assert_eq!(bench.sink.probe().await.unwrap().problem(), None);
+        assert_eq!(bench.sink.remote.integrity() == Integrity::Checksum, compares);
+        for bytes in [SMALL, LARGE] {
+            bench.send(&spec(OnConflict::Version), bytes).await.unwrap();
+        }
+        assert_eq!(bench.store.checked().is_empty(), !compares, "{:?}", bench.store.checked());
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_say_whether_it_compares_checksums_is_asked_again() {
+    let bench = Bench::untried();
+    bench.store.compare_checksums();
+    // Write, create, then the wrong checksum.
+    bench.store.after(2, Op::Put, Fault::TimedOut);
+    assert_eq!(bench.sink.probe().await.unwrap().problem(), None);
+    assert_eq!(bench.sink.remote.integrity(), Integrity::Signature);
+    assert_eq!(bench.sink.probe().await.unwrap().problem(), None);
+    assert_eq!(bench.sink.remote.integrity(), Integrity::Checksum);
 }
 
 #[tokio::test]

@@ -43,6 +43,11 @@ pub(super) fn is_gone(error: &StoreError) -> bool {
     matches!(error, StoreError::NotFound { .. }) && !has_code(&error.to_string(), &NO_BUCKET)
 }
 
+/// Whether the store answered that something about the request is not as it should be.
+pub(super) fn is_bad_request(error: &StoreError) -> bool {
+    error.to_string().contains("400 Bad Request")
+}
+
 /// Whether it was the connection that failed, and not the store.
 pub(super) fn is_broken(error: &StoreError) -> bool {
     transport(error).is_some()

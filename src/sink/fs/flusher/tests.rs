@@ -221,11 +221,11 @@ fn waits_until_it_is_known(failing: Option<Identity>, thing: Identity) -> bool {
         }
     });
     begins.recv().unwrap();
-    let flushed = || {
+    let succeeds = || {
         go_on.send(()).unwrap();
         Ok(())
     };
-    assert_eq!(flusher.flush_alone(thing, flushed), Ok(()));
+    assert_eq!(flusher.flush_alone(thing, succeeds), Ok(()));
     let waited = said.load(Ordering::SeqCst);
     assert_eq!(slow.join().unwrap(), Err(Errno::IO));
     waited
@@ -241,9 +241,9 @@ fn a_flush_is_not_believed_before_it_is_known_whether_another_has_failed_that_co
 #[test]
 fn a_flush_that_began_later_is_not_waited_for() {
     let flusher = together();
-    let flushed = flusher.run(Some((1, 1)), || Ok(()));
+    let ended = flusher.run(Some((1, 1)), || Ok(()));
     let later = Running::of(&flusher, Some((1, 1)));
-    assert_eq!(flusher.believe((1, 1), flushed), Ok(()));
+    assert_eq!(flusher.believe((1, 1), ended), Ok(()));
     drop(later);
 }
 

@@ -72,10 +72,24 @@ struct Plan {
     requests: usize,
 }
 
+/// Through which of its clients the store is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Plain,
+    /// Completes only where nothing stands.
+    Conditional,
+    /// Sends checksums.
+    Checking,
+    /// Sends wrong ones.
+    Lying,
+}
+
 /// A multipart upload that is open.
 #[derive(Debug)]
 struct Open {
     path: Path,
+    /// Through which client it was opened: its parts must come through the same.
+    way: Way,
     initiated: SystemTime,
     /// What the parts hash to, by their number.
     etags: BTreeMap<usize, String>,
@@ -92,8 +106,11 @@ pub(super) struct Faulty {
     stuck: Arc<AtomicUsize>,
     healed: Arc<Notify>,
     unconditional: Arc<AtomicBool>,
-    /// Whether a complete is refused where something stands.
-    creating: bool,
+    way: Way,
+    /// Whether checksums are compared.
+    compares: Arc<AtomicBool>,
+    /// What came with a checksum, in order.
+    checked: Arc<Mutex<Vec<Path>>>,
 }
 
 impl Faulty {
@@ -106,13 +123,41 @@ impl Faulty {
             stuck: Arc::default(),
             healed: Arc::default(),
             unconditional: Arc::default(),
-            creating: false,
+            way: Way::Plain,
+            compares: Arc::default(),
+            checked: Arc::default(),
         }
     }
 
     /// The same store through a client that completes only where nothing stands.
     pub(super) fn conditional(&self) -> Self {
-        Self { creating: true, ..self.clone() }
+        Self { way: Way::Conditional, ..self.clone() }
+    }
+
+    /// The same store through a client that sends wrong checksums.
+    pub(super) fn lying(&self) -> Self {
+        Self { way: Way::Lying, ..self.clone() }
+    }
+
+    /// The same store through a client that sends checksums.
+    pub(super) fn checking(&self) -> Self {
+        Self { way: Way::Checking, ..self.clone() }
+    }
+
+    /// What came with a checksum, in order.
+    pub(super) fn checked(&self) -> Vec<Path> {
+        self.checked.lock().unwrap().clone()
+    }
+
+    fn note_checksum(&self, path: &Path) {
+        if self.way == Way::Checking {
+            self.checked.lock().unwrap().push(path.clone());
+        }
+    }
+
+    /// Checksums are compared from now on.
+    pub(super) fn compare_checksums(&self) {
+        self.compares.store(true, SeqCst);
     }
 
     /// The store without its faults.
@@ -257,7 +302,11 @@ impl ObjectStore for Faulty {
         let noted = ["/receipts/", "/uploads/"].iter().any(|folder| path.as_ref().contains(folder));
         let op = if noted { Op::Note } else { Op::Put };
         let work = async {
+            if self.way == Way::Lying && self.compares.load(SeqCst) {
+                return Err(Error::Generic { store: "Faulty", source: "400 Bad Request: <Code>BadDigest</Code>".into() });
+            }
             let done = self.inner.put_opts(path, payload, options).await?;
+            self.note_checksum(path);
             self.aged.lock().unwrap().remove(path);
             Ok(done)
         };
@@ -344,7 +393,7 @@ impl MultipartStore for Faulty {
     async fn create_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<MultipartId> {
         let work = async {
             let id = self.inner.create_multipart_opts(path, options).await?;
-            let open = Open { path: path.clone(), initiated: SystemTime::now(), etags: BTreeMap::new() };
+            let open = Open { path: path.clone(), way: self.way, initiated: SystemTime::now(), etags: BTreeMap::new() };
             self.open.lock().unwrap().insert(id.clone(), open);
             Ok(id)
         };
@@ -355,9 +404,15 @@ impl MultipartStore for Faulty {
         // The store in memory gives no part a name: S3 calls it by what it holds.
         let etag = Digest::of(&data.iter().flatten().copied().collect::<Vec<_>>()).to_string();
         let work = async {
-            if !self.open.lock().unwrap().contains_key(id) {
-                return Err(no_such_upload(path));
+            match self.open.lock().unwrap().get(id) {
+                None => return Err(no_such_upload(path)),
+                // As MinIO has it of an upload that was opened for checksums, and of one that was not.
+                Some(open) if open.way != self.way => {
+                    return Err(Error::Generic { store: "Faulty", source: "<Code>InvalidArgument</Code>".into() });
+                }
+                Some(_) => {}
             }
+            self.note_checksum(path);
             self.inner.put_part(path, id, index, data).await?;
             if let Some(open) = self.open.lock().unwrap().get_mut(id) {
                 open.etags.insert(index, etag.clone());
@@ -369,7 +424,7 @@ impl MultipartStore for Faulty {
 
     async fn complete_multipart(&self, path: &Path, id: &MultipartId, parts: Vec<PartId>) -> Result<PutResult> {
         let work = async {
-            let conditional = self.creating && !self.unconditional.load(SeqCst);
+            let conditional = self.way == Way::Conditional && !self.unconditional.load(SeqCst);
             if conditional && self.inner.head(path).await.is_ok() {
                 return Err(Error::Precondition { path: path.to_string(), source: "taken".into() });
             }

@@ -7,6 +7,7 @@ use object_store::path::Path;
 
 use super::faulty::{Fault, Op};
 use super::{Bench, LARGE, Object, PART, SMALL, spec};
+use crate::config::Integrity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::{Sink, Staged};
 use crate::upload::{Digest, Ending, Note, OnConflict, Receipt, UploadSpec, WhenCut};
@@ -299,7 +300,7 @@ async fn the_parts_of_an_upload_are_as_large_as_where_it_began() {
     let bench = Bench::new();
     let spec = kept(OnConflict::Reject);
     begun(&bench.sink, &spec, LARGE, 13).await.suspend(note(13)).await.unwrap();
-    let other = super::node_with_parts(&bench.store, super::Seen { create: true.into(), complete: true.into() }, 7);
+    let other = super::node_with_parts(&bench.store, super::seen(), 7);
     let mut staged = resumed(&other, &spec).await;
     assert_eq!((staged.offset(), staged.until_checkpoint()), (13, 7));
     feed(staged.as_mut(), LARGE, 21).await.unwrap();
@@ -307,4 +308,25 @@ async fn the_parts_of_an_upload_are_as_large_as_where_it_began() {
     feed(staged.as_mut(), LARGE, LARGE.len()).await.unwrap();
     staged.commit(Ending::default()).await.unwrap();
     assert_one(&bench, LARGE).await;
+}
+
+/// Nodes learn at different times what the store can do.
+#[tokio::test]
+async fn all_parts_of_an_upload_come_in_the_way_in_which_it_was_opened() {
+    for first_is_late in [false, true] {
+        let bench = Bench::untried();
+        bench.store.compare_checksums();
+        bench.sink.probe().await.unwrap();
+        let late = bench.another();
+        assert_eq!([&bench.sink, &late].map(|node| node.remote.integrity()), [Integrity::Checksum, Integrity::Signature]);
+        let (first, second) = if first_is_late { (&late, &bench.sink) } else { (&bench.sink, &late) };
+        let spec = kept(OnConflict::Reject);
+        let mut staged = first.stage(spec.clone()).await.unwrap();
+        feed(staged.as_mut(), LARGE, 15).await.unwrap();
+        assert_eq!(staged.suspend(note(15)).await.unwrap(), 15);
+        let mut staged = second.resume(spec).await.unwrap().unwrap();
+        feed(staged.as_mut(), LARGE, LARGE.len()).await.unwrap();
+        staged.commit(Ending::default()).await.unwrap();
+        assert_eq!(bench.read("a.bin").await.unwrap(), LARGE);
+    }
 }
