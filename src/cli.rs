@@ -77,26 +77,37 @@ impl ConfigArgs {
     }
 }
 
+/// Threads for what waits for a disk, where nothing says how many: a disk that flushes wants many at once.
+const MAX_DISK_WORKERS: usize = 512;
+
 /// Parses the command line and runs it.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Push(args) => run(push::run(args)),
+        Command::Validate(args) => validate::run(&args),
+        Command::Infer(args) => infer::run(&args),
+        Command::Check(args) => run(check::run(&args)),
+        Command::Health(args) => run(health::run(&args)),
+        Command::Log(args) => log::run(&args),
+        Command::Quarantine(args) => run(quarantine::run(&args)),
+        Command::Bench(args) => run(bench::run(args)),
+    }
+}
+
+/// Runs a command to its end.
+fn run(command: impl Future<Output = ExitCode>) -> ExitCode {
+    run_with(MAX_DISK_WORKERS, command)
+}
+
+/// As [`run`], with so many threads at most for what waits for a disk.
+fn run_with(disk_workers: usize, command: impl Future<Output = ExitCode>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(disk_workers).build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("starting the runtime: {error}")),
     };
-    let code = runtime.block_on(async {
-        match cli.command {
-            Command::Serve(args) => serve::run(&args).await,
-            Command::Push(args) => push::run(args).await,
-            Command::Validate(args) => validate::run(&args),
-            Command::Infer(args) => infer::run(&args),
-            Command::Check(args) => check::run(&args).await,
-            Command::Health(args) => health::run(&args).await,
-            Command::Log(args) => log::run(&args),
-            Command::Quarantine(args) => quarantine::run(&args).await,
-            Command::Bench(args) => bench::run(args).await,
-        }
-    });
+    let code = runtime.block_on(command);
     // What still blocks (a write to a disk that hangs) must not keep the process.
     runtime.shutdown_background();
     code

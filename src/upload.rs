@@ -45,7 +45,7 @@ pub struct UploadSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenCut {
-    /// It is given up: nobody could ask for it again.
+    /// It is given up: nobody could ask for it again, for its id was made here, for it alone.
     Drop,
     /// It is kept for a while: its id is the sender's own, who may come back and go on.
     Keep,

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::IsTerminal;
+use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +10,17 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use super::{ConfigArgs, bad_config, fail, print};
+use super::{ConfigArgs, MAX_DISK_WORKERS, bad_config, fail, print, run_with};
 use crate::assemble;
-use crate::config::{Config, Log, LogFormat};
+use crate::config::{Config, FsDurability, Log, LogFormat, SinkKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 use crate::server::{Drained, Server};
 use crate::sink::Sink;
 use crate::validate::rules::Rulebook;
+
+/// Threads for the disk on each core, where nothing is flushed for a commit.
+const CACHED_WORKERS_PER_CORE: usize = 2;
 
 /// How long the start waits for the first probe of the store.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,7 +44,7 @@ pub(super) struct Args {
     config: ConfigArgs,
 }
 
-pub(super) async fn run(args: &Args) -> ExitCode {
+pub(super) fn run(args: &Args) -> ExitCode {
     let config = match args.config.load() {
         Ok(config) => config,
         Err(error) => return bad_config(&error),
@@ -48,17 +52,30 @@ pub(super) async fn run(args: &Args) -> ExitCode {
     if let Err(error) = init_log(&config.log) {
         return bad_config(&error);
     }
-    match serve(&config, &args.config).await {
-        Ok(drained) => {
-            let Drained { finished, cut_off, took } = drained;
-            print::line(&format!(
-                "stopped after {:.1} s: {finished} running uploads ended, {cut_off} were cut off",
-                took.as_secs_f64()
-            ));
-            if cut_off == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    run_with(disk_workers(&config), async {
+        match serve(&config, &args.config).await {
+            Ok(drained) => said(&drained),
+            Err(error) => fail(1, &error.to_string()),
         }
-        Err(error) => fail(1, &error.to_string()),
+    })
+}
+
+/// Threads for what waits for the disk. Where commits wait for no flush, those that a few threads take one after the other cost
+/// less than those that wake a thread each.
+fn disk_workers(config: &Config) -> usize {
+    match (config.sink.kind, config.sink.fs.durability) {
+        (SinkKind::Fs, FsDurability::Cache) => {
+            CACHED_WORKERS_PER_CORE * std::thread::available_parallelism().map_or(1, NonZero::get).max(2)
+        }
+        (SinkKind::Fs | SinkKind::S3 | SinkKind::Memory, _) => MAX_DISK_WORKERS,
     }
+}
+
+/// What there is to say of a server that has stopped.
+fn said(Drained { finished, cut_off, took }: &Drained) -> ExitCode {
+    let took = took.as_secs_f64();
+    print::line(&format!("stopped after {took:.1} s: {finished} running uploads ended, {cut_off} were cut off"));
+    if *cut_off == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 async fn serve(config: &Config, layers: &ConfigArgs) -> Result<Drained> {
@@ -80,8 +97,10 @@ async fn serve(config: &Config, layers: &ConfigArgs) -> Result<Drained> {
     let reloads = Arc::clone(&metrics);
     let server = Server::bind(config, sink, Arc::clone(&rules), ledger, metrics).await?;
     greet(&server, &store)?;
+    // A task of its own: connections are then accepted by a worker, and not by this thread for one.
+    let mut running = tokio::spawn(server.run(shutdown));
     tokio::select! {
-        drained = server.run(shutdown) => Ok(drained),
+        drained = &mut running => drained.map_err(|error| Error::new(ErrorKind::Io, "the server ended early").because(error)),
         never = reload_at(hangup, layers, &rules, &reloads) => match never {},
     }
 }

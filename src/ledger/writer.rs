@@ -17,6 +17,9 @@ use crate::upload::rfc3339;
 /// How often it is logged that lines are lost.
 const LOG_EVERY: Duration = Duration::from_mins(1);
 
+/// How long entries gather behind a write.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// Where entries wait. Its locks are never held while the disk is at work.
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -34,6 +37,8 @@ pub(super) struct Desk {
 struct Waiting {
     entries: Vec<Entry>,
     closed: bool,
+    /// Whether the writer sleeps until something comes.
+    asleep: bool,
 }
 
 impl Desk {
@@ -59,12 +64,14 @@ impl Desk {
             };
             if why.is_none() {
                 waiting.entries.push(entry);
+                if std::mem::take(&mut waiting.asleep) {
+                    self.come.notify_one();
+                }
             }
             why
         };
-        match lost {
-            None => self.come.notify_one(),
-            Some(why) => self.lose(1, why),
+        if let Some(why) = lost {
+            self.lose(1, why);
         }
     }
 
@@ -82,9 +89,16 @@ impl Desk {
             if waiting.closed {
                 return None;
             }
+            waiting.asleep = true;
             waiting = self.come.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         Some(std::mem::take(&mut waiting.entries))
+    }
+
+    /// Lets entries gather for a moment: those of many uploads cost one write, and nobody is woken for each.
+    fn gather(&self) {
+        let pause = self.come.wait_timeout_while(self.waiting(), GATHER, |waiting| !waiting.closed);
+        drop(pause.unwrap_or_else(PoisonError::into_inner));
     }
 
     fn lose(&self, lines: u64, why: &str) {
@@ -148,6 +162,7 @@ impl Writer {
                     desk.lose(lines as u64, &format!("writing into {}: {error}", self.folder.display()));
                 }
             }
+            desk.gather();
         }
     }
 

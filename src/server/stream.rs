@@ -54,6 +54,10 @@ impl Reader {
     }
 
     async fn fill(&mut self, room: usize) -> io::Result<Filled> {
+        if self.buffer.capacity() == 0 {
+            // No buffer for who sends nothing.
+            self.half.readable().await?;
+        }
         self.buffer.reserve(room);
         match self.half.read_buf(&mut self.buffer).await? {
             0 => Ok(Filled::End),

@@ -98,8 +98,9 @@ impl Connection {
         let peer = SocketAddr::new(self.peer.ip().to_canonical(), self.peer.port());
         let shared = &shared.of(Origin { peer, protocol, collector: None });
         match protocol {
-            Protocol::Framed => framed::serve(stream, shared).await,
-            Protocol::Plain => plain::serve(stream, shared).await,
+            // Boxed, so that a connection on which nothing has come yet is small.
+            Protocol::Framed => Box::pin(framed::serve(stream, shared)).await,
+            Protocol::Plain => Box::pin(plain::serve(stream, shared)).await,
             Protocol::Tls => {
                 let error = Error::new(ErrorKind::Unsupported, "TLS is not configured on this port; speak in the clear");
                 shared.ingest.refuse("", &error);

@@ -255,14 +255,10 @@ impl<D: Disk> Sink for Fs<D> {
     async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
         self.0.dropped.wait(&spec.id).await;
         let mut job = Job::new(Arc::clone(&self.0), spec)?;
-        let job = blocking(move || {
+        if !job.may_be_held() {
             // A file for which there is no room is refused before it comes, and what was kept under its id is gone by then.
-            if !job.may_be_held() || job.was_kept() {
-                job.open()?;
-            }
-            Ok(job)
-        })
-        .await?;
+            job = blocking(move || job.open().map(|()| job)).await?;
+        }
         Ok(Box::new(StagedFile::new(job, Note::default())))
     }
 

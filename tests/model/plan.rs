@@ -164,7 +164,10 @@ impl Upload {
             Announces::Nothing => (None, None),
             Announces::SizeAndDigest => (Some(content.len() as u64), Some(Digest::of(content))),
         };
-        UploadSpec { size, digest, on_conflict, when_cut, ..UploadSpec::new(format!("u{id}").parse().unwrap(), key) }
+        // An id that was made for an upload is not one that a sender has chosen.
+        let chosen = if when_cut == WhenCut::Keep { "u" } else { "made-" };
+        let id = format!("{chosen}{id}").parse().unwrap();
+        UploadSpec { size, digest, on_conflict, when_cut, ..UploadSpec::new(id, key) }
     }
 }
 

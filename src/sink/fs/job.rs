@@ -75,15 +75,10 @@ impl<D: Disk> Job<D> {
         self.tally.size() + self.held.len() as u64
     }
 
-    /// Whether the upload may go without a place on the disk for now.
+    /// Whether the upload may go without a place on the disk for now. Nothing was ever kept under the id of one that may.
     pub(super) fn may_be_held(&self) -> bool {
         let is_small = self.spec.size.is_none_or(|size| size <= self.shared.terms.hold_bytes as u64);
         self.spec.when_cut == WhenCut::Drop && is_small
-    }
-
-    /// Whether something may be left of an earlier upload of this id.
-    pub(super) fn was_kept(&self) -> bool {
-        !matches!(self.shared.disk.stat_at(&self.shared.resume, self.spec.id.as_str()), Err(Errno::NOENT))
     }
 
     /// Keeps bytes back if there are so few that they can wait, and there is room for them; whether it does.
@@ -107,12 +102,17 @@ impl<D: Disk> Job<D> {
         }
         let Self { shared, spec, .. } = self;
         shared.check_writable("staging", &spec.key)?;
-        shared.check_room(spec.size.unwrap_or(0), "staging", &spec.key)?;
+        if self.held.is_empty() {
+            shared.check_room(spec.size.unwrap_or(0), "staging", &spec.key)?;
+        }
         let file =
             lock_new(&shared.disk, &shared.staging, spec.id.as_str()).map_err(|errno| not_locked("staging", spec, errno))?;
         self.file = Some(file);
-        // Before the first byte: what was saved of another file must not be taken for this one's.
-        self.shared.forget(&self.spec.id)
+        match spec.when_cut {
+            // Before the first byte: what was saved of another file must not be taken for this one's.
+            WhenCut::Keep => self.shared.forget(&self.spec.id),
+            WhenCut::Drop => Ok(()),
+        }
     }
 
     /// Writes what was held back, then `bytes`.
