@@ -34,7 +34,8 @@ use crate::upload::{Ending, Key, Note, Receipt, UploadId, UploadSpec};
 ///   [`Receipt::duplicate`] set.
 #[async_trait]
 pub trait Sink: Debug + Send + Sync {
-    /// Opens a place for an upload's bytes, invisible until committed. What an upload of this id has left before is dropped.
+    /// Opens a place for an upload's bytes, invisible until committed. What an upload of this id has left before is dropped;
+    /// under the id of one that is not kept when it is cut, none has ever left anything.
     ///
     /// # Errors
     /// [`ErrorKind::Busy`] while somebody else writes an upload of this id, [`ErrorKind::NoSpace`], [`ErrorKind::Store`].

@@ -20,7 +20,7 @@ use crate::sink::Sink;
 use crate::validate::rules::Rulebook;
 
 /// Threads for the disk on each core, where nothing is flushed for a commit.
-const CACHED_WORKERS_PER_CORE: usize = 2;
+const CACHED_WORKERS_PER_CORE: usize = 4;
 
 /// How long the start waits for the first probe of the store.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);

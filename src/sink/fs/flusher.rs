@@ -121,7 +121,8 @@ impl Flusher {
         self.believe(thing, flushed)
     }
 
-    /// As [`flush`](Self::flush), but by itself: nobody who flushes other things waits for it.
+    /// As [`flush`](Self::flush), but by itself: nobody who flushes other things waits for it, though it may wait for a flush of
+    /// everything that is under way.
     ///
     /// # Errors
     /// Those of the flush.

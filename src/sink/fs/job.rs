@@ -1,5 +1,6 @@
 //! An upload as the disk's workers have it: at most one of them at a time.
 
+use std::fmt;
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -26,15 +27,75 @@ use crate::upload::{Ending, Note, Receipt, Tally, UploadId, UploadSpec, WhenCut}
 pub(super) struct Job<D: Disk> {
     pub(super) shared: Arc<Shared<D>>,
     pub(super) spec: Arc<UploadSpec>,
-    /// Open, and so locked, for as long as this lives.
-    file: Option<D::Handle>,
+    place: Place<D>,
     /// Of what is written.
     tally: Tally,
+    /// One writer an id in this process; the lock on the file sees to the others. Given back last.
+    _claim: Claim<UploadId>,
+}
+
+/// Where the bytes of an upload are: those that were held back, and the file behind which they come.
+struct Place<D: Disk> {
+    /// Open, and so locked, for as long as this lives.
+    file: Option<D::Handle>,
     held: Vec<u8>,
     /// For what is held.
     room: Option<OwnedSemaphorePermit>,
-    /// One writer an id in this process; the lock on the file sees to the others. Given back last.
-    _claim: Claim<UploadId>,
+}
+
+impl<D: Disk> fmt::Debug for Place<D> {
+    /// Without the bytes, which are the sender's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place").field("file", &self.file).field("held", &self.held.len()).finish_non_exhaustive()
+    }
+}
+
+impl<D: Disk> Place<D> {
+    fn new(file: Option<D::Handle>) -> Self {
+        Self { file, held: Vec::new(), room: None }
+    }
+
+    /// The file, which is made where there is none.
+    fn open(&mut self, shared: &Shared<D>, spec: &UploadSpec) -> Result<&D::Handle> {
+        let (file, is_new) = match self.file.take() {
+            Some(file) => (file, false),
+            None => (create(shared, spec)?, true),
+        };
+        let file = self.file.insert(file);
+        if is_new && spec.when_cut == WhenCut::Keep {
+            // Before the first byte: what was saved of another file must not be taken for this one's.
+            shared.forget(&spec.id)?;
+        }
+        Ok(file)
+    }
+
+    /// Writes what was held back, then `bytes`. Gives the file.
+    fn write(&mut self, shared: &Shared<D>, spec: &UploadSpec, tally: &mut Tally, bytes: &[u8]) -> Result<&D::Handle> {
+        let (held, _room) = (std::mem::take(&mut self.held), self.room.take());
+        let file = self.open(shared, spec)?;
+        for bytes in [held.as_slice(), bytes] {
+            if !bytes.is_empty() {
+                shared.check_room(bytes.len() as u64, "writing", &spec.key)?;
+                shared.disk.write_at(file, bytes, tally.size()).map_err(|errno| failed("writing", spec, errno))?;
+                tally.add(bytes);
+            }
+        }
+        Ok(file)
+    }
+
+    /// Keeps bytes back if there are so few that they can wait, and there is room for them; whether it does.
+    fn holds(&mut self, shared: &Shared<D>, bytes: &[u8]) -> bool {
+        if self.file.is_some() || self.held.len() + bytes.len() > shared.terms.hold_bytes {
+            return false;
+        }
+        if self.room.is_none() {
+            self.room = Arc::clone(&shared.holding).try_acquire_owned().ok();
+        }
+        if self.room.is_some() {
+            self.held.extend_from_slice(bytes);
+        }
+        self.room.is_some()
+    }
 }
 
 impl<D: Disk> Job<D> {
@@ -46,7 +107,7 @@ impl<D: Disk> Job<D> {
         shared.check_writable("staging", &spec.key)?;
         let claim = shared.claims.claim(&spec.id).ok_or_else(|| busy(&spec))?;
         let tally = Tally::of(&spec);
-        Ok(Self { shared, spec: Arc::new(spec), file: None, tally, held: Vec::new(), room: None, _claim: claim })
+        Ok(Self { shared, spec: Arc::new(spec), place: Place::new(None), tally, _claim: claim })
     }
 
     /// Goes on with what an upload has left, if it is this one. Says where, and what was noted there.
@@ -66,13 +127,13 @@ impl<D: Disk> Job<D> {
         shared.disk.truncate(&file, offset).map_err(failed)?;
         let spec = completed(spec, begun);
         shared.check_room(spec.size.map_or(0, |size| size.saturating_sub(offset)), "resuming", &spec.key)?;
-        let (spec, file, held) = (Arc::new(spec), Some(file), Vec::new());
-        Ok(Some((Self { shared, spec, file, tally, held, room: None, _claim: claim }, note)))
+        let (spec, place) = (Arc::new(spec), Place::new(Some(file)));
+        Ok(Some((Self { shared, spec, place, tally, _claim: claim }, note)))
     }
 
     /// Bytes that have come.
     pub(super) fn size(&self) -> u64 {
-        self.tally.size() + self.held.len() as u64
+        self.tally.size() + self.place.held.len() as u64
     }
 
     /// Whether the upload may go without a place on the disk for now. Nothing was ever kept under the id of one that may.
@@ -83,51 +144,18 @@ impl<D: Disk> Job<D> {
 
     /// Keeps bytes back if there are so few that they can wait, and there is room for them; whether it does.
     pub(super) fn holds(&mut self, bytes: &[u8]) -> bool {
-        if self.file.is_some() || self.held.len() + bytes.len() > self.shared.terms.hold_bytes {
-            return false;
-        }
-        if self.room.is_none() {
-            self.room = Arc::clone(&self.shared.holding).try_acquire_owned().ok();
-        }
-        if self.room.is_some() {
-            self.held.extend_from_slice(bytes);
-        }
-        self.room.is_some()
+        self.place.holds(&self.shared, bytes)
     }
 
     /// Opens a place for the upload, if it has none.
     pub(super) fn open(&mut self) -> Result<()> {
-        if self.file.is_some() {
-            return Ok(());
-        }
-        let Self { shared, spec, .. } = self;
-        shared.check_writable("staging", &spec.key)?;
-        if self.held.is_empty() {
-            shared.check_room(spec.size.unwrap_or(0), "staging", &spec.key)?;
-        }
-        let file =
-            lock_new(&shared.disk, &shared.staging, spec.id.as_str()).map_err(|errno| not_locked("staging", spec, errno))?;
-        self.file = Some(file);
-        match spec.when_cut {
-            // Before the first byte: what was saved of another file must not be taken for this one's.
-            WhenCut::Keep => self.shared.forget(&self.spec.id),
-            WhenCut::Drop => Ok(()),
-        }
+        self.place.open(&self.shared, &self.spec).map(drop)
     }
 
     /// Writes what was held back, then `bytes`.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.open()?;
-        let (held, _room) = (std::mem::take(&mut self.held), self.room.take());
-        let Self { shared, spec, file: Some(file), tally, .. } = self else { return Err(self.lost()) };
-        for bytes in [held.as_slice(), bytes] {
-            if !bytes.is_empty() {
-                shared.check_room(bytes.len() as u64, "writing", &spec.key)?;
-                shared.disk.write_at(file, bytes, tally.size()).map_err(|errno| failed("writing", spec, errno))?;
-                tally.add(bytes);
-            }
-        }
-        Ok(())
+        let Self { shared, spec, place, tally, .. } = self;
+        place.write(shared, spec, tally, bytes).map(drop)
     }
 
     /// A checkpoint. An upload that is not kept is flushed all the same: so that none has more than that in the cache, and its
@@ -136,21 +164,23 @@ impl<D: Disk> Job<D> {
         if self.spec.when_cut == WhenCut::Keep {
             return self.save(note);
         }
-        self.write(&[])?;
-        self.shared.flush(self.file()?, Loses::Upload, &format!("{:?}", self.spec.key.as_str()))
+        let Self { shared, spec, place, tally, .. } = self;
+        let file = place.write(shared, spec, tally, &[])?;
+        shared.flush(file, Loses::Upload, &format!("{:?}", spec.key.as_str()))
     }
 
     /// Makes durable what has come, and that it has.
     pub(super) fn save(&mut self, note: Note) -> Result<()> {
-        self.write(&[])?;
-        self.shared.save(&self.spec, self.file()?, &self.tally, note)
+        let Self { shared, spec, place, tally, .. } = self;
+        let file = place.write(shared, spec, tally, &[])?;
+        shared.save(spec, file, tally, note)
     }
 
     /// How far the upload is saved; where it is not at all, nothing stays of it.
     pub(super) fn last_checkpoint(&self) -> Result<u64> {
         // After a failed flush nobody knows which checkpoint a power cut would leave.
         self.shared.check_writable("keeping", &self.spec.key)?;
-        let Some(file) = &self.file else { return Ok(0) };
+        let Some(file) = &self.place.file else { return Ok(0) };
         match self.shared.saved(&self.spec.id, file) {
             Ok(Some(saved)) => Ok(saved.tally.size()),
             Ok(None) => self.remove().map(|()| 0),
@@ -161,10 +191,9 @@ impl<D: Disk> Job<D> {
     /// Commits; whatever comes of it, nothing stays under the staged name.
     pub(super) fn commit(mut self, ending: Ending) -> Result<Receipt> {
         let mut name = Name::Staged;
-        let committed = self.write(&[]).and_then(|()| {
-            let Self { shared, spec, file: Some(file), tally, .. } = &self else { return Err(self.lost()) };
-            shared.commit(spec, file, tally, ending, &mut name)
-        });
+        let Self { shared, spec, place, tally, .. } = &mut self;
+        let committed =
+            place.write(shared, spec, tally, &[]).and_then(|file| shared.commit(spec, file, tally, ending, &mut name));
         self.clean_up(name, &committed);
         committed
     }
@@ -172,8 +201,8 @@ impl<D: Disk> Job<D> {
     /// Moves it into quarantine; whatever comes of it, nothing stays under the staged name.
     pub(super) fn quarantine(mut self, report: Report, ending: Ending) -> Result<Quarantined> {
         let mut name = Name::Staged;
-        let kept = self.write(&[]).and_then(|()| {
-            let Self { shared, spec, file: Some(file), tally, .. } = &self else { return Err(self.lost()) };
+        let Self { shared, spec, place, tally, .. } = &mut self;
+        let kept = place.write(shared, spec, tally, &[]).and_then(|file| {
             let content = Content::seal(tally, spec, ending)?;
             shared.quarantine(spec, file, content, report, &mut name)
         });
@@ -202,7 +231,7 @@ impl<D: Disk> Job<D> {
     /// Removes what was saved, then the staged name. Only while it is known to be there: once it is renamed, the name is free
     /// for another upload.
     fn remove(&self) -> Result<()> {
-        if self.file.is_none() {
+        if self.place.file.is_none() {
             return Ok(());
         }
         self.shared.forget(&self.spec.id)?;
@@ -211,14 +240,12 @@ impl<D: Disk> Job<D> {
             Err(errno) => Err(failed("removing what was staged of", &self.spec, errno)),
         }
     }
+}
 
-    fn file(&self) -> Result<&D::Handle> {
-        self.file.as_ref().ok_or_else(|| self.lost())
-    }
-
-    fn lost(&self) -> Error {
-        Error::new(ErrorKind::Store, format!("{:?} has no place on the disk", self.spec.key.as_str()))
-    }
+fn create<D: Disk>(shared: &Shared<D>, spec: &UploadSpec) -> Result<D::Handle> {
+    shared.check_writable("staging", &spec.key)?;
+    shared.check_room(spec.size.unwrap_or(0), "staging", &spec.key)?;
+    lock_new(&shared.disk, &shared.staging, spec.id.as_str()).map_err(|errno| not_locked("staging", spec, errno))
 }
 
 fn busy(spec: &UploadSpec) -> Error {

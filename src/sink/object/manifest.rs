@@ -27,8 +27,14 @@ use crate::config::Integrity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Key, Note, Tally, UploadId, UploadSpec, rfc3339};
 
-/// What this file knows to read.
-const FORMAT: u32 = 1;
+/// What this file knows to read: 1, and 2 where the parts come with checksums, so that a server which knows no such parts
+/// begins anew.
+const fn format_of(integrity: Integrity) -> u32 {
+    match integrity {
+        Integrity::Signature => 1,
+        Integrity::Checksum => 2,
+    }
+}
 
 /// How often a record may be refused because something stands there, and nothing be there.
 const MAX_ROUNDS: u32 = 4;
@@ -63,7 +69,16 @@ impl Manifest {
         multipart: MultipartId,
         (part_bytes, integrity): (usize, Integrity),
     ) -> Self {
-        Self { format: FORMAT, spec, attempt, key, multipart, part_bytes, integrity, started_at: rfc3339::now() }
+        Self {
+            format: format_of(integrity),
+            spec,
+            attempt,
+            key,
+            multipart,
+            part_bytes,
+            integrity,
+            started_at: rfc3339::now(),
+        }
     }
 }
 
@@ -176,7 +191,11 @@ impl Remote {
         let path = self.manifest_path(id);
         let Some(json) = self.fetch(&path).await? else { return Ok(Standing::Nothing) };
         match serde_json::from_slice::<Manifest>(&json) {
-            Ok(manifest) if manifest.format == FORMAT && manifest.spec.id == *id && manifest.part_bytes > 0 => {
+            Ok(manifest)
+                if manifest.format == format_of(manifest.integrity)
+                    && manifest.spec.id == *id
+                    && manifest.part_bytes > 0 =>
+            {
                 Ok(Standing::Manifest(Box::new(manifest)))
             }
             Ok(_) => Ok(Standing::Unreadable),

@@ -9,7 +9,7 @@ use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
 
 use super::remote::{Clients, Remote};
-use super::words::{is_bad_request, is_broken, is_refusal};
+use super::words::{is_broken, is_mismatch, is_refusal, is_unsupported};
 use crate::config::Integrity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Probe;
@@ -17,6 +17,9 @@ use crate::upload::UploadId;
 
 /// How long a probe may take in all.
 const DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long a store may take to show whether it compares checksums.
+const CHECKSUM_DEADLINE: Duration = Duration::from_secs(3);
 
 /// How often a delete is tried whose connection breaks.
 const DELETE_ATTEMPTS: u32 = 3;
@@ -31,7 +34,7 @@ const DELETE: &str = "delete";
 /// Writes, reads and deletes an object below the reserved prefix, and tries to create it twice. That a multipart upload is
 /// not completed over it, and whether checksums are compared, is tried until it was seen once.
 pub(super) async fn run(remote: &Remote, hasty: &Clients) -> Probe {
-    let mut trial = Trial::new(remote, hasty);
+    let mut trial = Trial { checks: remote.wanted == Integrity::Checksum, ..Trial::new(remote, hasty) };
     if tokio::time::timeout(DEADLINE, trial.run()).await.is_err() {
         trial.probe.fail("deadline", format!("{} took more than {DEADLINE:?}", remote.store));
     }
@@ -56,6 +59,8 @@ pub(super) async fn assure(remote: &Remote, condition: &AtomicBool) -> Result<()
 
 struct Trial<'a> {
     remote: &'a Remote,
+    /// Whether to see if checksums are compared: nothing that a commit has to wait for.
+    checks: bool,
     clients: &'a Clients,
     path: Path,
     body: Bytes,
@@ -67,6 +72,7 @@ impl<'a> Trial<'a> {
         let name = UploadId::generate();
         Self {
             remote,
+            checks: false,
             clients,
             path: remote.probe_path(name.as_str()),
             body: Bytes::from(format!("written by a probe of tidegate, and to be deleted by it: {name}\n")),
@@ -85,7 +91,7 @@ impl<'a> Trial<'a> {
         } else if self.complete().await {
             self.remote.seen.complete.store(true, Ordering::Relaxed);
         }
-        if self.remote.wanted == Integrity::Checksum {
+        if self.checks {
             self.checksum().await;
         }
         self.delete().await;
@@ -166,46 +172,53 @@ impl<'a> Trial<'a> {
 
     /// Whether the store compares a checksum with what it gets; where it does not, payloads are signed, and nothing is wrong.
     async fn checksum(&mut self) {
-        if self.remote.seen.checksums.get().is_none()
-            && let Some(compares) = self.compares_checksums().await
+        let known = &self.remote.seen.checksums;
+        if known.get().is_none()
+            && let Ok(Some(compares)) = tokio::time::timeout(CHECKSUM_DEADLINE, self.compares_checksums()).await
         {
             // Whoever was here first has seen the same.
-            let _ = self.remote.seen.checksums.set(compares);
+            let _ = known.set(compares);
         }
-        self.probe.pass(
-            CHECKSUM,
-            match self.remote.seen.checksums.get() {
-                Some(true) => "a wrong one is refused, a right one taken",
-                Some(false) => "the store does not compare it: what is stored is signed instead",
-                None => "the store does not say: what is stored is signed until it does",
-            },
-        );
+        let how = match known.get() {
+            Some(true) => "a wrong one is refused, a right one taken",
+            Some(false) => "the store does not compare it: what is stored is signed instead",
+            None => "the store does not say: what is stored is signed until it does",
+        };
+        self.probe.pass(CHECKSUM, how);
     }
 
-    /// Whether it refuses a wrong checksum, and takes the right one of a part; `None` where it can't be asked.
+    /// Whether it refuses wrong checksums, of an object and of a part, and takes right ones; `None` where it can't be asked.
     async fn compares_checksums(&self) -> Option<bool> {
         let Clients { checked, lying, .. } = self.clients;
-        match lying.put(&self.path, self.body.clone().into()).await {
+        let (path, body) = (&self.path, || self.body.clone().into());
+        match lying.put(path, body()).await {
             Ok(_) => return Some(false),
-            Err(error) if is_bad_request(&error) => {}
+            Err(error) if is_mismatch(&error) => {}
             Err(error) => return said(&error),
         }
-        let multipart = match checked.create_multipart(&self.path).await {
+        if let Err(error) = checked.put(path, body()).await {
+            return said(&error);
+        }
+        let multipart = match checked.create_multipart(path).await {
             Ok(multipart) => multipart,
             Err(error) => return said(&error),
         };
-        let stored = async {
-            let part = checked.put_part(&self.path, &multipart, 0, self.body.clone().into()).await?;
-            checked.complete_multipart(&self.path, &multipart, vec![part]).await
-        };
-        match stored.await {
-            Ok(_) => Some(true),
-            Err(error) => {
-                // Else the sweep gives it up.
-                let _ = checked.abort_multipart(&self.path, &multipart).await;
-                said(&error)
+        let compares = match lying.put_part(path, &multipart, 0, body()).await {
+            Ok(_) => Some(false),
+            Err(error) if is_mismatch(&error) => {
+                let stored = async {
+                    let part = checked.put_part(path, &multipart, 0, body()).await?;
+                    checked.complete_multipart(path, &multipart, vec![part]).await
+                };
+                stored.await.map_or_else(|error| said(&error), |_| Some(true))
             }
+            Err(error) => said(&error),
+        };
+        if compares != Some(true) {
+            // Else the sweep gives it up.
+            let _ = checked.abort_multipart(path, &multipart).await;
         }
+        compares
     }
 
     async fn delete(&mut self) {
@@ -223,7 +236,9 @@ impl<'a> Trial<'a> {
 
     async fn put(&self, mode: PutMode) -> object_store::Result<()> {
         let options = PutOptions { mode, ..PutOptions::default() };
-        self.clients.plain.put_opts(&self.path, self.body.clone().into(), options).await.map(drop)
+        // As uploads are.
+        let client = self.clients.storing(self.remote.integrity());
+        client.put_opts(&self.path, self.body.clone().into(), options).await.map(drop)
     }
 
     fn fail(&mut self, what: &'static str, error: &StoreError) {
@@ -232,11 +247,10 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// What a store has said that refused what it should not have refused, or nothing.
+/// What it means that a store refused what it should take, or did not answer.
 fn said(error: &StoreError) -> Option<bool> {
     tracing::debug!(%error, "the store was asked whether it compares checksums");
-    (is_bad_request(error) || matches!(error, StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }))
-        .then_some(false)
+    is_unsupported(error).then_some(false)
 }
 
 fn ignores(what: impl Display) -> String {

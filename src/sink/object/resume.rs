@@ -11,6 +11,7 @@ use super::manifest::{Journal, Manifest, PartRecord, Saved, Standing, part_name,
 use super::marks::Attempt;
 use super::parts::{Parts, Reopened};
 use super::remote::Remote;
+use crate::config::Integrity;
 use crate::error::Result;
 use crate::upload::{Note, Tally, UploadId, UploadSpec};
 
@@ -40,7 +41,9 @@ pub(super) async fn resume(remote: &Arc<Remote>, spec: UploadSpec) -> Result<Opt
     let begun = &manifest.spec;
     let bound =
         (&spec.on_conflict, &spec.meta, &spec.content_type) == (&begun.on_conflict, &begun.meta, &begun.content_type);
-    if !bound || !spec.continues(begun) {
+    // Whoever wants signatures now does not get them for what was opened for checksums.
+    let unsigned = remote.wanted == Integrity::Signature && manifest.integrity == Integrity::Checksum;
+    if !bound || unsigned || !spec.continues(begun) {
         return Ok(None);
     }
     let spec = UploadSpec { size: spec.size.or(begun.size), digest: spec.digest.or(begun.digest), ..spec };

@@ -43,9 +43,17 @@ pub(super) fn is_gone(error: &StoreError) -> bool {
     matches!(error, StoreError::NotFound { .. }) && !has_code(&error.to_string(), &NO_BUCKET)
 }
 
-/// Whether the store answered that something about the request is not as it should be.
-pub(super) fn is_bad_request(error: &StoreError) -> bool {
-    error.to_string().contains("400 Bad Request")
+/// Whether the store refused what it got because that is not what its checksum says: `BadDigest` by Amazon S3's API Reference
+/// ("Error responses"), the other one by MinIO.
+pub(super) fn is_mismatch(error: &StoreError) -> bool {
+    has_code(&error.to_string(), &["BadDigest", "XAmzContentChecksumMismatch"])
+}
+
+/// Whether the store answered that it does not take such a request, and would say so again.
+pub(super) fn is_unsupported(error: &StoreError) -> bool {
+    let text = error.to_string();
+    let is_refused = text.contains("400 Bad Request") || text.contains("501 Not Implemented");
+    is_refused && !has_code(&text, &["RequestTimeout"])
 }
 
 /// Whether it was the connection that failed, and not the store.

@@ -77,11 +77,18 @@ pub(crate) struct MinioBed {
     sink: Arc<dyn Sink>,
 }
 
+/// A sink that has seen what the store can do, as that of a server has at its start.
+async fn connect(bucket: &Bucket) -> Arc<dyn Sink> {
+    let sink = Object::connect(&bucket.config(PREFIX)).unwrap();
+    assert_eq!(sink.probe().await.unwrap().problem(), None);
+    Arc::new(sink)
+}
+
 #[async_trait]
 impl Bed for MinioBed {
     async fn open() -> Option<Self> {
         let bucket = Minio::shared()?.bucket().await;
-        let sink = Arc::new(Object::connect(&bucket.config(PREFIX)).unwrap());
+        let sink = connect(&bucket).await;
         Some(Self { bucket, sink })
     }
 
@@ -90,7 +97,7 @@ impl Bed for MinioBed {
     }
 
     async fn another(&self) -> Arc<dyn Sink> {
-        Arc::new(Object::connect(&self.bucket.config(PREFIX)).unwrap())
+        connect(&self.bucket).await
     }
 
     async fn read(&self, key: &Key) -> Option<Vec<u8>> {

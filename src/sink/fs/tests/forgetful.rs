@@ -5,20 +5,20 @@
 //! flushed in the folder where its new name stands (its old one, where it has none), each of which survives or not by itself,
 //! but whole. Numbers of files are used again as soon as they are free. A flush that fails leaves clean what it should have written: the next one succeeds without it.
 
+mod platter;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
+use self::platter::{Names, Node, ROOT, World};
 use super::random::Random;
 use crate::sink::fs::disk::{Access, Disk, Kind, Stat};
 
-/// Small, so that small files have many.
-const BLOCK: usize = 64;
-const ROOT: usize = 0;
 /// How long a flush that has failed takes to say so.
 const TOLD_LATE: Duration = Duration::from_millis(2);
 
@@ -40,137 +40,6 @@ pub(super) enum Survives {
     Nothing,
     Everything,
     Anything,
-}
-
-#[derive(Debug, Clone)]
-struct World {
-    nodes: Vec<Node>,
-    names: Names,
-    /// The names that are on the platter for sure, without `changes`.
-    settled: Names,
-    changes: Vec<Change>,
-    operations: u64,
-    reads: u64,
-    fault: Option<(u64, Fault)>,
-    dead: bool,
-    handles: u64,
-    /// Whether it can rename without clobbering.
-    renames_new: bool,
-}
-
-/// By folder and name, the node.
-type Names = BTreeMap<(usize, String), usize>;
-
-#[derive(Debug, Clone)]
-struct Node {
-    kind: Kind,
-    number: u64,
-    opened: usize,
-    locked: Option<u64>,
-    modified: SystemTime,
-    size: Cached<usize>,
-    blocks: Vec<Cached<[u8; BLOCK]>>,
-    attributes: Cached<BTreeMap<String, Vec<u8>>>,
-}
-
-/// Names that change together.
-#[derive(Debug, Clone)]
-struct Change {
-    names: Vec<((usize, String), Option<usize>)>,
-    settled: bool,
-    lost: bool,
-}
-
-/// A value in the cache, last, behind all that may be on the platter.
-#[derive(Debug, Clone)]
-struct Cached<T> {
-    versions: Vec<T>,
-    /// A flush has failed, so that the next one does not write it.
-    lost: bool,
-}
-
-impl<T: Clone> Cached<T> {
-    fn new(value: T) -> Self {
-        Self { versions: vec![value], lost: false }
-    }
-
-    fn seen(&self) -> &T {
-        self.versions.last().expect("there is always one")
-    }
-
-    fn set(&mut self, value: T) {
-        self.versions.push(value);
-        self.lost = false;
-    }
-
-    fn flush(&mut self) {
-        if !self.lost {
-            self.versions.drain(..self.versions.len() - 1);
-        }
-    }
-
-    fn lose(&mut self) {
-        self.lost = self.versions.len() > 1;
-    }
-
-    fn cut(&mut self, survives: Survives, random: &mut Random) {
-        let survivor = match survives {
-            Survives::Nothing => 0,
-            Survives::Everything => self.versions.len() - 1,
-            Survives::Anything => random.below(self.versions.len()),
-        };
-        *self = Self::new(self.versions.swap_remove(survivor));
-    }
-}
-
-impl Node {
-    fn new(kind: Kind, number: u64) -> Self {
-        Self {
-            kind,
-            number,
-            opened: 0,
-            locked: None,
-            modified: SystemTime::now(),
-            size: Cached::new(0),
-            blocks: Vec::new(),
-            attributes: Cached::new(BTreeMap::new()),
-        }
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.blocks.len() * BLOCK);
-        self.blocks.iter().for_each(|block| bytes.extend_from_slice(block.seen()));
-        bytes.resize(*self.size.seen(), 0);
-        bytes
-    }
-
-    fn set_bytes(&mut self, bytes: &[u8]) {
-        self.blocks.resize_with(self.blocks.len().max(bytes.len().div_ceil(BLOCK)), || Cached::new([0; BLOCK]));
-        for (number, block) in self.blocks.iter_mut().enumerate() {
-            let mut value = [0; BLOCK];
-            let there = bytes.chunks(BLOCK).nth(number).unwrap_or_default();
-            value[..there.len()].copy_from_slice(there);
-            if value != *block.seen() {
-                block.set(value);
-            }
-        }
-        if bytes.len() != *self.size.seen() {
-            self.size.set(bytes.len());
-        }
-        self.modified = SystemTime::now();
-    }
-
-    fn flush(&mut self) {
-        self.blocks.iter_mut().for_each(Cached::flush);
-        self.size.flush();
-        self.attributes.flush();
-    }
-
-    fn lose(&mut self) {
-        self.blocks.iter_mut().for_each(Cached::lose);
-        self.size.lose();
-        self.attributes.lose();
-    }
 }
 
 impl Forgetful {
@@ -239,25 +108,7 @@ impl Forgetful {
     /// What is there after a power cut.
     pub(super) fn cut(&self, names: Survives, bytes: Survives, random: &mut Random) -> Self {
         let after = self.killed();
-        let mut world = after.world();
-        let World { nodes, names: seen, settled, changes, .. } = &mut *world;
-        for change in changes.drain(..) {
-            let survives = match names {
-                Survives::Nothing => false,
-                Survives::Everything => true,
-                Survives::Anything => random.below(2) == 0,
-            };
-            if change.settled || survives {
-                change.apply(settled);
-            }
-        }
-        seen.clone_from(settled);
-        for node in nodes {
-            node.blocks.iter_mut().for_each(|block| block.cut(bytes, random));
-            node.size.cut(bytes, random);
-            node.attributes.cut(bytes, random);
-        }
-        drop(world);
+        after.world().cut(names, bytes, random);
         after
     }
 
@@ -297,20 +148,7 @@ impl Forgetful {
         if world.dead {
             return entered;
         }
-        let World { nodes, settled, changes, .. } = &mut *world;
-        for (_, node) in nodes.iter_mut().enumerate().filter(|(number, _)| which(*number)) {
-            if fails {
-                node.lose();
-            } else {
-                node.flush();
-            }
-        }
-        for change in changes.iter_mut().filter(|change| !change.settled && change.is_settled_by(&which)) {
-            change.lost |= fails;
-            change.settled = !change.lost;
-        }
-        let sure = changes.iter().take_while(|change| change.settled).count();
-        changes.drain(..sure).for_each(|change| change.apply(settled));
+        world.flush(which, fails);
         drop(world);
         if fails {
             // Others may flush the same before who is told of it can say so.
@@ -323,78 +161,6 @@ impl Forgetful {
         world.handles += 1;
         world.nodes[node].opened += 1;
         Open { disk: self.clone(), node, number: world.handles }
-    }
-}
-
-impl World {
-    fn enter(&mut self) -> Result<(), Errno> {
-        if self.dead {
-            return Err(Errno::IO);
-        }
-        let now = self.operations;
-        self.operations += 1;
-        match self.fault {
-            Some((at, Fault::Death)) if at == now => {
-                self.dead = true;
-                Err(Errno::IO)
-            }
-            Some((at, Fault::Fails(errno))) if at == now => Err(errno),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn find(&self, folder: &Open, name: &str) -> Result<usize, Errno> {
-        self.names.get(&(folder.node, name.to_owned())).copied().ok_or(Errno::NOENT)
-    }
-
-    fn links(&self, node: usize) -> usize {
-        self.names.values().filter(|named| **named == node).count()
-    }
-
-    fn change<const N: usize>(&mut self, names: [(&Open, &str, Option<usize>); N]) {
-        let names = names.map(|(folder, name, node)| ((folder.node, name.to_owned()), node)).to_vec();
-        let change = Change { names, settled: false, lost: false };
-        change.apply(&mut self.names);
-        self.changes.push(change);
-    }
-
-    fn add(&mut self, folder: &Open, name: &str, kind: Kind) -> Result<usize, Errno> {
-        if self.find(folder, name).is_ok() {
-            return Err(Errno::EXIST);
-        }
-        let used = |number: u64| {
-            let is_used = |(at, node): (usize, &Node)| node.number == number && (node.opened > 0 || self.links(at) > 0);
-            self.nodes.iter().enumerate().any(is_used)
-        };
-        let number = (1..=u64::MAX).find(|number| !used(*number)).expect("there is always a free one");
-        let node = self.nodes.len();
-        self.nodes.push(Node::new(kind, number));
-        self.change([(folder, name, Some(node))]);
-        Ok(node)
-    }
-
-    fn stat(&self, node: usize) -> Stat {
-        let Node { kind, number, modified, size, .. } = &self.nodes[node];
-        let (has_one_name, size) = (self.links(node) == 1, *size.seen() as u64);
-        Stat { identity: (0, *number), kind: *kind, has_one_name, size, modified: *modified, changed: *modified }
-    }
-}
-
-impl Change {
-    fn apply(&self, names: &mut Names) {
-        for (name, node) in &self.names {
-            match node {
-                Some(node) => names.insert(name.clone(), *node),
-                None => names.remove(name),
-            };
-        }
-    }
-
-    /// A journal would settle a rename with either of its folders; a flush of the one that a file has left promises nothing of
-    /// its new name, though.
-    fn is_settled_by(&self, folders: impl Fn(usize) -> bool) -> bool {
-        let last = self.names.last();
-        last.is_some_and(|((parent, _), _)| folders(*parent))
     }
 }
 

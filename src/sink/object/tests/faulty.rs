@@ -149,6 +149,12 @@ impl Faulty {
         self.checked.lock().unwrap().clone()
     }
 
+    fn compare_checksum(&self) -> Result<()> {
+        let is_wrong = self.way == Way::Lying && self.compares.load(SeqCst);
+        let mismatch = || Error::Generic { store: "Faulty", source: "400 Bad Request: <Code>BadDigest</Code>".into() };
+        if is_wrong { Err(mismatch()) } else { Ok(()) }
+    }
+
     fn note_checksum(&self, path: &Path) {
         if self.way == Way::Checking {
             self.checked.lock().unwrap().push(path.clone());
@@ -302,9 +308,7 @@ impl ObjectStore for Faulty {
         let noted = ["/receipts/", "/uploads/"].iter().any(|folder| path.as_ref().contains(folder));
         let op = if noted { Op::Note } else { Op::Put };
         let work = async {
-            if self.way == Way::Lying && self.compares.load(SeqCst) {
-                return Err(Error::Generic { store: "Faulty", source: "400 Bad Request: <Code>BadDigest</Code>".into() });
-            }
+            self.compare_checksum()?;
             let done = self.inner.put_opts(path, payload, options).await?;
             self.note_checksum(path);
             self.aged.lock().unwrap().remove(path);
@@ -404,6 +408,7 @@ impl MultipartStore for Faulty {
         // The store in memory gives no part a name: S3 calls it by what it holds.
         let etag = Digest::of(&data.iter().flatten().copied().collect::<Vec<_>>()).to_string();
         let work = async {
+            self.compare_checksum()?;
             match self.open.lock().unwrap().get(id) {
                 None => return Err(no_such_upload(path)),
                 // As MinIO has it of an upload that was opened for checksums, and of one that was not.

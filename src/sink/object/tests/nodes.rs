@@ -1,5 +1,6 @@
 //! Nodes that share nothing but the bucket, and go on where another one has died or was cut off.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::ObjectStoreExt as _;
@@ -329,4 +330,19 @@ async fn all_parts_of_an_upload_come_in_the_way_in_which_it_was_opened() {
         staged.commit(Ending::default()).await.unwrap();
         assert_eq!(bench.read("a.bin").await.unwrap(), LARGE);
     }
+}
+
+#[tokio::test]
+async fn who_wants_signatures_does_not_go_on_with_what_was_opened_for_checksums() {
+    let bench = Bench::untried();
+    bench.store.compare_checksums();
+    bench.sink.probe().await.unwrap();
+    let mut strict = bench.another();
+    Arc::get_mut(&mut strict.remote).unwrap().wanted = Integrity::Signature;
+    let spec = kept(OnConflict::Reject);
+    let mut staged = bench.sink.stage(spec.clone()).await.unwrap();
+    feed(staged.as_mut(), LARGE, 15).await.unwrap();
+    assert_eq!(staged.suspend(note(15)).await.unwrap(), 15);
+    assert!(strict.resume(spec.clone()).await.unwrap().is_none());
+    assert_eq!(bench.another().resume(spec).await.unwrap().unwrap().offset(), 15);
 }
