@@ -80,20 +80,34 @@ pub(crate) fn job(mut job: Job, scratch: &Scratch, rounds: usize, table: &mut Ta
     });
     let data = Data::of(job.content);
     let sizes: Vec<u64> = job.sizes.iter().map(|size| data.size(*size)).collect();
-    let mut measured = vec![Vec::new(); job.contenders.len()];
+    let runs: Vec<_> = job.contenders.iter().map(|contender| (contender.name.as_str(), contender)).collect();
+    let measured = in_turns(&job.name, &runs, rounds, scratch, |contender, run| {
+        let load = Load { data: &data, sizes: &sizes, connections: job.connections, extension: contender.extension };
+        once(contender, &load, run)
+    })?;
+    table.enter(&job.name, &runs.iter().map(|(name, _)| *name).collect::<Vec<_>>(), &sizes, &measured);
+    Ok(())
+}
+
+/// Lets each of the contenders, which have names, run once in every round, with an empty folder. Gives what was measured of each.
+pub(crate) fn in_turns<C>(
+    job: &str,
+    contenders: &[(&str, C)],
+    rounds: usize,
+    scratch: &Scratch,
+    mut once: impl FnMut(&C, &Path) -> io::Result<Measured>,
+) -> io::Result<Vec<Vec<Measured>>> {
+    let mut measured = vec![Vec::new(); contenders.len()];
     for round in 1..=rounds {
-        for (contender, measured) in job.contenders.iter().zip(&mut measured) {
-            let run = scratch.fresh()?;
-            let load = Load { data: &data, sizes: &sizes, connections: job.connections, extension: contender.extension };
-            let took = once(contender, &load, &run)
-                .map_err(|error| io::Error::other(format!("{}: {}: {error}", job.name, contender.name)))?;
-            eprintln!("{}: round {round}: {} {:.2} s", job.name, contender.name, took.seconds);
+        for ((name, contender), measured) in contenders.iter().zip(&mut measured) {
+            let took =
+                once(contender, &scratch.fresh()?).map_err(|error| io::Error::other(format!("{job}: {name}: {error}")))?;
+            eprintln!("{job}: round {round}: {name} {:.2} s", took.seconds);
             measured.push(took);
         }
     }
     scratch.fresh()?;
-    table.enter(&job.name, &job.contenders.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), &sizes, &measured);
-    Ok(())
+    Ok(measured)
 }
 
 fn once(contender: &Contender, load: &Load<'_>, run: &Path) -> io::Result<Measured> {

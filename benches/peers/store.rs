@@ -11,7 +11,7 @@ use crate::data::{Content, Data};
 use crate::load::{Load, Speech};
 use crate::process::{Cost, Process, free_port, wait_for};
 use crate::rivals::{Server, find};
-use crate::run::{Measured, Scratch, settle_disk};
+use crate::run::{Measured, Scratch, in_turns, settle_disk};
 use crate::table::Table;
 
 const BUCKET: &str = "peers";
@@ -38,20 +38,12 @@ pub(crate) fn run(wanted: &Wanted, scratch: &Scratch, table: &mut Table) -> io::
             eprintln!("{name}: left out, MinIO is not installed (TIDEGATE_MINIO names its binary)");
             continue;
         };
-        let ways: Vec<Way> = Way::all(sizes.len()).into_iter().filter(|way| way.is_there(&name)).collect();
+        let there = Way::all(sizes.len()).into_iter().filter(|way| way.is_there(&name));
+        let ways: Vec<_> = there.map(|way| (way.name(), way)).collect();
         let data = Data::of(Content::Random);
-        let mut measured = vec![Vec::new(); ways.len()];
-        for round in 1..=wanted.rounds {
-            for (way, measured) in ways.iter().zip(&mut measured) {
-                let load = Load { data: &data, sizes: &sizes, connections, extension: None };
-                let took = once(way, &load, &minio, &scratch.fresh()?)
-                    .map_err(|error| io::Error::other(format!("{name}: {}: {error}", way.name())))?;
-                eprintln!("{name}: round {round}: {} {:.2} s", way.name(), took.seconds);
-                measured.push(took);
-            }
-        }
-        scratch.fresh()?;
-        table.enter(&name, &ways.iter().map(Way::name).collect::<Vec<_>>(), &sizes, &measured);
+        let load = Load { data: &data, sizes: &sizes, connections, extension: None };
+        let measured = in_turns(&name, &ways, wanted.rounds, scratch, |way, run| once(*way, &load, &minio, run))?;
+        table.enter(&name, &ways.iter().map(|(name, _)| *name).collect::<Vec<_>>(), &sizes, &measured);
     }
     Ok(())
 }
@@ -60,6 +52,12 @@ pub(crate) fn run(wanted: &Wanted, scratch: &Scratch, table: &mut Table) -> io::
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Tidegate(Speech),
+    Client(Client),
+}
+
+/// A program that puts files into a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Client {
     /// MinIO's client, with all files at once.
     Mc,
     /// With as many transfers as there are connections.
@@ -71,40 +69,51 @@ enum Way {
 impl Way {
     fn all(files: usize) -> Vec<Self> {
         match files {
-            1 => vec![Self::Tidegate(Speech::Plain), Self::Mc, Self::RcloneCopy, Self::RcloneCat],
+            1 => {
+                let clients = [Client::Mc, Client::RcloneCopy, Client::RcloneCat].map(Self::Client);
+                [&[Self::Tidegate(Speech::Plain)], &clients[..]].concat()
+            }
             _ => {
                 let framed = Speech::Framed { window: 16 };
-                vec![Self::Tidegate(Speech::Plain), Self::Tidegate(framed), Self::Mc, Self::RcloneCopy]
+                let clients = [Client::Mc, Client::RcloneCopy].map(Self::Client);
+                [&[Self::Tidegate(Speech::Plain), Self::Tidegate(framed)], &clients[..]].concat()
             }
         }
     }
 
-    fn name(&self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Tidegate(Speech::Framed { .. }) => "tidegate, framed",
             Self::Tidegate(_) => "tidegate, plain",
-            Self::Mc => "mc cp",
-            Self::RcloneCopy => "rclone copy",
-            Self::RcloneCat => "rclone rcat",
+            Self::Client(client) => client.name(),
         }
     }
 
     fn is_there(self, job: &str) -> bool {
         let there = match self {
             Self::Tidegate(_) => true,
-            Self::Mc => mc().is_some(),
-            Self::RcloneCopy | Self::RcloneCat => find("rclone").is_some(),
+            Self::Client(Client::Mc) => mc().is_some(),
+            Self::Client(Client::RcloneCopy | Client::RcloneCat) => find("rclone").is_some(),
         };
         if !there {
             eprintln!("{job}: {} is left out, it is not installed", self.name());
         }
         there
     }
+}
 
-    /// The client's command for what lies in `from`.
-    fn client(self, from: &Path, load: &Load<'_>, endpoint: &str) -> io::Result<Command> {
+impl Client {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Mc => "mc cp",
+            Self::RcloneCopy => "rclone copy",
+            Self::RcloneCat => "rclone rcat",
+        }
+    }
+
+    /// The command for what lies in `from`.
+    fn command(self, from: &Path, load: &Load<'_>, endpoint: &str) -> io::Result<Command> {
         let mut command = match self {
-            Self::Tidegate(_) => return Err(io::Error::other("it is a server")),
             Self::Mc => {
                 let mut command = Command::new(mc().ok_or_else(|| io::Error::other("mc is gone"))?);
                 let address = endpoint.trim_start_matches("http://");
@@ -132,18 +141,18 @@ impl Way {
     }
 }
 
-fn once(way: &Way, load: &Load<'_>, minio: &Path, run: &Path) -> io::Result<Measured> {
+fn once(way: Way, load: &Load<'_>, minio: &Path, run: &Path) -> io::Result<Measured> {
     let from = run.join("from");
-    if !matches!(way, Way::Tidegate(_)) {
+    if let Way::Client(_) = way {
         load.store(&from)?;
     }
     settle_disk()?;
     let store = Store::start(minio, run)?;
     let start = Instant::now();
     let (seconds, cost) = match way {
-        Way::Tidegate(speech) => through_tidegate(*speech, load, &store, run)?,
-        client => {
-            let cost = Process::start(&mut client.client(&from, load, &store.endpoint)?)?.finish()?;
+        Way::Tidegate(speech) => through_tidegate(speech, load, &store, run)?,
+        Way::Client(client) => {
+            let cost = Process::start(&mut client.command(&from, load, &store.endpoint)?)?.finish()?;
             (start.elapsed().as_secs_f64(), cost)
         }
     };

@@ -44,7 +44,7 @@ impl Table {
             self.rows.push(format!(
                 "| {} | {contender} | {:.0} {unit} ({:.0} to {:.0}) | {ratio:.2} | {cpu:.2} s per {per} | {peak:.0} MB |",
                 if index == 0 { job } else { "" },
-                rates[rates.len() / 2],
+                median(rates.iter().copied()),
                 rates[0],
                 rates[rates.len() - 1],
             ));
@@ -68,5 +68,6 @@ impl Table {
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
 }

@@ -189,7 +189,7 @@ async fn minio_that_gets_other_bytes() {
         let probe = sink.probe().await.unwrap();
         assert_eq!(probe.problem(), None);
         let compares = |finding: &Finding| {
-            finding.what.starts_with("checksum") && finding.outcome.as_ref().is_ok_and(|how| how.contains("refused"))
+            finding.what.starts_with("integrity") && finding.outcome.as_ref().is_ok_and(|how| how.contains("refused"))
         };
         assert_eq!(probe.findings.iter().any(compares), integrity == Integrity::Checksum, "{probe:?}");
         for (len, op) in [(SMALL, Op::Put), (LARGE, Op::Part)] {

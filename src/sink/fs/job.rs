@@ -36,8 +36,8 @@ pub(super) struct Job<D: Disk> {
 
 /// Where the bytes of an upload are: those that were held back, and the file behind which they come.
 struct Place<D: Disk> {
-    /// Open, and so locked, for as long as this lives.
-    file: Option<D::Handle>,
+    /// Open, and so locked, for as long as this lives, and a flush that goes on beside it.
+    file: Option<Arc<D::Handle>>,
     held: Vec<u8>,
     /// For what is held.
     room: Option<OwnedSemaphorePermit>,
@@ -52,14 +52,14 @@ impl<D: Disk> fmt::Debug for Place<D> {
 
 impl<D: Disk> Place<D> {
     fn new(file: Option<D::Handle>) -> Self {
-        Self { file, held: Vec::new(), room: None }
+        Self { file: file.map(Arc::new), held: Vec::new(), room: None }
     }
 
     /// The file, which is made where there is none.
     fn open(&mut self, shared: &Shared<D>, spec: &UploadSpec) -> Result<&D::Handle> {
         let (file, is_new) = match self.file.take() {
             Some(file) => (file, false),
-            None => (create(shared, spec)?, true),
+            None => (Arc::new(create(shared, spec)?), true),
         };
         let file = self.file.insert(file);
         if is_new && spec.when_cut == WhenCut::Keep {
@@ -158,15 +158,11 @@ impl<D: Disk> Job<D> {
         place.write(shared, spec, tally, bytes).map(drop)
     }
 
-    /// A checkpoint. An upload that is not kept is flushed all the same: so that none has more than that in the cache, and its
-    /// commit does not wait for all of it.
-    pub(super) fn checkpoint(&mut self, note: Note) -> Result<()> {
-        if self.spec.when_cut == WhenCut::Keep {
-            return self.save(note);
-        }
-        let Self { shared, spec, place, tally, .. } = self;
-        let file = place.write(shared, spec, tally, &[])?;
-        shared.flush(file, Loses::Upload, &format!("{:?}", spec.key.as_str()))
+    /// A flush of what is written, to go on beside further writes: so that no upload has much in the cache, and its commit does
+    /// not wait for all of it. The commit must know how it ended, for what it could not write is told once.
+    pub(super) fn flush_beside(&self) -> Option<impl FnOnce() -> Result<()> + Send + use<D>> {
+        let (shared, spec, file) = (Arc::clone(&self.shared), Arc::clone(&self.spec), self.place.file.clone()?);
+        Some(move || shared.flush(&file, Loses::Upload, &format!("{:?}", spec.key.as_str())))
     }
 
     /// Makes durable what has come, and that it has.

@@ -26,6 +26,17 @@ pub(super) struct StagedFile<D: Disk> {
     offset: u64,
     note: Note,
     state: State<D>,
+    flush: Flush,
+}
+
+/// The last flush beside the writes, of an upload that is not kept when it is cut.
+#[derive(Debug)]
+enum Flush {
+    /// There was none, or it ended well.
+    Done,
+    Running(JoinHandle<Result<()>>),
+    /// What it has lost is lost for good: no further one would tell of it.
+    Failed,
 }
 
 #[derive(Debug)]
@@ -41,7 +52,7 @@ enum State<D: Disk> {
 impl<D: Disk> StagedFile<D> {
     pub(super) fn new(job: Job<D>, note: Note) -> Self {
         let (shared, spec) = (Arc::clone(&job.shared), Arc::clone(&job.spec));
-        Self { shared, spec, offset: job.size(), note, state: State::Idle(job) }
+        Self { shared, spec, offset: job.size(), note, state: State::Idle(job), flush: Flush::Done }
     }
 
     /// Waits for the write under way, and takes the upload. Where that has failed it stays.
@@ -68,10 +79,26 @@ impl<D: Disk> StagedFile<D> {
         }
     }
 
+    /// Waits for the flush under way, and fails where it has failed.
+    async fn flushed(&mut self) -> Result<()> {
+        let failed = |why: &str| Error::new(ErrorKind::Store, format!("flushing {:?}: {why}", self.spec.key.as_str()));
+        let flushed = match &mut self.flush {
+            Flush::Done => return Ok(()),
+            // Where this is given up while it waits, the next one goes on waiting.
+            Flush::Running(flush) => {
+                flush.await.unwrap_or_else(|error| Err(failed("the disk's worker ended early").because(error)))
+            }
+            Flush::Failed => Err(failed("it has failed before")),
+        };
+        self.flush = if flushed.is_ok() { Flush::Done } else { Flush::Failed };
+        flushed
+    }
+
     /// As [`settle`](Self::settle), for what ends the upload: where something has failed, what is left of it comes too.
     async fn end(mut self) -> (Option<Job<D>>, Result<()>) {
+        let flushed = self.flushed().await;
         match self.settle().await {
-            Ok(job) => (Some(job), Ok(())),
+            Ok(job) => (Some(job), flushed),
             Err(error) => match std::mem::replace(&mut self.state, State::Failed(None)) {
                 State::Failed(job) => (job, Err(error)),
                 State::Idle(_) | State::Writing(..) => (None, Err(error)),
@@ -128,8 +155,18 @@ impl<D: Disk> Staged for StagedFile<D> {
         if !due || !self.has_checkpoints() {
             return Ok(());
         }
+        if self.spec.when_cut == WhenCut::Keep {
+            let job = self.settle().await?;
+            self.work(job, |job| job.save(note));
+            return Ok(());
+        }
+        // One flush at a time, so that what is not on the disk stays bounded.
+        self.flushed().await?;
         let job = self.settle().await?;
-        self.work(job, |job| job.checkpoint(note));
+        if let Some(flush) = job.flush_beside() {
+            self.flush = Flush::Running(tokio::task::spawn_blocking(flush));
+        }
+        self.state = State::Idle(job);
         Ok(())
     }
 

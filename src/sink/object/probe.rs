@@ -28,13 +28,13 @@ const WRITE: &str = "write";
 const READ: &str = "read back";
 const CREATE: &str = "conditional create";
 const COMPLETE: &str = "conditional complete of a multipart upload";
-const CHECKSUM: &str = "checksum of what is stored";
+const INTEGRITY: &str = "integrity of what is stored";
 const DELETE: &str = "delete";
 
 /// Writes, reads and deletes an object below the reserved prefix, and tries to create it twice. That a multipart upload is
 /// not completed over it, and whether checksums are compared, is tried until it was seen once.
 pub(super) async fn run(remote: &Remote, hasty: &Clients) -> Probe {
-    let mut trial = Trial { checks: remote.wanted == Integrity::Checksum, ..Trial::new(remote, hasty) };
+    let mut trial = Trial { checks: true, ..Trial::new(remote, hasty) };
     if tokio::time::timeout(DEADLINE, trial.run()).await.is_err() {
         trial.probe.fail("deadline", format!("{} took more than {DEADLINE:?}", remote.store));
     }
@@ -59,7 +59,7 @@ pub(super) async fn assure(remote: &Remote, condition: &AtomicBool) -> Result<()
 
 struct Trial<'a> {
     remote: &'a Remote,
-    /// Whether to see if checksums are compared: nothing that a commit has to wait for.
+    /// Whether to see if checksums are compared, too: nothing that a commit has to wait for.
     checks: bool,
     clients: &'a Clients,
     path: Path,
@@ -92,7 +92,7 @@ impl<'a> Trial<'a> {
             self.remote.seen.complete.store(true, Ordering::Relaxed);
         }
         if self.checks {
-            self.checksum().await;
+            self.integrity().await;
         }
         self.delete().await;
     }
@@ -170,21 +170,24 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Whether the store compares a checksum with what it gets; where it does not, payloads are signed, and nothing is wrong.
-    async fn checksum(&mut self) {
+    /// How the store knows that it has the bytes that are sent: by a checksum, if that is wanted and it compares one. Where it does
+    /// not, payloads are signed, and nothing is wrong.
+    async fn integrity(&mut self) {
         let known = &self.remote.seen.checksums;
-        if known.get().is_none()
+        if self.remote.wanted == Integrity::Checksum
+            && known.get().is_none()
             && let Ok(Some(compares)) = tokio::time::timeout(CHECKSUM_DEADLINE, self.compares_checksums()).await
         {
             // Whoever was here first has seen the same.
             let _ = known.set(compares);
         }
-        let how = match known.get() {
-            Some(true) => "a wrong one is refused, a right one taken",
-            Some(false) => "the store does not compare it: what is stored is signed instead",
-            None => "the store does not say: what is stored is signed until it does",
+        let how = match (self.remote.wanted, known.get()) {
+            (Integrity::Signature, _) => "by its SHA-256 in each signature, as sink.s3.integrity says",
+            (Integrity::Checksum, Some(true)) => "by its CRC-64/NVME: a wrong one is refused, a right one taken",
+            (Integrity::Checksum, Some(false)) => "by its SHA-256 in each signature: the store compares no checksum",
+            (Integrity::Checksum, None) => "by its SHA-256 in each signature, until the store says whether it compares checksums",
         };
-        self.probe.pass(CHECKSUM, how);
+        self.probe.pass(INTEGRITY, how);
     }
 
     /// Whether it refuses wrong checksums, of an object and of a part, and takes right ones; `None` where it can't be asked.
