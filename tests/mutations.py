@@ -69,6 +69,13 @@ MUTATIONS = [
         "--lib every_receipt_survives_a_flush_that_fails_among_many_commits",
     ),
     Mutation(
+        "disk: an upload whose flush beside its writes has failed fails",
+        "src/sink/fs/staged.rs",
+        "            Ok(job) => (Some(job), flushed),\n",
+        "            Ok(job) => (Some(job), flushed.or(Ok(()))),\n",
+        "--lib every_failure_of_the_disk_is_told_and_leaves_nothing_partial",
+    ),
+    Mutation(
         "disk: nothing is said to be kept once a flush has failed",
         "src/sink/fs.rs",
         "        self.broken.get().map_or(Ok(()), |why| {\n",
