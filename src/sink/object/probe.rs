@@ -185,7 +185,9 @@ impl<'a> Trial<'a> {
             (Integrity::Signature, _) => "by its SHA-256 in each signature, as sink.s3.integrity says",
             (Integrity::Checksum, Some(true)) => "by its CRC-64/NVME: a wrong one is refused, a right one taken",
             (Integrity::Checksum, Some(false)) => "by its SHA-256 in each signature: the store compares no checksum",
-            (Integrity::Checksum, None) => "by its SHA-256 in each signature, until the store says whether it compares checksums",
+            (Integrity::Checksum, None) => {
+                "by its SHA-256 in each signature, until the store says whether it compares checksums"
+            }
         };
         self.probe.pass(INTEGRITY, how);
     }
