@@ -59,8 +59,8 @@ pub const RESERVED: &str = ".tidegate";
 const STAGING: &str = "staging";
 const RESUME: &str = "resume";
 const QUARANTINE: &str = "quarantine";
-/// Bytes between two checkpoints: what a crash costs a sender at most, and what an upload may have in the cache that is not on
-/// the disk. Less than a second of a fast line, and enough that three flushes do not count beside writing them.
+/// Bytes between two checkpoints: what a crash costs a sender at most, and half of what an upload may have in the cache that is not
+/// on the disk. Less than a second of a fast line, and enough that three flushes do not count beside writing them.
 const CHECKPOINT_BYTES: u64 = 32 << 20;
 /// Bytes of an upload that are held back: a file that has no more is created, written and committed in one go.
 const HOLD_BYTES: usize = 64 << 10;

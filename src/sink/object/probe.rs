@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::path::Path;
-use object_store::{Error as StoreError, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
+use object_store::{Error as StoreError, MultipartId, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
 
 use super::remote::{Clients, Remote};
 use super::words::{is_broken, is_mismatch, is_refusal, is_unsupported};
@@ -19,7 +19,7 @@ use crate::upload::UploadId;
 const DEADLINE: Duration = Duration::from_secs(15);
 
 /// How long a store may take to show whether it compares checksums.
-const CHECKSUM_DEADLINE: Duration = Duration::from_secs(3);
+const CHECKSUM_DEADLINE: Duration = Duration::from_secs(2);
 
 /// How often a delete is tried whose connection breaks.
 const DELETE_ATTEMPTS: u32 = 3;
@@ -176,9 +176,9 @@ impl<'a> Trial<'a> {
         let known = &self.remote.seen.checksums;
         if self.remote.wanted == Integrity::Checksum
             && known.get().is_none()
-            && let Ok(Some(compares)) = tokio::time::timeout(CHECKSUM_DEADLINE, self.compares_checksums()).await
+            && let Some(compares) = self.compares_checksums().await
         {
-            // Whoever was here first has seen the same.
+            // Another probe at the same time may have been first.
             let _ = known.set(compares);
         }
         let how = match (self.remote.wanted, known.get()) {
@@ -194,6 +194,17 @@ impl<'a> Trial<'a> {
 
     /// Whether it refuses wrong checksums, of an object and of a part, and takes right ones; `None` where it can't be asked.
     async fn compares_checksums(&self) -> Option<bool> {
+        let mut open = None;
+        let compares = tokio::time::timeout(CHECKSUM_DEADLINE, self.try_checksums(&mut open)).await.ok().flatten();
+        if let Some(multipart) = open {
+            // Else the sweep gives it up.
+            let _ = self.clients.checked.abort_multipart(&self.path, &multipart).await;
+        }
+        compares
+    }
+
+    /// Leaves the multipart upload in `open` that is not completed.
+    async fn try_checksums(&self, open: &mut Option<MultipartId>) -> Option<bool> {
         let Clients { checked, lying, .. } = self.clients;
         let (path, body) = (&self.path, || self.body.clone().into());
         match lying.put(path, body()).await {
@@ -205,25 +216,25 @@ impl<'a> Trial<'a> {
             return said(&error);
         }
         let multipart = match checked.create_multipart(path).await {
-            Ok(multipart) => multipart,
+            Ok(multipart) => open.insert(multipart).clone(),
             Err(error) => return said(&error),
         };
-        let compares = match lying.put_part(path, &multipart, 0, body()).await {
-            Ok(_) => Some(false),
-            Err(error) if is_mismatch(&error) => {
-                let stored = async {
-                    let part = checked.put_part(path, &multipart, 0, body()).await?;
-                    checked.complete_multipart(path, &multipart, vec![part]).await
-                };
-                stored.await.map_or_else(|error| said(&error), |_| Some(true))
+        match lying.put_part(path, &multipart, 0, body()).await {
+            Ok(_) => return Some(false),
+            Err(error) if is_mismatch(&error) => {}
+            Err(error) => return said(&error),
+        }
+        let stored = async {
+            let part = checked.put_part(path, &multipart, 0, body()).await?;
+            checked.complete_multipart(path, &multipart, vec![part]).await
+        };
+        match stored.await {
+            Ok(_) => {
+                *open = None;
+                Some(true)
             }
             Err(error) => said(&error),
-        };
-        if compares != Some(true) {
-            // Else the sweep gives it up.
-            let _ = checked.abort_multipart(path, &multipart).await;
         }
-        compares
     }
 
     async fn delete(&mut self) {

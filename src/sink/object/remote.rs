@@ -113,6 +113,11 @@ impl Remote {
         }
     }
 
+    /// Whether checksums may do in the place of signatures: they are wanted, and the store was not seen to pass over them.
+    pub(super) fn may_send_checksums(&self) -> bool {
+        self.wanted == Integrity::Checksum && self.seen.checksums.get() != Some(&false)
+    }
+
     /// Where the object of `key` lies.
     ///
     /// # Errors

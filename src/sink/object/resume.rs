@@ -41,9 +41,9 @@ pub(super) async fn resume(remote: &Arc<Remote>, spec: UploadSpec) -> Result<Opt
     let begun = &manifest.spec;
     let bound =
         (&spec.on_conflict, &spec.meta, &spec.content_type) == (&begun.on_conflict, &begun.meta, &begun.content_type);
-    // Whoever wants signatures now does not get them for what was opened for checksums.
-    let unsigned = remote.wanted == Integrity::Signature && manifest.integrity == Integrity::Checksum;
-    if !bound || unsigned || !spec.continues(begun) {
+    // Where payloads are signed now, for good, nothing goes on that was opened for checksums.
+    let is_checked = manifest.integrity == Integrity::Checksum;
+    if !bound || (is_checked && !remote.may_send_checksums()) || !spec.continues(begun) {
         return Ok(None);
     }
     let spec = UploadSpec { size: spec.size.or(begun.size), digest: spec.digest.or(begun.digest), ..spec };

@@ -333,7 +333,7 @@ async fn all_parts_of_an_upload_come_in_the_way_in_which_it_was_opened() {
 }
 
 #[tokio::test]
-async fn who_wants_signatures_does_not_go_on_with_what_was_opened_for_checksums() {
+async fn who_signs_does_not_go_on_with_what_was_opened_for_checksums() {
     let bench = Bench::untried();
     bench.store.compare_checksums();
     bench.sink.probe().await.unwrap();
@@ -344,5 +344,8 @@ async fn who_wants_signatures_does_not_go_on_with_what_was_opened_for_checksums(
     feed(staged.as_mut(), LARGE, 15).await.unwrap();
     assert_eq!(staged.suspend(note(15)).await.unwrap(), 15);
     assert!(strict.resume(spec.clone()).await.unwrap().is_none());
+    let unable = bench.another();
+    unable.remote.seen.checksums.set(false).unwrap();
+    assert!(unable.resume(spec.clone()).await.unwrap().is_none(), "its store was seen to pass over checksums");
     assert_eq!(bench.another().resume(spec).await.unwrap().unwrap().offset(), 15);
 }
