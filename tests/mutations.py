@@ -281,7 +281,7 @@ MUTATIONS = [
     Mutation(
         "bucket: what is not signed has a checksum",
         "src/sink/object/s3.rs",
-        "        .with_checksum_algorithm(Checksum::CRC64NVME)\n",
+        ".with_checksum_algorithm(Checksum::CRC64NVME)",
         "",
         "--test faulty_store minio_that_gets_other_bytes",
     ),

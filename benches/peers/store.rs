@@ -68,16 +68,10 @@ enum Client {
 
 impl Way {
     fn all(files: usize) -> Vec<Self> {
+        let (plain, framed) = (Self::Tidegate(Speech::Plain), Self::Tidegate(Speech::Framed { window: 16 }));
         match files {
-            1 => {
-                let clients = [Client::Mc, Client::RcloneCopy, Client::RcloneCat].map(Self::Client);
-                [&[Self::Tidegate(Speech::Plain)], &clients[..]].concat()
-            }
-            _ => {
-                let framed = Speech::Framed { window: 16 };
-                let clients = [Client::Mc, Client::RcloneCopy].map(Self::Client);
-                [&[Self::Tidegate(Speech::Plain), Self::Tidegate(framed)], &clients[..]].concat()
-            }
+            1 => vec![plain, Self::Client(Client::Mc), Self::Client(Client::RcloneCopy), Self::Client(Client::RcloneCat)],
+            _ => vec![plain, framed, Self::Client(Client::Mc), Self::Client(Client::RcloneCopy)],
         }
     }
 

@@ -56,6 +56,8 @@ struct Line {
     begun: u64,
     /// Those under way, by their numbers: of a thing, or of everything.
     running: Vec<(u64, Option<Identity>)>,
+    /// How many wait to know how one of them ends.
+    unsure: usize,
 }
 
 /// What a flush came to, and how many had begun when it ended.
@@ -100,7 +102,7 @@ impl Flusher {
     }
 
     fn at(pace: Pace) -> Self {
-        let line = Line { flushing: false, next: None, pace, begun: 0, running: Vec::new() };
+        let line = Line { flushing: false, next: None, pace, begun: 0, running: Vec::new(), unsure: 0 };
         Self { line: Mutex::new(line), ended: Condvar::new(), known: Condvar::new() }
     }
 
@@ -189,7 +191,9 @@ impl Flusher {
         flushed?;
         let mut line = self.lock();
         while line.is_unsure_of(thing, begun) {
+            line.unsure += 1;
             line = self.known.wait(line).unwrap_or_else(PoisonError::into_inner);
+            line.unsure -= 1;
         }
         Ok(())
     }
@@ -288,8 +292,12 @@ impl<'a> Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.flusher.lock().running.retain(|(number, _)| *number != self.number);
-        self.flusher.known.notify_all();
+        let mut line = self.flusher.lock();
+        line.running.retain(|(number, _)| *number != self.number);
+        // Mostly nobody, and to wake nobody is a system call, too.
+        if line.unsure > 0 {
+            self.flusher.known.notify_all();
+        }
     }
 }
 

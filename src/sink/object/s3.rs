@@ -130,26 +130,19 @@ fn options_of_environment() -> ClientOptions {
 
 fn clients(config: &S3, patience: &Patience) -> Result<Clients> {
     let options = options(config, patience);
-    let only_new = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("*"))]);
     let plain = build(builder(config, patience).with_client_options(options.clone()))?;
-    // With the other's credentials, so that no condition goes to whoever gives out tokens.
-    let creating = build(
+    // With the first one's credentials, so that no header goes to whoever gives out tokens.
+    let another = |headers: HeaderMap| {
         builder(config, patience)
-            .with_client_options(options.clone().with_default_headers(only_new))
-            .with_credentials(Arc::clone(plain.credentials())),
-    )?;
-    let checked = builder(config, patience)
-        .with_client_options(options.clone())
-        .with_unsigned_payload(true)
-        .with_checksum_algorithm(Checksum::CRC64NVME)
-        .with_credentials(Arc::clone(plain.credentials()));
+            .with_client_options(options.clone().with_default_headers(headers))
+            .with_credentials(Arc::clone(plain.credentials()))
+    };
+    let creating = another(HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("*"))]));
+    let checked = another(HeaderMap::new()).with_unsigned_payload(true).with_checksum_algorithm(Checksum::CRC64NVME);
     let lie = HeaderMap::from_iter([(CRC64NVME, HeaderValue::from_static("AAAAAAAAAAA="))]);
-    let lying = builder(config, patience)
-        .with_client_options(options.with_default_headers(lie))
-        .with_unsigned_payload(true)
-        .with_credentials(Arc::clone(plain.credentials()));
-    let (checked, lying) = (build(checked)?, build(lying)?);
-    Ok(Clients { plain: Arc::new(plain), creating: Arc::new(creating), checked: Arc::new(checked), lying: Arc::new(lying) })
+    let lying = another(lie).with_unsigned_payload(true);
+    let [creating, checked, lying] = [build(creating)?, build(checked)?, build(lying)?].map(Arc::new);
+    Ok(Clients { plain: Arc::new(plain), creating, checked, lying })
 }
 
 fn options(config: &S3, patience: &Patience) -> ClientOptions {
