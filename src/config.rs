@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use self::explain::Setting;
 use crate::report::{Compression, Format, Profile, SchemaFor};
 use crate::upload::{OnConflict, OnInvalid};
+use crate::wire::plain::{HeaderForm, Sizes};
 
 /// Everything that can be set, as `config/default.toml` explains it key by key.
 #[derive(Debug, Clone)]
@@ -200,10 +201,14 @@ pub struct Limits {
 /// What holds for the plain protocol alone.
 #[derive(Debug, Clone)]
 pub struct Plain {
-    /// Whether a header may end without a newline, as senders that are in the field already have it.
-    pub header_without_newline: bool,
-    /// The pause that ends such a header.
-    pub header_pause: Duration,
+    /// How a header may end.
+    pub header: HeaderForm,
+    /// What digits behind a name are.
+    pub sizes: Sizes,
+    /// Whether a header without a size is refused.
+    pub require_size: bool,
+    /// How long a sender of a file of known size may pause before its next file.
+    pub linger: Duration,
     /// What to do where a name is taken by other content.
     pub on_conflict: OnConflict,
 }

@@ -95,6 +95,8 @@ pub struct Ingest {
     stopped: Arc<AtomicU64>,
     /// Commits go on by themselves here, whoever waits for them.
     tasks: TaskTracker,
+    /// Whether only commits are counted, logged and entered.
+    reports_commits_only: bool,
 }
 
 impl Ingest {
@@ -108,13 +110,21 @@ impl Ingest {
         tasks: TaskTracker,
     ) -> Self {
         let (active, stop, stopped) = (Active::default(), CancellationToken::new(), Arc::default());
-        Self { sink, rules, bounds, metrics, active, ledger, origin: None, stop, stopped, tasks }
+        let (origin, reports_commits_only) = (None, false);
+        Self { sink, rules, bounds, metrics, active, ledger, origin, stop, stopped, tasks, reports_commits_only }
     }
 
     /// The same pump for uploads of this origin.
     #[must_use]
     pub fn of(&self, origin: Origin) -> Self {
         Self { origin: Some(Arc::new(origin)), ..self.clone() }
+    }
+
+    /// The same pump for uploads of which only one will be committed. A refusal before the commit is not counted, logged or
+    /// entered: the caller tells what becomes of the whole.
+    #[must_use]
+    pub fn unreported(&self) -> Self {
+        Self { reports_commits_only: true, ..self.clone() }
     }
 
     /// Whose uploads these are, where that is known.
@@ -266,6 +276,9 @@ impl Ingest {
 
     /// Counts and logs an upload that has ended without a receipt; gives the error back.
     fn ended(&self, spec: &UploadSpec, course: Course, error: Error) -> Error {
+        if self.reports_commits_only {
+            return error;
+        }
         if error.kind() == ErrorKind::ShuttingDown {
             self.stopped.fetch_add(1, Ordering::Relaxed);
         }

@@ -27,8 +27,10 @@ const FLOORS: [(&str, u32); 16] = [
     ("main", 8),
 ];
 
-/// Uses on one floor that the map allows: what is plain data may be made of plain data.
-const ALLOWED_BESIDE: [(&str, &str); 3] = [("upload", "report"), ("metrics", "report"), ("metrics", "upload")];
+/// Uses on one floor that the map allows: plain data may be made of plain data, and the configuration names what a protocol
+/// can be set to.
+const ALLOWED_BESIDE: [(&str, &str); 4] =
+    [("upload", "report"), ("metrics", "report"), ("metrics", "upload"), ("config", "wire")];
 
 #[test]
 fn nothing_reaches_up_a_floor() {

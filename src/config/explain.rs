@@ -8,8 +8,8 @@ use std::path::Path;
 use super::keys::RULES;
 use super::problems::DEFAULT;
 use super::value::{
-    COMPRESSIONS, FS_DURABILITIES, INTEGRITIES, LOG_FORMATS, ON_CONFLICT, ON_INVALID, PROFILES, SCHEMA_FOR, SINK_KINDS,
-    choice_text, duration_text, size_text,
+    COMPRESSIONS, FS_DURABILITIES, HEADER_FORMS, INTEGRITIES, LOG_FORMATS, ON_CONFLICT, ON_INVALID, PROFILES, SCHEMA_FOR,
+    SINK_KINDS, SIZES, choice_text, duration_text, size_text,
 };
 use super::{Config, Framed, Fs, Ledger, Limits, Listen, Log, Plain, Rule, S3, Sink};
 
@@ -34,9 +34,11 @@ impl Config {
         lines.add("listen.admin", admin);
         sink_lines(&mut lines, sink);
         limits_lines(&mut lines, limits);
-        let Plain { header_without_newline, header_pause, on_conflict } = plain;
-        lines.add("plain.header_without_newline", header_without_newline);
-        lines.add("plain.header_pause", &duration_text(*header_pause));
+        let Plain { header, sizes, require_size, linger, on_conflict } = plain;
+        lines.add("plain.header", choice_text(&HEADER_FORMS, header));
+        lines.add("plain.sizes", choice_text(&SIZES, sizes));
+        lines.add("plain.require_size", require_size);
+        lines.add("plain.linger", &duration_text(*linger));
         lines.add("plain.on_conflict", choice_text(&ON_CONFLICT, on_conflict));
         let Framed { max_pending_commits, on_conflict } = framed;
         lines.add("framed.max_pending_commits", max_pending_commits);

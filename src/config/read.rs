@@ -22,8 +22,10 @@ pub(super) fn config(in_force: &Value, defaults: &Value, problems: &mut Problems
         sink: sink(reader),
         limits: limits(reader),
         plain: Plain {
-            header_without_newline: reader.read("plain.header_without_newline", value::flag),
-            header_pause: reader.read("plain.header_pause", value::duration),
+            header: reader.read("plain.header", |value| value::choice(&value::HEADER_FORMS, value)),
+            sizes: reader.read("plain.sizes", |value| value::choice(&value::SIZES, value)),
+            require_size: reader.read("plain.require_size", value::flag),
+            linger: reader.read("plain.linger", value::duration),
             on_conflict: reader.read("plain.on_conflict", |value| value::choice(&value::ON_CONFLICT, value)),
         },
         framed: Framed {

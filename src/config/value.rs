@@ -13,6 +13,7 @@ use bytesize::ByteSize;
 use super::{FsDurability, Integrity, LogFormat, Secret, SinkKind};
 use crate::report::{Compression, Format, Profile, SchemaFor};
 use crate::upload::{Key, OnConflict, OnInvalid};
+use crate::wire::plain::{HeaderForm, Sizes};
 
 /// A typed value, or what is wrong.
 pub(super) type Parsed<T> = Result<T, String>;
@@ -45,6 +46,11 @@ pub(super) const COMPRESSIONS: [(&str, Compression); 3] =
 pub(super) const PROFILES: [(&str, Profile); 2] = [("rfc8259", Profile::Rfc8259), ("i-json", Profile::IJson)];
 /// The names of what a JSON Schema is held against.
 pub(super) const SCHEMA_FOR: [(&str, SchemaFor); 2] = [("document", SchemaFor::Document), ("items", SchemaFor::Items)];
+/// The names of how a plain header may end.
+pub(super) const HEADER_FORMS: [(&str, HeaderForm); 3] =
+    [("auto", HeaderForm::Auto), ("line", HeaderForm::Line), ("first-packet", HeaderForm::FirstPacket)];
+/// The names of what digits behind a plain name are.
+pub(super) const SIZES: [(&str, Sizes); 2] = [("announced", Sizes::Announced), ("never", Sizes::Never)];
 /// The names of the log formats.
 pub(super) const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 

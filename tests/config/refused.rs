@@ -136,7 +136,9 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("limits.max_json_depth", "1.5", "1.5 is not a whole number from 1 to 1000000"),
     ("plain.on_conflict", "\"rename\"", "\"rename\" is not one of reject, version, overwrite"),
     ("framed.on_conflict", "true", "true is not one of reject, version, overwrite"),
-    ("plain.header_without_newline", "\"\"", "\"\" is not true or false"),
+    ("plain.header", "\"pause\"", "\"pause\" is not one of auto, line, first-packet"),
+    ("plain.sizes", "false", "false is not one of announced, never"),
+    ("plain.require_size", "\"\"", "\"\" is not true or false"),
     ("log.level", "\"inof\"", "\"inof\" is not one of off, error, warn, info, debug, trace, nor a list such as \"warn,tidegate=debug\""),
     ("log.level", "\"tidegate=loud\"", "\"tidegate=loud\" is not one of off, error, warn, info, debug, trace, nor a list such as \"warn,tidegate=debug\""),
     ("log.level", "\" λ=\"", "\" λ=\" is not one of off, error, warn, info, debug, trace, nor a list such as \"warn,tidegate=debug\""),
@@ -217,8 +219,8 @@ fn keys_that_do_not_go_together() {
             "listen.admin: 127.0.0.1:5011 is taken by listen.tcp, 0.0.0.0:5011 (listen.tcp is set in 0.toml, line 1)",
         ),
         (
-            "plain.header_pause = \"10s\"",
-            "plain.header_pause: must be shorter than limits.header_timeout, or no pause ever ends a header (in 0.toml, line 1)",
+            "plain.require_size = true\nplain.sizes = \"never\"",
+            "plain.require_size: asks for sizes, and plain.sizes is \"never\": set one of them (in 0.toml, line 1)",
         ),
         (
             "sink.fs.root = \"./store\"\nledger.folder = \"store/log\"",

@@ -47,8 +47,8 @@ pub(crate) fn config() -> Config {
     config.listen.tcp = "127.0.0.1:0".parse().unwrap();
     config.listen.admin = "127.0.0.1:0".parse().unwrap();
     config.sink.kind = SinkKind::Memory;
-    // So that no test depends on how fast the machine is; those about a pause set their own.
-    config.plain.header_pause = Duration::from_mins(10);
+    // Most senders of a test have one file.
+    config.plain.linger = Duration::from_millis(100);
     config
 }
 
@@ -157,6 +157,15 @@ pub(crate) struct Sender {
 impl Sender {
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         soon("sending", self.socket.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// Sends a packet that the server reads before it can see the next one: the runtime of a test has one thread, and a turn
+    /// of its driver runs the server as far as the bytes go.
+    pub(crate) async fn send_apart(&mut self, bytes: impl AsRef<[u8]>) {
+        self.send(bytes).await;
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// The socket, with nothing read from it yet.
