@@ -13,7 +13,7 @@ use super::stream::{Filled, Reader, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Body, Piece};
 use crate::upload::{Receipt, UploadId, UploadSpec};
-use crate::wire::plain::{self, Conversation, Decoded, Follows, Header, LineState, Options, PreviousHeader, Reading};
+use crate::wire::plain::{self, Conversation, Decoded, Follows, Header, LineState, Options, Reading};
 
 /// How long a sender must be silent to be taken for one that waits for its answer, where its header has more than one reading.
 /// Longer than the pauses that senders make between two calls of `send`.
@@ -40,18 +40,18 @@ pub(super) async fn serve(mut stream: Stream, shared: &Shared) {
             Found::Undecided(readings) => contest::receive(readings, stream.reader(), shared).await,
             Found::OtherProtocol(name) => Err(other_protocol(name, shared)),
         };
-        let (receipt, previous) = match received {
+        let (receipt, reading) = match received {
             Ok(received) => received,
             Err(error) => return stream.refuse(plain::encode_error(&error).as_bytes(), shared).await,
         };
         let answer = plain::encode_receipt(&receipt);
-        let Some(previous) = previous else {
+        if reading.header.size.is_none() {
             return stream.answer(answer.as_bytes(), shared.limits.idle_timeout).await;
-        };
+        }
         if !stream.answer_and_go_on(answer.as_bytes(), shared.limits.idle_timeout).await {
             return;
         }
-        place = Place { first_packet: stream.buffer().len(), previous: Some(previous) };
+        place = Place { first_packet: stream.buffer().len(), previous: Some(reading) };
     }
 }
 
@@ -76,7 +76,7 @@ struct Place {
     /// Bytes of the first packet, behind the end of the file before.
     first_packet: usize,
     /// The header of the file before.
-    previous: Option<PreviousHeader>,
+    previous: Option<Reading>,
 }
 
 impl Place {
@@ -87,8 +87,9 @@ impl Place {
         }
         let (begun, limits, mut line) = (Instant::now(), &shared.limits, LineState::Open);
         loop {
-            let Self { first_packet, previous } = *self;
-            let conversation = Conversation { bytes: reader.buffer(), first_packet, line, previous };
+            let Self { first_packet, previous } = self;
+            let conversation =
+                Conversation { bytes: reader.buffer(), first_packet: *first_packet, line, previous: previous.as_ref() };
             let (wait_until, after_wait) = match plain::decode(&conversation, options(shared))? {
                 Decoded::Header(reading) => {
                     reader.take(reading.bytes);
@@ -151,15 +152,15 @@ fn spec(header: &Header, shared: &Shared) -> Result<UploadSpec> {
     Ok(UploadSpec { size: header.size, on_conflict: shared.plain.on_conflict, ..UploadSpec::new(UploadId::generate(), key) })
 }
 
-/// The receipt of a file, and how its header ended if another file may follow.
-type Received = (Receipt, Option<PreviousHeader>);
+/// The receipt of a file, and its header.
+type Received = (Receipt, Reading);
 
 async fn receive(reading: Reading, reader: &mut Reader, shared: &Shared) -> Result<Received> {
     let header = &reading.header;
     let spec = spec(header, shared).inspect_err(|error| shared.ingest.refuse(&header.name, error))?;
     let mut body = PlainBody { reader, reading: &reading, read: 0, idle_timeout: shared.limits.idle_timeout };
     let receipt = shared.ingest.receive(spec, &mut body).await?.commit(()).await?;
-    Ok((receipt, reading.previous()))
+    Ok((receipt, reading))
 }
 
 /// Exactly so many bytes, or all until the end.

@@ -2,14 +2,16 @@
 //!
 //! A header names the file and perhaps its size; the bytes follow. The answer is one line.
 
+mod conversation;
 mod header;
 mod names;
+mod next;
 #[cfg(test)]
 mod tests;
 
-pub use self::header::{
-    Conversation, Decoded, Follows, HeaderForm, LineState, Options, PreviousHeader, Reading, Sizes, decode, follows,
-};
+pub use self::conversation::{Conversation, Decoded, HeaderForm, LineState, Options, Reading, Sizes};
+pub use self::header::decode;
+pub use self::next::{Follows, follows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::Receipt;
 

@@ -276,18 +276,21 @@ async fn a_refused_sender_that_goes_on_still_reads_its_answer() {
 
 #[tokio::test]
 async fn a_reset_is_never_an_end() {
-    let server = start(config()).await;
-    let mut sender = server.connect().await;
-    sender.send_apart("a.bin ").await;
-    sender.send("half of it").await;
-    server.until("the upload", |server| server.metrics.uploads_in_flight() == 1).await;
-    sender.reset();
-    server
-        .until("the failure", |server| {
-            server.metric("tidegate_uploads_total{outcome=\"failed\",reason=\"incomplete\"}") == 1
-        })
-        .await;
-    assert_eq!(server.keys(), [""; 0]);
+    // Before the header is decided, and behind it.
+    for first in ["a.bin half ", "a.bin ", "a.bin", "a.bin\n"] {
+        let server = start(config()).await;
+        let mut sender = server.connect().await;
+        sender.send_apart(first).await;
+        sender.send_apart("half of it").await;
+        sender.reset();
+        server
+            .until("the failure", |server| {
+                server.metric("tidegate_uploads_total{outcome=\"failed\",reason=\"incomplete\"}") == 1
+                    || server.metric(&refused("bad_header")) == 1
+            })
+            .await;
+        assert_eq!(server.keys(), [""; 0], "{first:?}");
+    }
 }
 
 #[tokio::test]

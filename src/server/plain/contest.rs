@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Body, Landed, Piece};
 use crate::server::Shared;
 use crate::server::stream::{Filled, Reader};
-use crate::wire::plain::{Follows, PreviousHeader, Reading};
+use crate::wire::plain::{Follows, Reading};
 
 /// Receives and commits the reading that the content proves. `readings` are in the order of the ends of their contents.
 ///
@@ -25,8 +25,8 @@ pub(super) async fn receive(readings: Vec<Reading>, reader: &mut Reader, shared:
         Ok(contest) => contest.run(reader, shared).await,
         Err(error) => Err(error),
     };
-    let (landed, previous) = landed.inspect_err(|error| shared.ingest.refuse(&name, error))?;
-    Ok((landed.commit(()).await?, previous))
+    let (landed, reading) = landed.inspect_err(|error| shared.ingest.refuse(&name, error))?;
+    Ok((landed.commit(()).await?, reading))
 }
 
 fn begin(readings: Vec<Reading>, shared: &Shared) -> Result<Contest> {
@@ -48,8 +48,8 @@ struct Contender {
     upload: JoinHandle<Result<Landed>>,
 }
 
-/// An upload whose bytes have all come, and how its header ended if another file may follow.
-type Finished = (Landed, Option<PreviousHeader>);
+/// An upload whose bytes have all come, and its header.
+type Finished = (Landed, Reading);
 
 /// The bytes of a contender.
 struct Relay(mpsc::Receiver<Piece>);
@@ -89,7 +89,7 @@ impl Contender {
     async fn finish(self) -> Result<Finished> {
         let _refused_already = self.pieces.send(Piece::End(None)).await;
         let ended_early = |panic| Error::new(ErrorKind::Store, "receiving the file ended early").because(panic);
-        Ok((self.upload.await.map_err(ended_early)??, self.reading.previous()))
+        Ok((self.upload.await.map_err(ended_early)??, self.reading))
     }
 }
 

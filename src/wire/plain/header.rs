@@ -6,106 +6,11 @@
 
 use std::cmp::Ordering;
 
-use super::names::{extends, has_known_extension, other_protocol, runs_on_behind_extension};
-use super::{Header, MAX_HEADER_BYTES, is_number, parse_header, split_size, trim_cr};
+use super::conversation::{Conversation, Decoded, HeaderForm, LineState, Options, Reading, Sizes};
+use super::names::{extends, has_known_extension, is_key, other_protocol, runs_on_behind_extension};
+use super::next::{Follows, follows};
+use super::{MAX_HEADER_BYTES, is_number, parse_header, split_size, trim_cr};
 use crate::error::{Error, ErrorKind, Result};
-use crate::upload::Key;
-
-/// How a header may end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeaderForm {
-    /// By a newline, a space, or with the first packet, whichever the bytes prove.
-    Auto,
-    /// By a newline only.
-    Line,
-    /// As [`HeaderForm::Auto`], and a first packet without space and newline is the name, whatever it looks like.
-    FirstPacket,
-}
-
-/// What digits behind a name are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sizes {
-    /// The size of the file in bytes.
-    Announced,
-    /// Content: no sender announces a size.
-    Never,
-}
-
-/// What headers are held to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// How a header may end.
-    pub form: HeaderForm,
-    /// What digits behind a name are.
-    pub sizes: Sizes,
-    /// Whether a header without a size is refused.
-    pub require_size: bool,
-}
-
-/// What is known of a conversation so far.
-#[derive(Debug, Clone, Copy)]
-pub struct Conversation<'a> {
-    /// Every byte that has come since the end of the file before.
-    pub bytes: &'a [u8],
-    /// How many of them came with the first packet.
-    pub first_packet: usize,
-    /// Whether more bytes may come.
-    pub line: LineState,
-    /// The header of the file before on this connection: a sender keeps to one form.
-    pub previous: Option<PreviousHeader>,
-}
-
-/// How the header of the file before ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PreviousHeader {
-    /// With a newline.
-    Line,
-    /// With its size.
-    Size,
-}
-
-/// Whether more bytes may come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LineState {
-    /// More bytes may come at any time.
-    Open,
-    /// No byte has come for so long that the sender waits for its answer.
-    Quiet,
-    /// No more bytes will come.
-    Ended,
-}
-
-/// One way to read the first bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading {
-    /// The header.
-    pub header: Header,
-    /// Bytes that the header takes; the content follows.
-    pub bytes: usize,
-    /// Whether the header ends with a newline.
-    pub is_line: bool,
-}
-
-impl Reading {
-    /// What the next header is held to; `None` where no other file can follow.
-    pub fn previous(&self) -> Option<PreviousHeader> {
-        let form = if self.is_line { PreviousHeader::Line } else { PreviousHeader::Size };
-        self.header.size.map(|_| form)
-    }
-}
-
-/// What the first bytes say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decoded {
-    /// The header is not complete.
-    Incomplete,
-    /// The only reading that is left.
-    Header(Reading),
-    /// Several readings, in the order of the ends of their contents; the number of bytes that come decides.
-    Undecided(Vec<Reading>),
-    /// The first words of this other protocol.
-    OtherProtocol(&'static str),
-}
 
 /// Reads the header at the beginning of a conversation.
 ///
@@ -118,9 +23,13 @@ pub fn decode(conversation: &Conversation<'_>, options: Options) -> Result<Decod
     if let Some(protocol) = other_protocol(view.window) {
         return Ok(Decoded::OtherProtocol(protocol));
     }
-    let decoded = match (options.form, conversation.previous) {
-        (HeaderForm::Line, _) | (_, Some(PreviousHeader::Line)) => view.line()?,
-        (HeaderForm::Auto | HeaderForm::FirstPacket, _) => view.any_form()?,
+    let follows = conversation.previous.map(|previous| follows(view.bytes, &previous.header.name, view.has_ended()));
+    let decoded = match (follows, options.form) {
+        (Some(Follows::Unknown), _) => Decoded::Incomplete,
+        (Some(Follows::Surplus), _) => return Err(surplus()),
+        (_, HeaderForm::Line) => view.line()?,
+        (Some(Follows::Header), _) if conversation.previous.is_some_and(|previous| previous.is_line) => view.line()?,
+        (_, HeaderForm::Auto | HeaderForm::FirstPacket) => view.any_form()?,
     };
     match decoded {
         Decoded::Incomplete if view.has_ended() => {
@@ -131,46 +40,6 @@ pub fn decode(conversation: &Conversation<'_>, options: Options) -> Result<Decod
         }
         decoded => Ok(decoded),
     }
-}
-
-/// Whether the bytes behind a file of known size begin another file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Follows {
-    /// They begin with a name and a size.
-    Header,
-    /// More bytes are needed to tell.
-    Unknown,
-    /// They are too many.
-    Surplus,
-}
-
-/// Tells what the bytes behind the file `previous` of known size are. Only a name with a size can follow: one with a known
-/// extension or with that of the file before, so that lines of a file that has grown are not taken for headers.
-pub fn follows(bytes: &[u8], previous: &str, has_ended: bool) -> Follows {
-    let window = &bytes[..bytes.len().min(Key::MAX_BYTES + 1)];
-    let Some(space) = memchr::memchr(b' ', window) else {
-        let may_be_name = window.len() <= Key::MAX_BYTES && window.iter().all(|byte| *byte > b' ' && *byte != 0x7f);
-        return if may_be_name && !has_ended { Follows::Unknown } else { Follows::Surplus };
-    };
-    let name = &window[..space];
-    let same_extension = extension(name).is_some() && extension(name) == extension(previous.as_bytes());
-    if !is_key(name) || !(same_extension || has_known_extension(name)) {
-        return Follows::Surplus;
-    }
-    match bytes.get(space + 1) {
-        Some(byte) if byte.is_ascii_digit() => Follows::Header,
-        None if !has_ended => Follows::Unknown,
-        Some(_) | None => Follows::Surplus,
-    }
-}
-
-fn extension(name: &[u8]) -> Option<&[u8]> {
-    let dot = memchr::memrchr(b'.', name)?;
-    Some(&name[dot + 1..])
-}
-
-fn is_key(name: &[u8]) -> bool {
-    std::str::from_utf8(name).is_ok_and(|name| name.parse::<Key>().is_ok())
 }
 
 /// Whether a header without a size may be read at a place.
@@ -188,7 +57,7 @@ struct View<'a> {
     window: &'a [u8],
     packet: usize,
     line: LineState,
-    previous: Option<PreviousHeader>,
+    previous: Option<&'a Reading>,
     options: Options,
 }
 
@@ -323,7 +192,7 @@ impl<'a> View<'a> {
         let newline = match &self.bytes[start + digits..] {
             [] if !is_all_digits => return Ok(Decoded::Incomplete),
             [b'\r'] if !self.has_ended() => return Ok(Decoded::Incomplete),
-            _ if self.previous == Some(PreviousHeader::Size) => None,
+            _ if self.previous.is_some_and(|previous| !previous.is_line) => None,
             [b'\n', ..] => Some(1),
             [b'\r', b'\n', ..] => Some(2),
             _ => None,
@@ -450,6 +319,12 @@ enum Fate {
 
 fn leading_digits(bytes: &[u8]) -> usize {
     bytes.iter().take(MAX_HEADER_BYTES).take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+fn surplus() -> Error {
+    let message = "more than the announced bytes came, and it is no header of a further file: announce as many bytes as \
+                   follow, and name a further file with an extension and its size, or use a connection for each file";
+    Error::new(ErrorKind::SizeMismatch, message)
 }
 
 fn ambiguous(name: &[u8]) -> Error {

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use crate::upload::Key;
+
 /// Extensions that end a file name beyond doubt, in lower case and in order. A header that ends with its first packet is told
 /// from one that is cut between two packets by the extension alone. An extension that is another one and
 /// one more character (`json5`, `jsonld`) is left out where it is rare: the character may be content.
@@ -25,6 +27,11 @@ fn is_known(extension: &str) -> bool {
     KNOWN_EXTENSIONS.binary_search(&extension.to_ascii_lowercase().as_str()).is_ok()
 }
 
+/// Whether these bytes are a valid name.
+pub(super) fn is_key(name: &[u8]) -> bool {
+    std::str::from_utf8(name).is_ok_and(|name| name.parse::<Key>().is_ok())
+}
+
 /// Whether `name` goes on with the extension of `first`, which is its beginning: `a.csv` and `a.csv.gz`, `a.json` and `a.jsonl`.
 pub(super) fn extends(first: &[u8], name: &[u8]) -> bool {
     let rest = &name[first.len()..];
@@ -41,8 +48,7 @@ pub(super) fn runs_on_behind_extension(name: &[u8]) -> bool {
         return false;
     }
     let file_name = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
-    let mut words = file_name.split(|byte| *byte == b'.').skip(1).peekable();
-    while let Some(word) = words.next() {
+    for word in file_name.split(|byte| *byte == b'.').skip(1) {
         let longest = word.len().min(8);
         let known = (1..=longest).find(|end| std::str::from_utf8(&word[..*end]).is_ok_and(is_known));
         if known.is_some_and(|end| end < word.len()) {

@@ -159,7 +159,7 @@ impl Server {
     }
 
     fn run(&mut self) -> Result<()> {
-        let (mut previous, mut line) = (None, self.fill());
+        let (mut previous, mut line): (Option<Reading>, _) = (None, self.fill());
         loop {
             while previous.is_some() && self.buffer.is_empty() && self.end.is_none() && !self.events.is_empty() {
                 line = self.fill();
@@ -169,7 +169,7 @@ impl Server {
                 return Ok(());
             }
             let reading = loop {
-                let conversation = Conversation { bytes: &self.buffer, first_packet, line, previous };
+                let conversation = Conversation { bytes: &self.buffer, first_packet, line, previous: previous.as_ref() };
                 match decode(&conversation, AUTO)? {
                     Decoded::Header(reading) => break reading,
                     Decoded::OtherProtocol(name) => return Err(Error::new(ErrorKind::BadHeader, name)),
@@ -181,7 +181,7 @@ impl Server {
             };
             self.buffer.drain(..reading.bytes);
             self.take(&reading.header)?;
-            previous = reading.previous();
+            previous = reading.header.size.map(|_| reading);
             line = LineState::Open;
         }
     }
@@ -244,7 +244,7 @@ fn name() -> impl Strategy<Value = String> {
 
 fn content() -> impl Strategy<Value = Vec<u8>> {
     let numbers = prop::collection::vec(0_u32..120, 1..12)
-        .prop_map(|numbers| numbers.iter().map(|number| format!("{number}\n")).collect::<String>().into_bytes());
+        .prop_map(|numbers| numbers.iter().flat_map(|number| format!("{number}\n").into_bytes()).collect::<Vec<u8>>());
     prop_oneof![
         Just(b"ts,temp\n1,20.5\n2,21.0\n".to_vec()),
         Just(b"{\"a\": [1, 2], \"b\": 7}".to_vec()),
