@@ -44,7 +44,7 @@ struct Cli {
 const AFTER_HELP: &str = "\
 Try it:
   tidegate serve                                   listens on 127.0.0.1:5010, stores below ./data
-  printf 'hello.txt 6\\nhello\\n' | nc 127.0.0.1 5010   sends a file: name, size, newline, bytes
+  printf 'hello.txt 6\\nhello\\n' | nc -N 127.0.0.1 5010   sends a file: name, size, newline, bytes
   tidegate push measurements/                      sends a folder
 
 `tidegate help COMMAND` tells more of each command.";

@@ -156,7 +156,7 @@ fn greet(server: &Server, store: &str) -> Result<()> {
     print::line(&format!("tidegate {}", env!("CARGO_PKG_VERSION")));
     print::line(&format!("  listening  {senders} for files, http://{admin} for /healthz /readyz /metrics"));
     print::line(&format!("  storing    {store}"));
-    print::line(&format!("  try        printf 'hello.txt 6\\nhello\\n' | nc {} {}", senders.ip(), senders.port()));
+    print::line(&format!("  try        printf 'hello.txt 6\\nhello\\n' | nc -N {} {}", senders.ip(), senders.port()));
     Ok(())
 }
 
