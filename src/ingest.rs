@@ -162,7 +162,8 @@ impl Ingest {
     /// What fails is counted and logged before this returns.
     ///
     /// # Errors
-    /// Whatever ends the upload before its first byte; [`ErrorKind::Busy`] where somebody else goes on with it just now.
+    /// Whatever ends the upload before its first byte; [`ErrorKind::Busy`] where another sender goes on with it just now,
+    /// [`ErrorKind::Conflict`] where the id is that of another upload.
     pub async fn resume(&self, spec: UploadSpec) -> Result<Asked> {
         let upload = spec.clone();
         let course = Course::begin();
@@ -176,7 +177,7 @@ impl Ingest {
 
     async fn begin(&self, spec: UploadSpec, course: Course) -> Result<Begun> {
         let entry = self.enter(spec, course)?;
-        let turn = self.active.claim(&entry.spec.id)?;
+        let turn = self.active.claim(&entry.spec)?;
         let staged = self.stage(&entry).await?;
         Ok(entry.begun(staged, turn))
     }
@@ -212,7 +213,7 @@ impl Ingest {
     /// Waits until an upload of this id that is under way in this process has ended, after asking it to.
     async fn take_over(&self, spec: &UploadSpec) -> Result<Turn> {
         tokio::select! {
-            turn = self.active.take_over(&spec.id, self.bounds.commit_timeout) => turn,
+            turn = self.active.take_over(spec, self.bounds.commit_timeout) => turn,
             () = self.stop.cancelled() => Err(Error::new(ErrorKind::ShuttingDown, "the server stopped; send it again")),
         }
     }
@@ -234,12 +235,12 @@ impl Ingest {
         self.step("opening a place for it", Some(*deadline), self.sink.stage(spec.clone())).await
     }
 
-    /// What was kept of this upload, unless it is more than the whole of it may be.
+    /// What was kept of this upload, unless it is more than a file may have.
     async fn reopen(&self, Entry { spec, deadline, max_bytes, .. }: &Entry) -> Result<Option<Box<dyn Staged>>> {
         let found = self.step("looking for what was kept of it", Some(*deadline), self.sink.resume(spec.clone())).await?;
         let Some(staged) = found else { return Ok(None) };
         let offset = staged.offset();
-        if offset > spec.size.unwrap_or(*max_bytes) {
+        if offset > *max_bytes {
             return Ok(None);
         }
         if offset > 0 {
@@ -301,7 +302,7 @@ impl Entry {
     fn begun(self, staged: Box<dyn Staged>, turn: Turn) -> Begun {
         let Self { max_bytes, deadline, mut course, in_flight, pump, spec: _ } = self;
         course.goes_on_at(staged.offset());
-        turn.opened();
+        turn.opened(staged.spec());
         Begun::new(Open { staged, turn, course, in_flight, pump }, max_bytes, deadline)
     }
 }
