@@ -30,7 +30,7 @@ use crate::assemble;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
-use crate::sink::Sink;
+use crate::sink::validated::Validated;
 use crate::validate::rules::Rulebook;
 
 /// Takes files over TCP, validates them, commits them whole to disk or S3, and answers with a durable receipt.
@@ -114,7 +114,7 @@ fn run_with(disk_workers: usize, command: impl Future<Output = ExitCode>) -> Exi
 }
 
 /// The sink that a server of this configuration would write to, with its validators.
-fn open_sink(config: &Config) -> Result<Arc<dyn Sink>> {
+fn open_sink(config: &Config) -> Result<Arc<Validated>> {
     let rules = Arc::new(Rulebook::new(assemble::rules(config)?));
     assemble::sink(config, &rules, &Arc::new(Metrics::new()))
 }

@@ -30,9 +30,10 @@ use self::outcome::{Course, refuse_name, refused};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Ledger, Origin};
 use crate::metrics::{InFlight, Metrics};
+use crate::sink::validated::Validated;
 use crate::sink::{Sink, Staged};
 use crate::upload::{Digest, Receipt, UploadSpec};
-use crate::validate::rules::Rulebook;
+use crate::validate::rules::Applied;
 
 /// An upload's bytes, as a front end reads them off the wire.
 pub trait Body: Send {
@@ -82,8 +83,7 @@ pub struct Bounds {
 /// The pump.
 #[derive(Debug, Clone)]
 pub struct Ingest {
-    sink: Arc<dyn Sink>,
-    rules: Arc<Rulebook>,
+    sink: Arc<Validated>,
     bounds: Bounds,
     metrics: Arc<Metrics>,
     active: Active,
@@ -101,17 +101,10 @@ pub struct Ingest {
 
 impl Ingest {
     /// A pump into `sink`, whose commits run among `tasks`.
-    pub fn new(
-        sink: Arc<dyn Sink>,
-        rules: Arc<Rulebook>,
-        bounds: Bounds,
-        metrics: Arc<Metrics>,
-        ledger: Ledger,
-        tasks: TaskTracker,
-    ) -> Self {
+    pub fn new(sink: Arc<Validated>, bounds: Bounds, metrics: Arc<Metrics>, ledger: Ledger, tasks: TaskTracker) -> Self {
         let (active, stop, stopped) = (Active::default(), CancellationToken::new(), Arc::default());
         let (origin, reports_commits_only) = (None, false);
-        Self { sink, rules, bounds, metrics, active, ledger, origin, stop, stopped, tasks, reports_commits_only }
+        Self { sink, bounds, metrics, active, ledger, origin, stop, stopped, tasks, reports_commits_only }
     }
 
     /// The same pump for uploads of this origin.
@@ -199,14 +192,14 @@ impl Ingest {
     fn enter(&self, mut spec: UploadSpec, course: Course) -> Result<Entry> {
         let in_flight = self.metrics.upload_in_flight();
         let deadline = TokioInstant::now() + self.bounds.upload_timeout;
-        let applied = self.rules.find(&spec.key);
+        let applied = self.sink.admit(&spec.key)?;
         if let Some(on_conflict) = applied.on_conflict {
             spec.on_conflict = on_conflict;
         }
         let max_bytes = applied.max_bytes.map_or(self.bounds.max_file_bytes, |most| most.min(self.bounds.max_file_bytes));
         match spec.size {
             Some(size) if size > max_bytes => Err(too_large(&spec, &format!("{size} bytes"), max_bytes)),
-            Some(_) | None => Ok(Entry { spec, max_bytes, deadline, course, in_flight, pump: self.clone() }),
+            Some(_) | None => Ok(Entry { spec, applied, max_bytes, deadline, course, in_flight, pump: self.clone() }),
         }
     }
 
@@ -231,13 +224,15 @@ impl Ingest {
         }))
     }
 
-    async fn stage(&self, Entry { spec, deadline, .. }: &Entry) -> Result<Box<dyn Staged>> {
-        self.step("opening a place for it", Some(*deadline), self.sink.stage(spec.clone())).await
+    async fn stage(&self, Entry { spec, applied, deadline, .. }: &Entry) -> Result<Box<dyn Staged>> {
+        self.step("opening a place for it", Some(*deadline), self.sink.stage_as(spec.clone(), applied)).await
     }
 
     /// What was kept of this upload, unless it is more than a file may have.
-    async fn reopen(&self, Entry { spec, deadline, max_bytes, .. }: &Entry) -> Result<Option<Box<dyn Staged>>> {
-        let found = self.step("looking for what was kept of it", Some(*deadline), self.sink.resume(spec.clone())).await?;
+    async fn reopen(&self, entry: &Entry) -> Result<Option<Box<dyn Staged>>> {
+        let Entry { spec, applied, deadline, max_bytes, .. } = entry;
+        let resume = self.sink.resume_as(spec.clone(), applied);
+        let found = self.step("looking for what was kept of it", Some(*deadline), resume).await?;
         let Some(staged) = found else { return Ok(None) };
         let offset = staged.offset();
         if offset > *max_bytes {
@@ -291,6 +286,8 @@ impl Ingest {
 #[derive(Debug)]
 struct Entry {
     spec: UploadSpec,
+    /// What the rules say of its name, for its whole life.
+    applied: Applied,
     max_bytes: u64,
     deadline: TokioInstant,
     course: Course,
@@ -300,7 +297,7 @@ struct Entry {
 
 impl Entry {
     fn begun(self, staged: Box<dyn Staged>, turn: Turn) -> Begun {
-        let Self { max_bytes, deadline, mut course, in_flight, pump, spec: _ } = self;
+        let Self { max_bytes, deadline, mut course, in_flight, pump, spec: _, applied: _ } = self;
         course.goes_on_at(staged.offset());
         turn.opened(staged.spec());
         Begun::new(Open { staged, turn, course, in_flight, pump }, max_bytes, deadline)

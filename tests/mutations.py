@@ -447,13 +447,6 @@ MUTATIONS = [
         "--test contract s3_in_process::nothing_is_resumed_of_another_upload",
     ),
     Mutation(
-        "ids: the bucket keeps what another upload would go on with",
-        "src/sink/object/resume.rs",
-        "    let begun = &manifest.spec;\n    spec.check_continues(begun, 0)?;\n",
-        "    let begun = &manifest.spec;\n",
-        "--test contract s3_in_process::nothing_is_resumed_of_another_upload",
-    ),
-    Mutation(
         "ids: the bucket keeps more than another upload says it has",
         "src/sink/object/resume.rs",
         "    spec.check_continues(begun, kept)?;\n",
@@ -473,6 +466,41 @@ MUTATIONS = [
         "            self.spec = Arc::new(UploadSpec::clone(spec).held_to(begun));",
         "            let _ = begun;",
         "--test contract fs::what_was_announced_holds_to_the_end",
+    ),
+    Mutation(
+        "rules: a packed file is held to the rule of its name",
+        "src/validate/rules/pattern.rs",
+        "[Some(name), unpacked].into_iter()",
+        "[Some(name), unpacked.filter(|_| false)].into_iter()",
+        "--test reload a_file_that_is_packed_or_shouts_is_held_to_its_rule",
+    ),
+    Mutation(
+        "rules: an extension matches in either case",
+        "src/validate/rules/pattern.rs",
+        "self.glob.is_match(name) || self.folded",
+        "self.glob.is_match(name) || false && self.folded",
+        "--test reload a_file_that_is_packed_or_shouts_is_held_to_its_rule",
+    ),
+    Mutation(
+        "rules: a name that no rule matches is refused where that is wanted",
+        "src/validate/rules.rs",
+        "applied.rule.is_none() && self.unmatched == Unmatched::Reject",
+        "applied.rule.is_none() && false && self.unmatched == Unmatched::Reject",
+        "--test reload a_name_that_no_rule_matches_can_be_refused",
+    ),
+    Mutation(
+        "rules: an upload that begins keeps the rule that it was admitted by",
+        "src/sink/validated.rs",
+        "        let Applied { standard, on_invalid, .. } = applied;\n        let (format, on_invalid) = (standard.format, *on_invalid);\n        let staged",
+        "        let _ = applied;\n        let Applied { standard, on_invalid, .. } = &self.admit(&spec.key)?;\n        let (format, on_invalid) = (standard.format, *on_invalid);\n        let staged",
+        "--test server one_rule_holds_for_an_upload_from_its_first_look_to_its_end",
+    ),
+    Mutation(
+        "rules: an upload does not go on under other rules",
+        "src/validate/stream.rs",
+        "        if (version, format) != (VERSION, self.format)\n            || standard != self.standard\n",
+        "        if (version, format) != (VERSION, format)\n",
+        "--lib validate",
     ),
 ]
 

@@ -14,6 +14,7 @@ use super::print::{self, Form};
 use super::{ConfigArgs, bad_config, fail, open_sink};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sink::validated::Validated;
 use crate::sink::{Quarantined, Sink};
 
 const AFTER_HELP: &str = "\
@@ -101,7 +102,7 @@ pub(super) async fn run(args: &Args) -> ExitCode {
     }
 }
 
-async fn act(action: &Action, config: &Config, sink: &Arc<dyn Sink>) -> Result<ExitCode> {
+async fn act(action: &Action, config: &Config, sink: &Arc<Validated>) -> Result<ExitCode> {
     let files = sink.quarantined().await?;
     match action {
         Action::List { older_than, json } => {

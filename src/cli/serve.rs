@@ -95,7 +95,7 @@ async fn serve(config: &Config, layers: &ConfigArgs) -> Result<Drained> {
     // Before the listeners, so that a signal is never missed once somebody can connect.
     let shutdown = shutdown_signal()?;
     let reloads = Arc::clone(&metrics);
-    let server = Server::bind(config, sink, Arc::clone(&rules), ledger, metrics).await?;
+    let server = Server::bind(config, sink, ledger, metrics).await?;
     greet(&server, &store)?;
     // A task of its own: connections are then accepted by a worker, and not by this thread for one.
     let mut running = tokio::spawn(server.run(shutdown));

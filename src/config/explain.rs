@@ -9,9 +9,9 @@ use super::keys::RULES;
 use super::problems::DEFAULT;
 use super::value::{
     COMPRESSIONS, FS_DURABILITIES, HEADER_FORMS, INTEGRITIES, LOG_FORMATS, ON_CONFLICT, ON_INVALID, PROFILES, SCHEMA_FOR,
-    SINK_KINDS, SIZES, choice_text, duration_text, size_text,
+    SINK_KINDS, SIZES, UNMATCHED, choice_text, duration_text, size_text,
 };
-use super::{Config, Framed, Fs, Ledger, Limits, Listen, Log, Plain, Rule, S3, Sink};
+use super::{Config, Defaults, Framed, Fs, Ledger, Limits, Listen, Log, Plain, Rule, S3, Sink};
 
 /// One key of the configuration in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Setting {
 impl Config {
     /// Every key in the order of `config/default.toml`, then every rule.
     pub fn explain(&self) -> Vec<Setting> {
-        let Self { listen, sink, limits, plain, framed, log, ledger, rules, origins: _ } = self;
+        let Self { listen, sink, limits, plain, framed, log, ledger, rules, defaults, origins: _ } = self;
         let mut lines = Lines { config: self, settings: Vec::new() };
         let Listen { tcp, admin } = listen;
         lines.add("listen.tcp", tcp);
@@ -52,6 +52,8 @@ impl Config {
             "ledger.folder",
             &folder.as_deref().map(Path::display).map(|folder| folder.to_string()).unwrap_or_default(),
         );
+        let Defaults { unmatched } = defaults;
+        lines.add("defaults.unmatched", choice_text(&UNMATCHED, unmatched));
         for (index, rule) in rules.iter().enumerate() {
             rule_lines(&mut lines, index + 1, rule);
         }
@@ -158,6 +160,7 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
 fn rule_lines(lines: &mut Lines<'_>, number: usize, rule: &Rule) {
     let Rule {
         pattern,
+        match_case,
         format,
         max_bytes,
         on_conflict,
@@ -175,6 +178,7 @@ fn rule_lines(lines: &mut Lines<'_>, number: usize, rule: &Rule) {
     let key = |name: &str| format!("{RULES}[{number}].{name}");
     lines.add(&key("match"), pattern);
     let said = [
+        ("match_case", match_case.map(|exact| exact.to_string())),
         ("format", format.map(|format| format.to_string())),
         ("max_bytes", max_bytes.map(size_text)),
         ("on_conflict", on_conflict.map(|policy| choice_text(&ON_CONFLICT, &policy).to_owned())),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tidegate::config::{Config, FsDurability, Integrity, LogFormat, Secret, SinkKind};
 use tidegate::report::Format;
 use tidegate::upload::OnConflict;
+use tidegate::validate::rules::Unmatched;
 use tidegate::wire::plain::{HeaderForm, Sizes};
 
 use crate::{default_keys, explained, files, load, refusal, variable};
@@ -38,6 +39,7 @@ fn the_defaults_are_those_that_were_agreed() {
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Text));
     assert_eq!((config.ledger.enabled, config.ledger.folder), (true, None));
     assert!(config.rules.is_empty());
+    assert_eq!(config.defaults.unmatched, Unmatched::Accept);
 }
 
 #[test]
@@ -129,6 +131,9 @@ fn sizes_durations_and_flags_are_read_in_all_their_spellings() {
         assert_eq!(load(&[], &[("TIDEGATE__PLAIN__HEADER", text)]).unwrap().plain.header, form);
     }
     assert_eq!(load(&["plain.sizes = \"never\""], &[]).unwrap().plain.sizes, Sizes::Never);
+    assert_eq!(load(&["defaults.unmatched = \"reject\""], &[]).unwrap().defaults.unmatched, Unmatched::Reject);
+    let rules = load(&["[[rules]]\nmatch = \"*.csv\"\nmatch_case = true"], &[]).unwrap().rules;
+    assert_eq!(rules[0].match_case, Some(true));
     assert!(load(&["sink.s3.allow_http = true"], &[]).unwrap().sink.s3.allow_http);
 }
 

@@ -4,9 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tidegate::assemble;
+use tidegate::config::Config;
 use tidegate::error::ErrorKind;
+use tidegate::report::Format;
 use tidegate::sink::memory::Memory;
 use tidegate::upload::Digest;
+use tidegate::validate::rules::Rules;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::harness::{Gated, Running, Sender, config, soon, start, start_with, start_with_held_commits};
@@ -483,4 +488,49 @@ async fn what_nobody_goes_on_with_is_swept_up() {
     server.until("a sweep later on", |server| server.metric("tidegate_swept_total") == 2).await;
     let drained = soon("the sweeper's end", server.drained()).await;
     assert_eq!(drained.cut_off, 0);
+}
+
+/// The rules of a configuration with one rule, for `*.dat`.
+fn rules_for_dat(format: Format) -> Rules {
+    let mut config = config();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.toml");
+    std::fs::write(&file, format!("[[rules]]\nmatch = \"*.dat\"\nformat = \"{format}\"\n")).unwrap();
+    config.rules = Config::load_with(&[file], []).unwrap().rules;
+    assemble::rules(&config).unwrap()
+}
+
+#[tokio::test]
+async fn one_rule_holds_for_an_upload_from_its_first_look_to_its_end() {
+    let looks = Arc::new(Semaphore::new(0));
+    let gate = Arc::clone(&looks);
+    let server = start_with(config(), |store| Arc::new(Gated { looks: gate, ..Gated::wide_open(store) })).await;
+    server.rules.replace(rules_for_dat(Format::Csv));
+    let mut sender = server.connect().await;
+    sender.send(asking(json!({"op": "put", "id": "u", "name": "a.dat", "size": CSV.len()}))).await;
+    server.until("the look at the store", |server| server.metrics.uploads_in_flight() == 1).await;
+    // Between the look and the place for the bytes.
+    server.rules.replace(rules_for_dat(Format::Json));
+    looks.add_permits(1);
+    assert_eq!(sender.event().await["event"], "ready");
+    server.rules.replace(rules_for_dat(Format::Ndjson));
+    sender.send(CSV).await;
+    let event = sender.event().await;
+    assert_eq!(code(&event), ("committed", ""), "{event}");
+    assert_eq!(event["receipt"]["verdict"]["format"], "csv");
+}
+
+#[tokio::test]
+async fn an_upload_that_began_under_other_rules_begins_anew() {
+    let server = start(config()).await;
+    server.rules.replace(rules_for_dat(Format::Csv));
+    let line = json!({"op": "put", "id": "u", "name": "a.dat", "size": 8});
+    let event = cut_off(&server, line.clone(), b"[1,2").await;
+    assert!(event["message"].as_str().unwrap().contains("4 bytes are kept"), "{event}");
+    server.rules.replace(rules_for_dat(Format::Json));
+    let (mut sender, offset) = ready(&server, line).await;
+    assert_eq!(offset, 0, "nobody has read its beginning as json");
+    sender.send("[1, 2,3]").await;
+    let event = sender.event().await;
+    assert_eq!(event["receipt"]["verdict"]["format"], "json", "{event}");
 }

@@ -39,7 +39,6 @@ pub(super) struct Resumed {
 pub(super) async fn resume(remote: &Arc<Remote>, spec: UploadSpec) -> Result<Option<Resumed>> {
     let Standing::Manifest(manifest) = remote.manifest(&spec.id).await? else { return Ok(None) };
     let begun = &manifest.spec;
-    spec.check_continues(begun, 0)?;
     let bound =
         (&spec.on_conflict, &spec.meta, &spec.content_type) == (&begun.on_conflict, &begun.meta, &begun.content_type);
     // Where payloads are signed now, for good, nothing goes on that was opened for checksums.
