@@ -39,7 +39,7 @@ pub struct Rule {
 /// Rules in their order: the first that matches a name holds for it.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    rules: Vec<Compiled>,
+    ordered: Vec<Compiled>,
     /// Where no rule matches.
     standard: Standard,
     unmatched: Unmatched,
@@ -108,12 +108,12 @@ impl Rules {
     /// # Errors
     /// [`ErrorKind::Config`], naming the pattern, where one is no glob or can match no key.
     pub fn new(rules: impl IntoIterator<Item = Rule>, standard: Standard, unmatched: Unmatched) -> Result<Self> {
-        Ok(Self { rules: rules.into_iter().map(Compiled::new).collect::<Result<_>>()?, standard, unmatched })
+        Ok(Self { ordered: rules.into_iter().map(Compiled::new).collect::<Result<_>>()?, standard, unmatched })
     }
 
     /// No rules: extensions decide, and `limits` hold.
     pub fn none(limits: Limits) -> Self {
-        Self { rules: Vec::new(), standard: Standard::of(Format::None, limits), unmatched: Unmatched::Accept }
+        Self { ordered: Vec::new(), standard: Standard::of(Format::None, limits), unmatched: Unmatched::Accept }
     }
 
     /// What content is held to that no rule is for, and that has no name.
@@ -139,7 +139,7 @@ impl Rules {
 
     /// What holds for a name: by the first rule that matches it, or else by its extension.
     pub fn find(&self, key: &Key) -> Applied {
-        let matching = self.rules.iter().zip(1..).find(|(compiled, _)| compiled.pattern.matches(key.as_str()));
+        let matching = self.ordered.iter().zip(1..).find(|(compiled, _)| compiled.pattern.matches(key.as_str()));
         let rule = matching.map(|(compiled, _)| &compiled.rule);
         let (format, compression) = by_extension(key.file_name());
         let standard = Standard {

@@ -23,7 +23,7 @@ impl Rules {
         if self.unmatched == Unmatched::Reject {
             return Vec::new();
         }
-        self.rules.iter().zip(1..).flat_map(|(compiled, rule)| self.bypasses_of(compiled, rule)).collect()
+        self.ordered.iter().zip(1..).flat_map(|(compiled, rule)| self.bypasses_of(compiled, rule)).collect()
     }
 
     fn bypasses_of(&self, compiled: &Compiled, rule: usize) -> Vec<Bypass> {
