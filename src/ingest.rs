@@ -27,11 +27,12 @@ pub use self::begun::Begun;
 pub use self::landed::Landed;
 use self::open::Open;
 use self::outcome::{Course, refuse_name, refused};
+use crate::config::Limits;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Ledger, Origin};
+use crate::ledger::{Ledger, Origin, cut};
 use crate::metrics::{InFlight, Metrics};
 use crate::sink::validated::Validated;
-use crate::sink::{Sink, Staged};
+use crate::sink::{QuarantineId, Sink, Staged};
 use crate::upload::{Digest, Receipt, UploadSpec};
 use crate::validate::rules::Applied;
 
@@ -80,6 +81,19 @@ pub struct Bounds {
     pub max_file_bytes: u64,
 }
 
+impl Bounds {
+    /// Those that are configured.
+    pub fn of(limits: &Limits) -> Self {
+        Self {
+            idle_timeout: limits.idle_timeout,
+            upload_timeout: limits.upload_timeout,
+            commit_timeout: limits.commit_timeout,
+            resume_ttl: limits.resume_ttl,
+            max_file_bytes: limits.max_file_bytes,
+        }
+    }
+}
+
 /// The pump.
 #[derive(Debug, Clone)]
 pub struct Ingest {
@@ -97,14 +111,27 @@ pub struct Ingest {
     tasks: TaskTracker,
     /// Whether only commits are counted, logged and entered.
     reports_commits_only: bool,
+    /// The file in quarantine that the upload is made of.
+    replayed: Option<QuarantineId>,
 }
 
 impl Ingest {
     /// A pump into `sink`, whose commits run among `tasks`.
     pub fn new(sink: Arc<Validated>, bounds: Bounds, metrics: Arc<Metrics>, ledger: Ledger, tasks: TaskTracker) -> Self {
         let (active, stop, stopped) = (Active::default(), CancellationToken::new(), Arc::default());
-        let (origin, reports_commits_only) = (None, false);
-        Self { sink, bounds, metrics, active, ledger, origin, stop, stopped, tasks, reports_commits_only }
+        Self {
+            sink,
+            bounds,
+            metrics,
+            active,
+            ledger,
+            origin: None,
+            stop,
+            stopped,
+            tasks,
+            reports_commits_only: false,
+            replayed: None,
+        }
     }
 
     /// The same pump for uploads of this origin.
@@ -118,6 +145,12 @@ impl Ingest {
     #[must_use]
     pub fn unreported(&self) -> Self {
         Self { reports_commits_only: true, ..self.clone() }
+    }
+
+    /// The same pump for an upload of this file in quarantine.
+    #[must_use]
+    pub fn replaying(&self, id: QuarantineId) -> Self {
+        Self { replayed: Some(id), ..self.clone() }
     }
 
     /// Whose uploads these are, where that is known.
@@ -193,6 +226,9 @@ impl Ingest {
         let in_flight = self.metrics.upload_in_flight();
         let deadline = TokioInstant::now() + self.bounds.upload_timeout;
         let applied = self.sink.admit(&spec.key)?;
+        if let Some(collector) = self.origin.as_ref().and_then(|origin| origin.collector.as_ref()) {
+            spec.collector = Some(cut(collector));
+        }
         if let Some(on_conflict) = applied.on_conflict {
             spec.on_conflict = on_conflict;
         }

@@ -88,13 +88,7 @@ impl Server {
         let senders = listen(config.listen.tcp, "listen.tcp").await?;
         let admin = listen(config.listen.admin, "listen.admin").await?;
         let limits = config.limits.clone();
-        let bounds = Bounds {
-            idle_timeout: limits.idle_timeout,
-            upload_timeout: limits.upload_timeout,
-            commit_timeout: limits.commit_timeout,
-            resume_ttl: limits.resume_ttl,
-            max_file_bytes: limits.max_file_bytes,
-        };
+        let bounds = Bounds::of(&limits);
         let tasks = TaskTracker::new();
         let ingest = Ingest::new(Arc::clone(&sink), bounds, Arc::clone(&metrics), ledger.clone(), tasks.clone());
         let shared = Arc::new(Shared {

@@ -36,6 +36,9 @@ pub struct UploadSpec {
     pub on_conflict: OnConflict,
     /// What becomes of the bytes that have come where their sender is cut off.
     pub when_cut: WhenCut,
+    /// What the sender calls itself, where it says so: kept with a file in quarantine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collector: Option<String>,
     /// What to do with the file where it is not valid: a store that must know beforehand where the bytes may lie looks here.
     #[serde(default)]
     pub on_invalid: OnInvalid,
@@ -63,6 +66,7 @@ impl UploadSpec {
             meta: Meta::default(),
             on_conflict: OnConflict::Reject,
             when_cut: WhenCut::Drop,
+            collector: None,
             on_invalid: OnInvalid::Reject,
         }
     }
@@ -105,6 +109,7 @@ impl UploadSpec {
             digest: self.digest.or(begun.digest),
             content_type: self.content_type.or(begun.content_type),
             meta: if self.meta.is_empty() { begun.meta } else { self.meta },
+            collector: self.collector.or(begun.collector),
             ..self
         }
     }

@@ -499,8 +499,15 @@ MUTATIONS = [
         "rules: an upload does not go on under other rules",
         "src/validate/stream.rs",
         "        if (version, format) != (VERSION, self.format)\n            || standard != self.standard\n",
-        "        if (version, format) != (VERSION, format)\n",
-        "--lib validate",
+        "        if version != VERSION || format == Format::None\n",
+        "--test server an_upload_that_began_under_other_rules_begins_anew",
+    ),
+    Mutation(
+        "ledger: a replay is entered with the file and the collector that it is of",
+        "src/ingest/outcome.rs",
+        "        Self { collector, quarantine: pump.replayed.as_ref().map(ToString::to_string), ..self }",
+        "        let _ = (collector, &pump.replayed);\n        self",
+        "--test quarantine a_replay_has_a_line_in_the_ledger",
     ),
 ]
 

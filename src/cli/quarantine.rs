@@ -111,7 +111,7 @@ async fn act(action: &Action, config: &Config, sink: &Arc<Validated>) -> Result<
         }
         Action::Show { id, bytes: true, .. } => print_bytes(sink.as_ref(), find(&files, id)?).await?,
         Action::Show { id, json, .. } => told::show(Form::of(*json), find(&files, id)?),
-        Action::Replay { ids } => return replay::run(sink.as_ref(), config, &find_all(&files, ids)?).await,
+        Action::Replay { ids } => return replay::run(sink, config, &find_all(&files, ids)?).await,
         Action::Drop { ids, older_than } => {
             let named = if ids.is_empty() { files.iter().collect() } else { find_all(&files, ids)? };
             for file in named.into_iter().filter(|file| is_older(file, *older_than)) {

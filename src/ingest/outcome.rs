@@ -79,7 +79,7 @@ pub(super) fn refuse(pump: &Ingest, spec: &UploadSpec, course: Course, error: &E
         bytes: course.bytes,
         resumed_at: course.resumed_at,
         took_ms: course.took_ms(),
-        ..refused_entry(pump, spec.key.as_str(), error)
+        ..refused_entry(pump, spec.key.as_str(), error).replayed(pump, spec)
     });
     log_refusal(spec.key.as_str(), Some(spec.id.as_str()), error);
 }
@@ -104,7 +104,15 @@ fn committed_entry(pump: &Ingest, spec: &UploadSpec, course: Course, receipt: &R
         durability: Some(receipt.durability),
         verdict: receipt.verdict,
         report: receipt.report.as_deref().cloned(),
-        ..Entry::new(Outcome::Committed, spec.key.as_str(), pump.origin.as_deref())
+        ..Entry::new(Outcome::Committed, spec.key.as_str(), pump.origin.as_deref()).replayed(pump, spec)
+    }
+}
+
+impl Entry {
+    /// The same, with what is known of a file that comes out of quarantine, whose sender is not there.
+    fn replayed(self, pump: &Ingest, spec: &UploadSpec) -> Self {
+        let collector = self.collector.or_else(|| spec.collector.clone());
+        Self { collector, quarantine: pump.replayed.as_ref().map(ToString::to_string), ..self }
     }
 }
 

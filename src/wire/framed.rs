@@ -88,6 +88,7 @@ impl Put {
             meta: self.meta.clone().try_into()?,
             on_conflict,
             when_cut,
+            collector: None,
             on_invalid: OnInvalid::Reject,
         })
     }

@@ -525,12 +525,12 @@ async fn an_upload_that_began_under_other_rules_begins_anew() {
     let server = start(config()).await;
     server.rules.replace(rules_for_dat(Format::Csv));
     let line = json!({"op": "put", "id": "u", "name": "a.dat", "size": 8});
-    let event = cut_off(&server, line.clone(), b"[1,2").await;
+    let event = cut_off(&server, line.clone(), b"x,y\n").await;
     assert!(event["message"].as_str().unwrap().contains("4 bytes are kept"), "{event}");
-    server.rules.replace(rules_for_dat(Format::Json));
+    server.rules.replace(rules_for_dat(Format::Tsv));
     let (mut sender, offset) = ready(&server, line).await;
-    assert_eq!(offset, 0, "nobody has read its beginning as json");
-    sender.send("[1, 2,3]").await;
+    assert_eq!(offset, 0, "its beginning was not read as tsv");
+    sender.send("x\ty\n1\t2\n").await;
     let event = sender.event().await;
-    assert_eq!(event["receipt"]["verdict"]["format"], "json", "{event}");
+    assert_eq!(event["receipt"]["verdict"]["format"], "tsv", "{event}");
 }
