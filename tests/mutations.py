@@ -509,6 +509,20 @@ MUTATIONS = [
         "        let _ = (collector, &pump.replayed);\n        self",
         "--test quarantine a_replay_has_a_line_in_the_ledger",
     ),
+    Mutation(
+        "framed: a sender that waits for a receipt is not idle",
+        "src/server/framed.rs",
+        "    drop(unwritten.wait_for(|count| *count == 0).await);\n",
+        "    let _ = &mut unwritten;\n",
+        "--test server a_sender_that_waits_for_a_receipt_is_not_idle",
+    ),
+    Mutation(
+        "framed: a sender that reads no answers is let go",
+        "src/server/framed.rs",
+        "                () = self.answers.closed() => return Ok(None),\n",
+        "",
+        "--test server a_sender_that_reads_no_answers_does_not_keep_its_place",
+    ),
 ]
 
 
