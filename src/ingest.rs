@@ -26,7 +26,7 @@ use self::active::{Active, Turn};
 pub use self::begun::Begun;
 pub use self::landed::Landed;
 use self::open::Open;
-use self::outcome::{Course, refuse_name, refused};
+use self::outcome::{Course, of_store, refuse_name, refused};
 use crate::config::Limits;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Ledger, Origin, cut};
@@ -292,7 +292,7 @@ impl Ingest {
         tokio::select! {
             biased;
             done = tokio::time::timeout_at(deadline.map_or(patience, |deadline| deadline.min(patience)), work) => {
-                done.unwrap_or_else(|Elapsed { .. }| Err(match deadline {
+                done.map(|done| done.map_err(of_store)).unwrap_or_else(|Elapsed { .. }| Err(match deadline {
                     Some(deadline) if deadline <= patience => {
                         let timeout = self.bounds.upload_timeout;
                         Error::new(ErrorKind::Timeout, format!("not complete within {timeout:?}, while the store was {doing}"))

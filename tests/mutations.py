@@ -506,7 +506,7 @@ MUTATIONS = [
         "ledger: a replay is entered with the file and the collector that it is of",
         "src/ingest/outcome.rs",
         "        Self { collector, quarantine: pump.replayed.as_ref().map(ToString::to_string), ..self }",
-        "        let _ = (collector, &pump.replayed);\n        self",
+        "        let _ = (collector, &pump.replayed);\n        Entry::new(self.outcome, &self.name, None)",
         "--test quarantine a_replay_has_a_line_in_the_ledger",
     ),
     Mutation(
@@ -522,6 +522,34 @@ MUTATIONS = [
         "                () = self.answers.closed() => return Ok(None),\n",
         "",
         "--test server a_sender_that_reads_no_answers_does_not_keep_its_place",
+    ),
+    Mutation(
+        "store: what the store says of itself is for the log alone",
+        "src/ingest/outcome.rs",
+        "    Error::new(error.kind(), told).because_of_internals(error)",
+        "    Error::new(error.kind(), told).because(error)",
+        "--test object senders_and_the_ledger_are_not_told_where_the_store_is",
+    ),
+    Mutation(
+        "disk: a root that is not where it was takes nothing",
+        "src/sink/fs.rs",
+        "            None if self.tree.stands_at(&self.root) => return Ok(()),",
+        "            None if self.tree.stands_at(&self.root) || true => return Ok(()),",
+        "--test fs a_root_that_is_not_where_it_was_takes_nothing_until_it_is_back",
+    ),
+    Mutation(
+        "disk: a root that goes during a commit gives no receipt",
+        "src/sink/fs/commit.rs",
+        "        self.check_found(place.key())?;\n",
+        "",
+        "--lib a_root_that_goes_while_a_commit_is_under_way_gives_no_receipt",
+    ),
+    Mutation(
+        "disk: an upload is noted on its file although not all of it fits",
+        "src/sink/fs/record.rs",
+        "Self { content_type: None, meta: Meta::default(), ..self.clone() }",
+        "self.clone()",
+        "--test fs an_upload_whose_record_does_not_fit_is_found_again",
     ),
 ]
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Ingest;
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::ledger::{Entry, Outcome};
 use crate::upload::{Receipt, UploadId, UploadSpec};
 
@@ -36,6 +36,18 @@ impl Course {
     fn took_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// An error of the store, as a sender may read it: where the store lies, and what it says of itself, is for the log alone.
+pub(super) fn of_store(error: Error) -> Error {
+    let told = match error.kind() {
+        ErrorKind::Store => "the store failed, and nothing was committed: send it again later",
+        ErrorKind::NoSpace => "the store has no room: send it again later",
+        ErrorKind::Unknown => "the store did not say whether the file is committed: send it again to learn it",
+        ErrorKind::Io => "the server failed: send it again later",
+        _ => return error,
+    };
+    Error::new(error.kind(), told).because_of_internals(error)
 }
 
 /// An upload ended after its bytes had all come.

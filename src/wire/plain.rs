@@ -71,7 +71,7 @@ pub fn encode_receipt(receipt: &Receipt) -> String {
 /// The line that answers a refusal.
 pub fn encode_error(error: &Error) -> String {
     // One line already: an error escapes what would break it.
-    let mut line = format!("ERR {} {error}", error.kind().code());
+    let mut line = format!("ERR {} {}", error.kind().code(), error.told());
     line.truncate(line.floor_char_boundary(MAX_MESSAGE_BYTES));
     line.push('\n');
     line

@@ -326,6 +326,8 @@ async fn a_sender_that_waits_for_a_receipt_is_not_idle() {
 async fn a_sender_that_reads_no_answers_does_not_keep_its_place() {
     let mut config = config();
     config.limits.idle_timeout = Duration::from_millis(100);
+    // So many answers may wait that the server goes on reading.
+    config.framed.max_pending_commits = 100_000;
     let server = start(config).await;
     let mut sender = server.connect().await;
     // More refusals than the system buffers between the two.
