@@ -1,6 +1,7 @@
 //! Uploads in memory: the reference for what the contract means, for tests and for trying the server out.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -194,8 +195,14 @@ impl Staged for InMemory {
     async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt> {
         let mut place = Place::new(&self.spec, Content::seal(&self.tally, &self.spec, ending)?);
         let mut objects = self.store.objects();
-        while let Some(standing) = objects.get(place.key()) {
-            match place.taken(Standing::File(standing.receipt.clone()))? {
+        loop {
+            let file = place.key().folders().find(|folder| objects.contains_key(*folder)).map(str::to_owned);
+            if let Some(file) = file {
+                place.blocked_by(&file)?;
+                continue;
+            }
+            let Some(standing) = standing(&objects, place.key()) else { break };
+            match place.taken(standing)? {
                 Step::Done(receipt) => return Ok(receipt),
                 Step::Replace => break,
                 Step::Next => {}
@@ -216,4 +223,14 @@ impl Staged for InMemory {
     async fn abort(self: Box<Self>) -> Result<()> {
         Ok(())
     }
+}
+
+/// What stands under a key. As on a disk, that is a folder where anything lies below it.
+fn standing(objects: &BTreeMap<Key, Object>, key: &Key) -> Option<Standing> {
+    if let Some(object) = objects.get(key) {
+        return Some(Standing::File(object.receipt.clone()));
+    }
+    let folder = format!("{key}/");
+    let (first, _) = objects.range::<str, _>((Bound::Included(folder.as_str()), Bound::Unbounded)).next()?;
+    first.as_str().starts_with(&folder).then_some(Standing::Obstacle)
 }

@@ -7,6 +7,9 @@ use crate::upload::{Digest, Durability, Ending, Key, OnConflict, Receipt, Tally,
 /// Versions of one name that are tried before an upload is refused.
 pub(crate) const MAX_VERSIONS: u32 = 9_999;
 
+/// What a sender can do where a name is a file and would have to be a folder, or the reverse.
+const OTHER_NAME: &str = "send it under another name";
+
 /// The key that a commit tries next.
 ///
 /// A sink creates the object at [`Place::key`] if nothing is there; where something is, it tells [`Place::taken`] what, and
@@ -15,8 +18,12 @@ pub(crate) const MAX_VERSIONS: u32 = 9_999;
 pub(crate) struct Place<'a> {
     spec: &'a UploadSpec,
     content: Content,
+    /// What versions are numbered from: the name, or where it goes because something is in its way.
+    base: Key,
     key: Key,
     number: u32,
+    /// The folder of `base` that has a number, by how many there are before it.
+    beside: Option<(usize, u32)>,
 }
 
 /// What looks for a place.
@@ -56,19 +63,24 @@ pub(crate) enum Standing {
     File(Receipt),
     /// Something that is known to be other content, without having been read.
     Other,
-    /// Something that can't be replaced by a file, such as a folder.
+    /// A folder, which can't be replaced by a file; or a link, a device and the like.
     Obstacle,
 }
 
 impl<'a> Place<'a> {
     /// The place that the sender asked for.
     pub(crate) fn new(spec: &'a UploadSpec, content: Content) -> Self {
-        Self { spec, content, key: spec.key.clone(), number: 1 }
+        Self { spec, content, base: spec.key.clone(), key: spec.key.clone(), number: 1, beside: None }
     }
 
     /// The key to try.
     pub(crate) fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// The upload that looks for a place.
+    pub(crate) fn spec(&self) -> &'a UploadSpec {
+        self.spec
     }
 
     /// Bytes of the content that looks for a place.
@@ -89,12 +101,37 @@ impl<'a> Place<'a> {
         match (self.spec.on_conflict, standing) {
             (OnConflict::Version, _) if self.number < MAX_VERSIONS => {
                 self.number += 1;
-                self.key = self.spec.key.version(self.number).map_err(|error| self.conflict().because(error))?;
+                self.key = self.base.version(self.number).map_err(|error| self.conflict().because(error))?;
                 Ok(Step::Next)
             }
+            (OnConflict::Version, _) => Err(self.conflict()),
             (OnConflict::Overwrite, Standing::File(_) | Standing::Other) => Ok(Step::Replace),
-            (OnConflict::Reject | OnConflict::Version | OnConflict::Overwrite, _) => Err(self.conflict()),
+            (OnConflict::Reject, Standing::File(_) | Standing::Other) => Err(self.conflict()),
+            (OnConflict::Reject | OnConflict::Overwrite, Standing::Obstacle) => Err(self.is_folder()),
         }
+    }
+
+    /// Decides what follows where `file`, an ancestor of the key, is a file. Under [`OnConflict::Version`] the key moves on to
+    /// the next version of that ancestor; every other policy refuses.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] where the policy leaves no place.
+    pub(crate) fn blocked_by(&mut self, file: &str) -> Result<()> {
+        if self.spec.on_conflict != OnConflict::Version {
+            return Err(self.is_below(file));
+        }
+        let depth = file.split('/').count() - 1;
+        let number = self.beside.map_or(2, |(at, number)| if at == depth { number + 1 } else { 2 });
+        if number > MAX_VERSIONS {
+            return Err(self.is_below(file));
+        }
+        // Numbers that ancestors further down have got were for another folder.
+        let (above, below) = (self.base.components().take(depth), self.spec.key.components().skip(depth));
+        let wanted = above.chain(below).collect::<Vec<_>>().join("/").parse::<Key>();
+        self.base =
+            wanted.and_then(|key| key.version_at(depth, number)).map_err(|error| self.is_below(file).because(error))?;
+        (self.key, self.number, self.beside) = (self.base.clone(), 1, Some((depth, number)));
+        Ok(())
     }
 
     /// The receipt to answer with, if what stands with `receipt` is the content that looks for a place.
@@ -123,10 +160,25 @@ impl<'a> Place<'a> {
     fn conflict(&self) -> Error {
         let message = match self.spec.on_conflict {
             OnConflict::Version => {
-                format!("{:?} and every version beside it are taken by other content", self.spec.key.as_str())
+                format!("{:?} and every version beside it are taken by other content", self.base.as_str())
             }
             OnConflict::Reject | OnConflict::Overwrite => format!("{:?} is taken by other content", self.key.as_str()),
         };
+        Error::new(ErrorKind::Conflict, message)
+    }
+
+    fn is_folder(&self) -> Error {
+        let key = self.key.as_str();
+        let message =
+            format!("{key:?} is a folder, a link or the like, which no file replaces: {OTHER_NAME}, or move {key:?} away");
+        Error::new(ErrorKind::Conflict, message)
+    }
+
+    fn is_below(&self, file: &str) -> Error {
+        let message = format!(
+            "{:?} can't be stored below {file:?}, which is a file or a link: {OTHER_NAME}, or move {file:?} away",
+            self.key.as_str()
+        );
         Error::new(ErrorKind::Conflict, message)
     }
 }

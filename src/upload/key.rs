@@ -1,5 +1,8 @@
 //! Names: where an upload's bytes shall lie.
 
+mod version;
+
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -34,28 +37,14 @@ impl Key {
         self.0.split('/')
     }
 
+    /// The folders that the key lies in, from the outermost on: `a` and `a/b` of `a/b/c.csv`.
+    pub fn folders(&self) -> impl Iterator<Item = &str> {
+        self.0.match_indices('/').map(|(at, _)| &self.0[..at])
+    }
+
     /// The last component.
     pub fn file_name(&self) -> &str {
         self.0.rsplit_once('/').map_or(self.0.as_str(), |(_, name)| name)
-    }
-
-    /// The key beside this one that holds version `number`: `a/b.csv` becomes `a/b~2.csv`.
-    ///
-    /// # Errors
-    /// [`ErrorKind::BadName`] where that is too long.
-    pub fn version(&self, number: u32) -> Result<Self> {
-        let (stem, extension) = self.around_version();
-        format!("{stem}~{number}{extension}").parse()
-    }
-
-    /// What stands before and behind the number of a version: the key up to its extension, and that with its dot.
-    pub(crate) fn around_version(&self) -> (&str, &str) {
-        let folder = self.0.len() - self.file_name().len();
-        let end = match self.file_name().rfind('.') {
-            Some(dot) if dot > 0 => folder + dot,
-            Some(_) | None => self.0.len(),
-        };
-        self.0.split_at(end)
     }
 }
 
@@ -71,6 +60,13 @@ impl FromStr for Key {
                 Err(Error::new(ErrorKind::BadName, format!("name {shown:?} {flaw}")))
             }
         }
+    }
+}
+
+/// Compared as text: keys in a map are found by it.
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -179,14 +175,5 @@ mod tests {
         for name in bad {
             assert_eq!(name.parse::<Key>().unwrap_err().kind(), ErrorKind::BadName, "{name:?}");
         }
-    }
-
-    #[test]
-    fn a_version_stands_beside_its_original() {
-        let version = |name: &str, number| name.parse::<Key>().unwrap().version(number).map(String::from);
-        assert_eq!(version("a/b.csv", 2).unwrap(), "a/b~2.csv");
-        assert_eq!(version("a.b/c", 3).unwrap(), "a.b/c~3");
-        assert_eq!(version("a.tar.gz", 10).unwrap(), "a.tar~10.gz");
-        assert_eq!(version(&"x".repeat(254), 2).unwrap_err().kind(), ErrorKind::BadName);
     }
 }

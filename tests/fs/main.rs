@@ -6,5 +6,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod disk;
+mod folders;
 mod trace;
 mod tree;

@@ -93,6 +93,9 @@ pub trait Disk: Debug + Clone + Send + Sync + 'static {
     /// Removes a name of a file.
     fn unlink(&self, folder: &Self::Handle, name: &str) -> Result<(), Errno>;
 
+    /// Removes a folder that holds nothing; [`Errno::NOTEMPTY`] or [`Errno::EXIST`] where it does.
+    fn remove_folder(&self, folder: &Self::Handle, name: &str) -> Result<(), Errno>;
+
     /// Bytes that may still be written.
     fn free_bytes(&self, folder: &Self::Handle) -> Result<u64, Errno>;
 }
@@ -252,6 +255,10 @@ impl Disk for Os {
 
     fn unlink(&self, folder: &OwnedFd, name: &str) -> Result<(), Errno> {
         rustix::fs::unlinkat(folder, name, AtFlags::empty())
+    }
+
+    fn remove_folder(&self, folder: &OwnedFd, name: &str) -> Result<(), Errno> {
+        rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR)
     }
 
     fn free_bytes(&self, folder: &OwnedFd) -> Result<u64, Errno> {

@@ -4,6 +4,7 @@ mod answers;
 mod checkpoints;
 mod crashes;
 mod failures;
+mod folders;
 mod forgetful;
 mod random;
 mod script;

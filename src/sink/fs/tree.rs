@@ -27,12 +27,39 @@ pub(super) struct Tree<D: Disk> {
 /// Why a key's folder can't be had.
 #[derive(Debug)]
 pub(super) enum NoFolder {
-    /// Something that is no folder stands where one must be.
-    Obstacle,
+    /// This ancestor is no folder, but a file or a link.
+    File(String),
+    /// A folder was removed while it was walked to, by the upload that had made it: another try makes it again.
+    Vanished,
     /// The disk failed.
     Failed(Errno),
     /// A folder could not be made durable.
     NotFlushed(Error),
+}
+
+/// The folder that a key lies in, durable with all above it.
+#[derive(Debug)]
+pub(super) struct Folder<H> {
+    pub(super) handle: Arc<H>,
+    /// Folders that were flushed for this, by path: to be [remembered](Tree::remember).
+    flushed: Vec<(String, (u64, u64))>,
+}
+
+/// Folders that were made for an upload, the outermost first: each by the folder that it lies in, its path, and its name.
+#[derive(Debug)]
+pub(super) struct Made<H>(Vec<(Arc<H>, String, String)>);
+
+impl<H> Default for Made<H> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+/// Whether a folder was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Old,
+    New,
 }
 
 impl<D: Disk> Tree<D> {
@@ -55,44 +82,76 @@ impl<D: Disk> Tree<D> {
 
     /// The folder that `key` lies in, made where it is missing. It and everything above it are durable when this returns:
     /// a folder is flushed into its parent by `flush` unless that was seen to happen already, for another upload may have
-    /// made it and not yet have come so far.
-    pub(super) fn folder(&self, key: &Key, flush: impl Fn(&D::Handle) -> Result<()>) -> Result<Arc<D::Handle>, NoFolder> {
-        let mut folder = Arc::clone(&self.root);
-        let mut path = String::new();
-        let mut components: Vec<&str> = key.components().collect();
-        components.pop();
-        for component in components {
-            path.push_str(component);
-            path.push('/');
-            let (child, made) = self.open_or_make(&folder, component)?;
+    /// made it and not yet have come so far. Folders that are made are added to `made`, also where this fails.
+    pub(super) fn folder(
+        &self,
+        key: &Key,
+        made: &mut Made<D::Handle>,
+        flush: impl Fn(&D::Handle) -> Result<()>,
+    ) -> Result<Folder<D::Handle>, NoFolder> {
+        let mut folder = Folder { handle: Arc::clone(&self.root), flushed: Vec::new() };
+        for (path, component) in key.folders().zip(key.components()) {
+            let (child, origin) =
+                self.open_or_make(&folder.handle, (path, component), made).map_err(|errno| match errno {
+                    Errno::NOTDIR | Errno::LOOP => NoFolder::File(path.to_owned()),
+                    Errno::NOENT => NoFolder::Vanished,
+                    errno => NoFolder::Failed(errno),
+                })?;
             let identity = self.disk.stat(&child).map_err(NoFolder::Failed)?.identity;
-            if made {
+            if origin == Origin::New {
                 // Before it is flushed: who comes meanwhile must not believe what was said of an earlier folder.
-                self.forget(&path);
+                self.forget(path);
             }
-            if made || !self.is_durable(&path, identity) {
-                flush(&folder).map_err(NoFolder::NotFlushed)?;
-                self.remember(&path, identity);
+            if origin == Origin::New || !self.is_durable(path, identity) {
+                flush(&folder.handle).map_err(NoFolder::NotFlushed)?;
+                folder.flushed.push((path.to_owned(), identity));
             }
-            folder = child;
+            folder.handle = child;
         }
         Ok(folder)
     }
 
-    /// A folder, and whether it was made for this. Mostly it is there.
-    fn open_or_make(&self, folder: &D::Handle, name: &str) -> Result<(Arc<D::Handle>, bool), NoFolder> {
-        let mut made = false;
-        loop {
-            match self.disk.open_folder(folder, name) {
-                Ok(child) => return Ok((Arc::new(child), made)),
-                Err(Errno::NOTDIR | Errno::LOOP) => return Err(NoFolder::Obstacle),
-                Err(Errno::NOENT) if !made => {}
-                Err(errno) => return Err(NoFolder::Failed(errno)),
+    /// A folder, made where it is missing. Mostly it is there.
+    fn open_or_make(
+        &self,
+        parent: &Arc<D::Handle>,
+        (path, name): (&str, &str),
+        made: &mut Made<D::Handle>,
+    ) -> Result<(Arc<D::Handle>, Origin), Errno> {
+        match self.disk.open_folder(parent, name) {
+            Ok(child) => return Ok((Arc::new(child), Origin::Old)),
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+        match self.disk.make_folder(parent, name) {
+            Ok(()) => made.0.push((Arc::clone(parent), path.to_owned(), name.to_owned())),
+            // Another upload has made it at the same time.
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+        Ok((Arc::new(self.disk.open_folder(parent, name)?), Origin::New))
+    }
+
+    /// Remembers which folders were flushed, once a file lies in the innermost one: before, the upload that has made one may
+    /// remove it again, and the next one may have its number.
+    pub(super) fn remember(&self, folder: &Folder<D::Handle>) {
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        for (path, identity) in &folder.flushed {
+            if durable.len() >= MAX_REMEMBERED {
+                durable.clear();
             }
-            match self.disk.make_folder(folder, name) {
-                // Who made it meanwhile may not have flushed it.
-                Ok(()) | Err(Errno::EXIST) => made = true,
-                Err(errno) => return Err(NoFolder::Failed(errno)),
+            durable.insert(path.clone(), *identity);
+        }
+    }
+
+    /// Removes folders that were made for an upload which then was not committed, unless something lies in them by now.
+    pub(super) fn remove(&self, made: Made<D::Handle>) {
+        for (folder, path, name) in made.0.into_iter().rev() {
+            match self.disk.remove_folder(&folder, &name) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                // It is another upload's by now.
+                Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => return,
+                Err(error) => return tracing::warn!(path, %error, "empty folder left behind"),
             }
         }
     }
@@ -121,14 +180,6 @@ impl<D: Disk> Tree<D> {
 
     fn forget(&self, path: &str) {
         self.durable.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
-    }
-
-    fn remember(&self, path: &str, identity: (u64, u64)) {
-        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        if durable.len() >= MAX_REMEMBERED {
-            durable.clear();
-        }
-        durable.insert(path.to_owned(), identity);
     }
 }
 

@@ -138,16 +138,17 @@ fn media_type(key: &Key) -> &'static str {
     }
 }
 
-/// The number of the version of `name` that `key` is; `None` for the name itself.
+/// The number of the version of `name` that `key` is; `None` for the name itself, and where the name can't be told from both,
+/// because it was cut.
 fn version_of(key: &Key, name: &Key) -> Option<u32> {
-    let (_, number) = key.around_version().0.rsplit_once('~')?;
+    let (_, number) = key.around_extension().0.rsplit_once('~')?;
     let number = number.parse().ok()?;
-    (name.version(number).ok()? == *key).then_some(number)
+    (original(key, number)? == *name && name.version(number).ok()? == *key).then_some(number)
 }
 
 /// The name of which `key` is version `number`.
 fn original(key: &Key, number: u32) -> Option<Key> {
-    let (stem, extension) = key.around_version();
+    let (stem, extension) = key.around_extension();
     format!("{}{extension}", stem.strip_suffix(&format!("~{number}"))?).parse().ok()
 }
 
@@ -169,6 +170,8 @@ mod tests {
             }
             assert_eq!(version_of(&name, &name), None, "{name}");
         }
+        let long: Key = format!("{}.csv", "x".repeat(251)).parse().unwrap();
+        assert_eq!(version_of(&long.version(2).unwrap(), &long), None, "a name that was cut can't be told");
     }
 
     #[test]

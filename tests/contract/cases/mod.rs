@@ -2,6 +2,7 @@
 
 pub(crate) mod basics;
 pub(crate) mod conflicts;
+pub(crate) mod folders;
 pub(crate) mod quarantine;
 pub(crate) mod races;
 pub(crate) mod refusals;

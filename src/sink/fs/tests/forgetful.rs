@@ -32,6 +32,8 @@ pub(super) enum Fault {
     Death,
     /// The operation fails, and does nothing.
     Fails(Errno),
+    /// Another process removes every folder that holds nothing, before the operation.
+    FoldersVanish,
 }
 
 /// What survives of that which may.
@@ -127,6 +129,12 @@ impl Forgetful {
             }
         }
         files
+    }
+
+    /// Every folder that holds nothing, by its path, beside those that the sink keeps for itself.
+    pub(super) fn empty_folders(&self) -> Vec<String> {
+        let world = self.world();
+        world.empty_folders().into_iter().map(|(_, name)| name).collect()
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -294,6 +302,7 @@ impl Disk for Forgetful {
         if !world.renames_new {
             return Err(Errno::INVAL);
         }
+        world.check_there(to)?;
         if world.find(to, new_name).is_ok() {
             return Err(Errno::EXIST);
         }
@@ -304,6 +313,10 @@ impl Disk for Forgetful {
     fn rename(&self, from: &Open, name: &str, to: &Open, new_name: &str) -> Result<(), Errno> {
         let mut world = self.enter()?;
         let node = world.find(from, name)?;
+        world.check_there(to)?;
+        if world.find(to, new_name).is_ok_and(|there| world.nodes[there].kind == Kind::Other) {
+            return Err(Errno::ISDIR);
+        }
         world.change([(from, name, None), (to, new_name, Some(node))]);
         Ok(())
     }
@@ -311,6 +324,7 @@ impl Disk for Forgetful {
     fn link(&self, from: &Open, name: &str, to: &Open, new_name: &str) -> Result<(), Errno> {
         let mut world = self.enter()?;
         let node = world.find(from, name)?;
+        world.check_there(to)?;
         if world.find(to, new_name).is_ok() {
             return Err(Errno::EXIST);
         }
@@ -321,6 +335,19 @@ impl Disk for Forgetful {
     fn unlink(&self, folder: &Open, name: &str) -> Result<(), Errno> {
         let mut world = self.enter()?;
         world.find(folder, name)?;
+        world.change([(folder, name, None)]);
+        Ok(())
+    }
+
+    fn remove_folder(&self, folder: &Open, name: &str) -> Result<(), Errno> {
+        let mut world = self.enter()?;
+        let node = world.find(folder, name)?;
+        if world.nodes[node].kind == Kind::File {
+            return Err(Errno::NOTDIR);
+        }
+        if world.names.keys().any(|(parent, _)| *parent == node) {
+            return Err(Errno::NOTEMPTY);
+        }
         world.change([(folder, name, None)]);
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use rustix::io::Errno;
 
 use super::{Fault, Open, Survives};
+use crate::sink::fs::RESERVED;
 use crate::sink::fs::disk::{Kind, Stat};
 use crate::sink::fs::tests::random::Random;
 
@@ -157,6 +158,12 @@ impl World {
                 Err(Errno::IO)
             }
             Some((at, Fault::Fails(errno))) if at == now => Err(errno),
+            Some((at, Fault::FoldersVanish)) if at == now => {
+                while let Some(folder) = self.empty_folders().pop() {
+                    self.change_those(vec![(folder, None)]);
+                }
+                Ok(())
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -204,18 +211,38 @@ impl World {
         self.names.get(&(folder.node, name.to_owned())).copied().ok_or(Errno::NOENT)
     }
 
+    /// Folders that hold nothing, by what they lie in; not those below the reserved one.
+    pub(super) fn empty_folders(&self) -> Vec<(usize, String)> {
+        let reserved = self.names.get(&(ROOT, RESERVED.to_owned()));
+        let is_empty = |node: usize| {
+            let is_folder = self.nodes[node].kind == Kind::Other;
+            is_folder && Some(&node) != reserved && !self.names.keys().any(|(parent, _)| *parent == node)
+        };
+        let named = self.names.iter().filter(|((parent, _), node)| Some(parent) != reserved && is_empty(**node));
+        named.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Nothing gets a name in a folder that was removed.
+    pub(super) fn check_there(&self, folder: &Open) -> Result<(), Errno> {
+        if folder.node == ROOT || self.links(folder.node) > 0 { Ok(()) } else { Err(Errno::NOENT) }
+    }
+
     pub(super) fn links(&self, node: usize) -> usize {
         self.names.values().filter(|named| **named == node).count()
     }
 
     pub(super) fn change<const N: usize>(&mut self, names: [(&Open, &str, Option<usize>); N]) {
-        let names = names.map(|(folder, name, node)| ((folder.node, name.to_owned()), node)).to_vec();
+        self.change_those(names.map(|(folder, name, node)| ((folder.node, name.to_owned()), node)).to_vec());
+    }
+
+    fn change_those(&mut self, names: Vec<((usize, String), Option<usize>)>) {
         let change = Change { names, settled: false, lost: false };
         change.apply(&mut self.names);
         self.changes.push(change);
     }
 
     pub(super) fn add(&mut self, folder: &Open, name: &str, kind: Kind) -> Result<usize, Errno> {
+        self.check_there(folder)?;
         if self.find(folder, name).is_ok() {
             return Err(Errno::EXIST);
         }
