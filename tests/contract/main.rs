@@ -50,9 +50,9 @@ macro_rules! contract {
             crate::contract!(@cases $bed;
                 folders: no_file_takes_the_place_of_a_folder, no_folder_takes_the_place_of_a_file,
                     a_version_goes_beside_what_is_in_its_way, large_files_are_in_the_way_too,
-                    a_name_that_was_refused_leaves_the_way_free, long_names_have_versions_too,
-                    what_lies_below_a_long_name_has_a_place_beside_it,
-                    long_names_that_are_cut_to_the_same_share_their_numbers, files_and_folders_at_once;
+                    a_name_that_was_refused_leaves_the_way_free, files_and_folders_at_once;
+                names: long_names_have_versions_too, what_lies_below_a_long_name_has_a_place_beside_it,
+                    long_names_that_are_cut_to_the_same_share_their_numbers, every_name_has_the_place_that_a_model_says;
             );
         }
     };

@@ -1,6 +1,7 @@
 //! What the sink makes of power cuts, kills and failures, at every single operation of the disk.
 
 mod answers;
+mod attributes;
 mod checkpoints;
 mod crashes;
 mod failures;

@@ -128,69 +128,6 @@ pub(crate) async fn a_name_that_was_refused_leaves_the_way_free(bed: &dyn Bed) {
     assert_clean(bed).await;
 }
 
-/// Names that have no room for a number are cut, and found again.
-pub(crate) async fn long_names_have_versions_too(bed: &dyn Bed) {
-    let mut expected = Vec::new();
-    for bytes in [250, 251, 253, 254, 255] {
-        for (stem, extension) in [("x", ""), ("y", ".csv"), ("\u{e9}", ".bin"), ("\u{6f22}", "")] {
-            let fill = stem.repeat((bytes - extension.len()) / stem.len());
-            let pad = "p".repeat(bytes - extension.len() - fill.len());
-            // A folder of its own, for names that are cut can meet.
-            let name = format!("{bytes}/{pad}{fill}{extension}");
-            let mut receipts = Vec::new();
-            for content in [&b"one"[..], b"two", b"three"] {
-                let receipt = send(bed.sink(), spec(&name, OnConflict::Version), content).await.unwrap();
-                assert!(receipt.key.file_name().len() <= 255 && receipt.key.file_name().ends_with(extension));
-                assert_eq!((&receipt.name, receipt.duplicate), (&key(&name), false));
-                assert_eq!(bed.read(&receipt.key).await.as_deref(), Some(content));
-                expected.push(receipt.key.to_string());
-                receipts.push((content, receipt));
-            }
-            for (content, receipt) in receipts {
-                let again = send(bed.sink(), spec(&name, OnConflict::Version), content).await.unwrap();
-                assert_eq!(again, Receipt { duplicate: true, ..receipt });
-            }
-        }
-    }
-    expected.sort();
-    assert_eq!(bed.names().await, expected);
-    assert_clean(bed).await;
-}
-
-/// A folder has as little room for a number as a file.
-pub(crate) async fn what_lies_below_a_long_name_has_a_place_beside_it(bed: &dyn Bed) {
-    let long = "x".repeat(255);
-    send(bed.sink(), spec(&long, OnConflict::Reject), b"file").await.unwrap();
-    let name = format!("{long}/a.bin");
-    let beside = send(bed.sink(), spec(&name, OnConflict::Version), b"one").await.unwrap();
-    assert_eq!(beside.key.as_str(), format!("{}~2/a.bin", "x".repeat(250)));
-    let again = send(bed.sink(), spec(&name, OnConflict::Version), b"one").await.unwrap();
-    assert_eq!(again, Receipt { duplicate: true, ..beside.clone() });
-    assert_eq!(bed.names().await, [long, beside.key.to_string()]);
-    assert_clean(bed).await;
-}
-
-/// Two keys cut to one: each content has a place, and each is found again.
-pub(crate) async fn long_names_that_are_cut_to_the_same_share_their_numbers(bed: &dyn Bed) {
-    let names = ["a", "b"].map(|end| format!("{}{end}.csv", "x".repeat(250)));
-    let mut receipts = Vec::new();
-    for content in [&b"one"[..], b"two"] {
-        for name in &names {
-            let content = [content, name.as_bytes()].concat();
-            let receipt = send(bed.sink(), spec(name, OnConflict::Version), &content).await.unwrap();
-            assert!(!receipt.duplicate);
-            receipts.push((name, content, receipt));
-        }
-    }
-    for (name, content, receipt) in receipts {
-        assert_eq!(bed.read(&receipt.key).await.as_deref(), Some(&content[..]));
-        let again = send(bed.sink(), spec(name, OnConflict::Version), &content).await.unwrap();
-        assert_eq!(again, Receipt { duplicate: true, ..receipt });
-    }
-    assert_eq!(bed.names().await.len(), 4);
-    assert_clean(bed).await;
-}
-
 const ROUNDS: usize = 20;
 
 /// Files, and folders of the same names, committed at once through two nodes. Each that has a receipt is there.

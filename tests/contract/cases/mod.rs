@@ -3,6 +3,7 @@
 pub(crate) mod basics;
 pub(crate) mod conflicts;
 pub(crate) mod folders;
+pub(crate) mod names;
 pub(crate) mod quarantine;
 pub(crate) mod races;
 pub(crate) mod refusals;

@@ -71,6 +71,8 @@ async fn a_folder_is_not_known_to_be_durable_by_an_upload_that_failed() {
             continue;
         }
         let root = disk.open_root("/store".as_ref()).unwrap();
+        // The number of the staged file is free, too, and lower.
+        disk.create(&root, "filler").unwrap();
         match disk.make_folder(&root, "one") {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => panic!("{errno}"),

@@ -57,7 +57,15 @@ impl Forgetful {
             dead: false,
             handles: 0,
             renames_new: true,
+            attribute_limit: (usize::MAX, Errno::TOOBIG),
         })))
+    }
+
+    /// Such a disk on which longer attributes fail with an error.
+    pub(super) fn with_attributes_of(max_bytes: usize, errno: Errno) -> Self {
+        let disk = Self::new();
+        disk.world().attribute_limit = (max_bytes, errno);
+        disk
     }
 
     /// Such a disk that does not know how to rename without clobbering.
@@ -268,7 +276,12 @@ impl Disk for Forgetful {
     }
 
     fn set_attribute(&self, file: &Open, name: &str, value: &[u8]) -> Result<(), Errno> {
-        let attributes = &mut self.enter()?.nodes[file.node].attributes;
+        let mut world = self.enter()?;
+        let (max_bytes, errno) = world.attribute_limit;
+        if value.len() > max_bytes {
+            return Err(errno);
+        }
+        let attributes = &mut world.nodes[file.node].attributes;
         let mut all = attributes.seen().clone();
         all.insert(name.to_owned(), value.to_owned());
         attributes.set(all);

@@ -28,6 +28,8 @@ pub(super) struct World {
     pub(super) handles: u64,
     /// Whether it can rename without clobbering.
     pub(super) renames_new: bool,
+    /// How many bytes an attribute may have, and the error for more.
+    pub(super) attribute_limit: (usize, Errno),
 }
 
 /// By folder and name, the node.
