@@ -177,4 +177,6 @@ async fn assert_all_have_places(bed: &dyn Bed, on_conflict: OnConflict, staged: 
     assert!(!keys.is_empty(), "the first comer has a place");
     let after: BTreeSet<_> = bed.names().await.into_iter().filter(|name| !before.contains(name)).collect();
     assert_eq!(after, keys, "what has a receipt is there, and nothing else");
+    let is_both = keys.iter().find(|name| keys.iter().any(|other| other.starts_with(&format!("{name}/"))));
+    assert_eq!(is_both, None, "a file and a folder");
 }
