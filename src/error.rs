@@ -26,7 +26,7 @@ pub enum ErrorKind {
     DigestMismatch,
     /// A validator refused the content; the source is a [`Report`](crate::report::Report).
     Invalid,
-    /// The name is taken by other content and may not be replaced.
+    /// The name is taken by other content and may not be replaced, or by a folder, or lies below a file.
     Conflict,
     /// The stream ended, or was reset, where the protocol allows no end.
     Incomplete,

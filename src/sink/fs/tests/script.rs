@@ -81,6 +81,10 @@ pub(super) fn steps() -> Arc<[Step]> {
         Step::new("kept", "kept/b.bin", 1800).kept(&[200, 1100]),
         Step::new("over", "new/deep/a.bin", 700).conflicting(OnConflict::Overwrite, End::Committed("new/deep/a.bin")),
         Step::new("other", "new/deep/a.bin", 400).conflicting(OnConflict::Version, End::Committed("new/deep/a~2.bin")),
+        // A folder is no file, and beside two files of its name there is a third place.
+        Step::new("folder", "new/deep", 200).conflicting(OnConflict::Overwrite, refused(ErrorKind::Conflict)),
+        Step::new("below", "new/deep/a.bin/h.bin", 200)
+            .conflicting(OnConflict::Version, End::Committed("new/deep/a~3.bin/h.bin")),
         // Saved early, sent again from its beginning, and cut again.
         Step { end: End::Suspended, ..cut().kept(&[70]) },
         Step { start: Start::Anew, ..cut().kept(&[1200]) },
