@@ -104,9 +104,8 @@ impl<'a> Place<'a> {
                 self.key = self.base.version(self.number).map_err(|error| self.conflict().because(error))?;
                 Ok(Step::Next)
             }
-            (OnConflict::Version, _) => Err(self.conflict()),
+            (OnConflict::Version, _) | (OnConflict::Reject, Standing::File(_) | Standing::Other) => Err(self.conflict()),
             (OnConflict::Overwrite, Standing::File(_) | Standing::Other) => Ok(Step::Replace),
-            (OnConflict::Reject, Standing::File(_) | Standing::Other) => Err(self.conflict()),
             (OnConflict::Reject | OnConflict::Overwrite, Standing::Obstacle) => Err(self.is_folder()),
         }
     }
