@@ -88,7 +88,8 @@ async fn what_only_looks_like_a_version_is_none() {
 #[tokio::test]
 async fn a_free_name_that_no_version_fits_beside_is_taken() {
     let bench = Bench::new();
-    let key = vec!["x".repeat(255); 4].join("/")[..1021].parse().unwrap();
+    // As long as S3 allows below the prefix; a last component of one character can't be cut.
+    let key = [255, 255, 255, 251, 1].map(|bytes| "x".repeat(bytes)).join("/").parse().unwrap();
     let spec = crate::upload::UploadSpec { key, ..spec(OnConflict::Version) };
     assert_eq!(bench.send(&spec, SMALL).await.unwrap().key, spec.key);
     let error = bench.send(&spec, OTHERS[0]).await.unwrap_err();
