@@ -59,4 +59,10 @@ pub(crate) trait Bed: Send + Sync {
     fn is_atomic(&self) -> bool {
         true
     }
+
+    /// Whether the store decides by itself between a file and a folder of one name that come at once. Else both may be
+    /// refused, and what is refused may be seen in the place of what has a receipt and can be read.
+    fn decides_folders(&self) -> bool {
+        true
+    }
 }

@@ -62,6 +62,10 @@ impl<B: Bed> Bed for ValidatedBed<B> {
     fn is_atomic(&self) -> bool {
         self.inner.is_atomic()
     }
+
+    fn decides_folders(&self) -> bool {
+        self.inner.decides_folders()
+    }
 }
 
 fn validated(inner: Arc<dyn Sink>) -> Arc<dyn Sink> {

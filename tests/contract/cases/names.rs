@@ -96,6 +96,11 @@ pub(crate) async fn every_name_has_the_place_that_a_model_says(bed: &dyn Bed) {
                 continue;
             };
             let receipt = sent.unwrap_or_else(|error| panic!("{seed}: {name}: {error}"));
+            // A sink may look at every version of a place that is free.
+            let is_version = || (2..100).any(|number| key(&place).version(number).unwrap() == receipt.key);
+            if receipt.duplicate && !is_there && model.get(receipt.key.as_str()) == Some(&content) && is_version() {
+                continue;
+            }
             assert_eq!((receipt.key.as_str(), receipt.duplicate), (place.as_str(), is_there), "{seed}: {name}");
             model.insert(place, content);
             let again = send(bed.sink(), spec(&name, policy), content).await.unwrap();
