@@ -289,10 +289,11 @@ impl Ingest {
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let patience = TokioInstant::now() + self.bounds.commit_timeout;
+        let work = async { work.await.map_err(of_store) };
         tokio::select! {
             biased;
             done = tokio::time::timeout_at(deadline.map_or(patience, |deadline| deadline.min(patience)), work) => {
-                done.map(|done| done.map_err(of_store)).unwrap_or_else(|Elapsed { .. }| Err(match deadline {
+                done.unwrap_or_else(|Elapsed { .. }| Err(match deadline {
                     Some(deadline) if deadline <= patience => {
                         let timeout = self.bounds.upload_timeout;
                         Error::new(ErrorKind::Timeout, format!("not complete within {timeout:?}, while the store was {doing}"))
