@@ -7,6 +7,7 @@
 mod answered;
 mod connection;
 mod look;
+mod options;
 mod outcome;
 mod path;
 mod sender;
@@ -21,6 +22,7 @@ use tokio::time::timeout;
 use self::connection::Connection;
 use self::look::Change;
 pub use self::look::Look;
+pub use self::options::Options;
 pub use self::outcome::Outcome;
 use self::outcome::{outcome, owned_by, unreadable};
 pub use self::sender::{Delivery, Retry, Sender, Step};
@@ -38,34 +40,6 @@ const SIGNS_OF_LIFE: u32 = 4;
 
 /// Bytes of a file after which it is looked at for changes, so that little is sent of a file that changes.
 const LOOK_EVERY_BYTES: u64 = 16 << 20;
-
-/// How long the client waits, and what it calls itself.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// From the first packet to the server's hello.
-    pub connect_timeout: Duration,
-    /// How long a transfer may make no progress: from one byte that the server takes to the next (a server whose store is slow
-    /// makes its senders wait), and from the question how much of a file it has to the answer.
-    pub idle_timeout: Duration,
-    /// From the last byte of a file to the answer: the server's commit.
-    pub answer_timeout: Duration,
-    /// How long giving an upload up may take, its answer included. Behind that the connection is given up instead.
-    pub abort_timeout: Duration,
-    /// What the client calls itself in the server's log and ledger.
-    pub collector: Option<String>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_mins(2),
-            answer_timeout: Duration::from_mins(10),
-            abort_timeout: Duration::from_secs(10),
-            collector: None,
-        }
-    }
-}
 
 /// What the server has to know of a file before its first byte.
 #[derive(Debug, Clone)]
@@ -267,10 +241,9 @@ impl Client {
     /// the file is known without it. A connection on which this fails is of no further use.
     async fn abort(&mut self, upload: &Upload) {
         self.connection.queue(&framed::encode_chunk(Chunk::Abort));
-        let abort_timeout = self.options.abort_timeout;
-        let aborted = timeout(abort_timeout, async {
-            self.connection.flush(abort_timeout).await?;
-            self.answer(upload, abort_timeout).await
+        let aborted = timeout(self.options.abort_timeout, async {
+            self.connection.flush(self.options.idle_timeout).await?;
+            self.answer(upload, self.options.answer_timeout).await
         });
         if !matches!(aborted.await, Ok(Ok(Event::Rejected { .. } | Event::Failed { .. }))) {
             tracing::debug!("giving an upload up was not answered");
@@ -282,8 +255,8 @@ impl Client {
     /// behind it; the next call will find that out.
     async fn give_up(&mut self, event: Event) -> Sent {
         self.connection.queue(&framed::encode_chunk(Chunk::Abort));
-        let abort_timeout = self.options.abort_timeout;
-        if !matches!(timeout(abort_timeout, self.connection.flush(abort_timeout)).await, Ok(Ok(()))) {
+        let flush = self.connection.flush(self.options.idle_timeout);
+        if !matches!(timeout(self.options.abort_timeout, flush).await, Ok(Ok(()))) {
             tracing::debug!("the server closed the connection behind an early answer");
             self.connection.abandon();
         }

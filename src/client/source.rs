@@ -223,3 +223,27 @@ impl AsyncRead for Body<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_was_just_written_is_read_when_a_further_write_would_show() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "just now").unwrap();
+        let mut source = Source::file(file.path());
+        let mut body = source.open().await.unwrap();
+        assert_eq!(body.look().unwrap().unsure_for(SystemTime::now()), Duration::ZERO);
+        assert_eq!(body.change().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_regular_file_is_not_read() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let kind = Source::file(folder.path()).open().await.map(drop).unwrap_err().kind();
+        assert_eq!(kind, io::ErrorKind::IsADirectory);
+        let kind = Source::file("/dev/null").open().await.map(drop).unwrap_err().kind();
+        assert_eq!(kind, io::ErrorKind::InvalidInput);
+    }
+}

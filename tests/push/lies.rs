@@ -14,7 +14,11 @@ use crate::{Told, folder_with, push};
 fn told_of_large(script: impl Fn(&TcpListener) + Send + 'static) -> Told {
     let folder = folder_with(&[("large", &large(32 << 20))]);
     let server = Fake::play(move |listener| (0..2).for_each(|_| script(listener)));
-    let told = push(folder.path(), &server.address, &["--idle-timeout", "50ms", "--retries", "1", "large"]);
+    let told = push(
+        folder.path(),
+        &server.address,
+        &["--idle-timeout", "50ms", "--answer-timeout", "5s", "--retries", "1", "large"],
+    );
     told.ended(1);
     server.done();
     told
@@ -41,10 +45,11 @@ fn a_server_that_does_not_say_how_much_it_has_is_not_waited_for_without_end() {
 }
 
 #[test]
-fn half_an_answer_is_none_however_long_it_goes_on() {
+fn an_answer_that_has_no_end_is_none() {
     let told = told_of_large(|listener| {
         let mut talk = Talk::accept(listener);
         talk.put_again("large");
+        // A space every few milliseconds.
         talk.wait_unread();
     });
     told.warned("failed     large: the server has not answered within 50ms [timeout]\n");
@@ -96,6 +101,7 @@ fn a_server_that_claims_a_byte_more_each_time_is_not_tried_for_ever() {
     });
     let told = push(folder.path(), &server.address, &["--retries", "3", "large"]);
     told.ended(1);
+    assert_eq!(told.err.matches("waiting    large: ").count(), 3, "{}", told.err);
     server.done();
 }
 
