@@ -115,12 +115,13 @@ fn other_commands_show_names_and_contents_escaped() {
     let folder = folder_with(&[("ok.json", format!("{{{}:1,{0}:1}}", json!(EVIL)).as_bytes())]);
     let name = format!("{EVIL}.csv");
     fs::write(folder.path().join(&name), table).unwrap();
-    let schema = json!({"fields": [{"name": EVIL, "type": "integer"}, {"name": EVIL, "type": "integer"}]});
+    fs::write(folder.path().join("typed.csv"), format!("\"{EVIL}\",b\n{EVIL:?},2\n")).unwrap();
+    let schema = json!({"fields": [{"name": EVIL, "type": "integer"}, {"name": "b", "type": "integer"}]});
     fs::write(folder.path().join("schema.json"), schema.to_string()).unwrap();
     for arguments in [
         &["validate", &name][..],
         &["validate", "--json", &name],
-        &["validate", "--name", "a.csv", "--schema", "schema.json", &name],
+        &["validate", "--schema", "schema.json", "typed.csv"],
         &["validate", "--name", "a.csv", "--json", &name],
         &["validate", "--profile", "i-json", "ok.json"],
         &["validate", "--name", "a.csv", &name],
