@@ -29,6 +29,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::assemble;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::escape;
 use crate::metrics::Metrics;
 use crate::sink::validated::Validated;
 use crate::validate::rules::Rulebook;
@@ -82,7 +83,10 @@ const MAX_DISK_WORKERS: usize = 512;
 
 /// Parses the command line and runs it.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Push(args) => run(push::run(args)),
@@ -94,6 +98,19 @@ pub fn main() -> ExitCode {
         Command::Quarantine(args) => run(quarantine::run(&args)),
         Command::Bench(args) => run(bench::run(args)),
     }
+}
+
+/// Says what is wrong with the command line, or prints the help or the version that it asks for. An argument may be a name that
+/// a shell has put there, so what is said is said of the escaped arguments.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let shown = std::env::args_os().map(|argument| escape::line(&argument.to_string_lossy()).into_owned());
+    match Cli::try_parse_from(shown) {
+        // Who closes standard error does not want to know.
+        Err(error) => _ = error.print(),
+        // Escaped they would do: then what is wrong is what had to be escaped.
+        Ok(_) => print::note(error.render().to_string().trim_end()),
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 /// Runs a command to its end.
@@ -121,7 +138,7 @@ fn open_sink(config: &Config) -> Result<Arc<Validated>> {
 
 /// Says what is wrong, and gives the exit code.
 fn fail(code: u8, message: &str) -> ExitCode {
-    print::note(&format!("tidegate: {message}"));
+    print::notes(&format!("tidegate: {message}"));
     ExitCode::from(code)
 }
 

@@ -4,8 +4,12 @@
 //! kept what came before. The bytes are hashed while they are sent, so that a file is read once, and an answer that comes before
 //! the end of a file stops the sending. This module does not know folders, terminals or command lines.
 
+mod answered;
 mod connection;
+mod look;
+mod options;
 mod outcome;
+mod path;
 mod sender;
 mod source;
 mod trail;
@@ -13,15 +17,19 @@ mod trail;
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
 
 use self::connection::Connection;
+use self::look::Change;
+pub use self::look::Look;
+pub use self::options::Options;
 pub use self::outcome::Outcome;
-use self::outcome::{checked, outcome, unreadable};
+use self::outcome::{outcome, owned_by, unreadable};
 pub use self::sender::{Delivery, Retry, Sender, Step};
-pub use self::source::{Body, Look, Source};
+pub use self::source::{Body, OpenFile, Source};
 pub use self::trail::Trail;
 use crate::error::{Error, ErrorKind, Result};
-use crate::upload::{ContentType, Key, Meta, Receipt, Tally, UploadId};
+use crate::upload::{ContentType, Key, Meta, Tally, UploadId};
 use crate::wire::framed::{self, Chunk, Event, Put, Request};
 
 /// The most bytes of a chunk.
@@ -30,29 +38,8 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// How often the server hears something within its patience while this side only hashes.
 const SIGNS_OF_LIFE: u32 = 4;
 
-/// How long the client waits, and what it calls itself.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// From the first packet to the server's hello.
-    pub connect_timeout: Duration,
-    /// Between two writes that the server takes; a server whose store is slow makes its senders wait.
-    pub write_timeout: Duration,
-    /// From the last byte of a file to the answer: the server's commit.
-    pub answer_timeout: Duration,
-    /// What the client calls itself in the server's log and ledger.
-    pub collector: Option<String>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            write_timeout: Duration::from_mins(2),
-            answer_timeout: Duration::from_mins(10),
-            collector: None,
-        }
-    }
-}
+/// Bytes of a file after which it is looked at for changes, so that little is sent of a file that changes.
+const LOOK_EVERY_BYTES: u64 = 16 << 20;
 
 /// What the server has to know of a file before its first byte.
 #[derive(Debug, Clone)]
@@ -100,6 +87,8 @@ enum Sent {
     Unreadable(std::io::Error),
     /// This side's file ends before what the server has of it, and the upload was given up.
     Short(Tally),
+    /// This side's file has changed since its first byte was read, and the upload was given up.
+    Changed(Change),
 }
 
 impl Client {
@@ -140,8 +129,8 @@ impl Client {
         self.connection.queue(&framed::encode_request(&Request::Put(put_line(upload, attempt))));
         trail.server_had = 0;
         if attempt == Attempt::Again {
-            self.flush().await?;
-            match self.answer(upload).await? {
+            self.connection.flush(self.options.idle_timeout).await?;
+            match self.answer(upload, self.options.idle_timeout).await? {
                 Event::Ready { offset, id: _ } => {
                     trail.server_had = offset;
                     trail.resumed_at = trail.resumed_at.max(offset);
@@ -149,38 +138,45 @@ impl Client {
                 }
                 Event::Committed { receipt, id: _ } => {
                     trail.server_had = receipt.size;
-                    return Ok(compare(upload, receipt, source, trail).await);
+                    return Ok(answered::compare(upload, receipt, source, trail).await);
                 }
                 event => return outcome(event, None),
             }
         }
         let offset = trail.server_had;
-        match self.body(source, trail, progress).await? {
-            Sent::Whole(tally) => outcome(self.answer(upload).await?, Some(&tally)),
-            Sent::Answered(event) => outcome(owned_by(upload, event)?, None),
+        Ok(match self.body(source, trail, progress).await? {
+            Sent::Whole(tally) => {
+                let event = self.answer(upload, self.options.answer_timeout).await?;
+                return outcome(event, Some(&tally));
+            }
+            Sent::Answered(event) => return outcome(owned_by(upload, event)?, None),
             Sent::Unreadable(cause) => {
-                self.drain(upload).await;
-                Ok(unreadable(upload, cause))
+                self.abort(upload).await;
+                unreadable(upload, cause)
             }
             Sent::Short(tally) => {
-                self.drain(upload).await;
+                self.abort(upload).await;
                 let name = upload.key.as_str();
                 let message = format!("the server has {offset} bytes of {name:?}, here it has only {}", tally.size());
-                Ok(Outcome::failed(&Error::new(ErrorKind::SizeMismatch, message)))
+                Outcome::failed(&Error::new(ErrorKind::SizeMismatch, message))
             }
-        }
+            Sent::Changed(change) => {
+                self.abort(upload).await;
+                Outcome::changed(upload, change)
+            }
+        })
     }
 
     /// Sends what the server does not have, in chunks, for as long as it does not answer. What lies before is only hashed,
-    /// from the last mark on: the digest is that of the whole.
+    /// from the last mark on: the digest is that of the whole. The end is sent only where all bytes are of one state of the file.
     async fn body(&mut self, source: &mut Body<'_>, trail: &mut Trail, mut progress: impl FnMut(u64)) -> Result<Sent> {
         let mut buffer = vec![0; CHUNK_BYTES];
         let mut tally = trail.before(trail.server_had);
         if let Err(cause) = source.go_to(tally.size()).await {
-            self.abort().await?;
             return Ok(Sent::Unreadable(cause));
         }
         let mut spoken = Instant::now();
+        let mut looked_at = tally.size();
         loop {
             let to_hash = trail.server_had.saturating_sub(tally.size());
             let room = match usize::try_from(to_hash) {
@@ -189,22 +185,21 @@ impl Client {
             };
             let read = tokio::select! {
                 biased;
-                event = self.connection.answers.next() => return self.give_up(event?).await,
+                event = self.connection.answers.next() => return Ok(self.give_up(event?).await),
                 read = source.read(&mut buffer[..room]) => read,
             };
             let chunk = match read {
                 Ok(read) => &buffer[..read],
-                Err(cause) => {
-                    self.abort().await?;
-                    return Ok(Sent::Unreadable(cause));
-                }
+                Err(cause) => return Ok(Sent::Unreadable(cause)),
             };
-            if chunk.is_empty() && to_hash > 0 {
-                self.abort().await?;
-                return Ok(Sent::Short(tally));
+            if chunk.is_empty() || tally.size() - looked_at >= LOOK_EVERY_BYTES {
+                looked_at = tally.size();
+                if let Some(stopped) = look(source).await {
+                    return Ok(stopped);
+                }
             }
             if chunk.is_empty() {
-                return self.end(tally).await;
+                return if to_hash > 0 { Ok(Sent::Short(tally)) } else { self.end(tally).await };
             }
             tally.add(chunk);
             trail.mark(&tally);
@@ -213,12 +208,12 @@ impl Client {
             } else {
                 trail.sent_bytes += chunk.len() as u64;
                 self.connection.queue(&framed::encode_chunk(Chunk::Bytes(chunk.len() as u64)));
-                let event = self.connection.write_listening(chunk, self.options.write_timeout).await?;
+                let event = self.connection.write_listening(chunk, &self.options).await?;
                 progress(tally.size());
                 event
             };
             if let Some(event) = answered {
-                return self.give_up(event).await;
+                return Ok(self.give_up(event).await);
             }
         }
     }
@@ -226,7 +221,7 @@ impl Client {
     /// Ends a body that has all gone out.
     async fn end(&mut self, tally: Tally) -> Result<Sent> {
         self.connection.queue(&framed::encode_chunk(Chunk::End(Some(tally.digest()))));
-        Ok(match self.connection.write_listening(&[], self.options.write_timeout).await? {
+        Ok(match self.connection.write_listening(&[], &self.options).await? {
             Some(event) => Sent::Answered(event),
             None => Sent::Whole(tally),
         })
@@ -239,43 +234,50 @@ impl Client {
         }
         *spoken = Instant::now();
         self.connection.queue(&framed::encode_chunk(Chunk::Bytes(0)));
-        self.connection.write_listening(&[], self.options.write_timeout).await
+        self.connection.write_listening(&[], &self.options).await
     }
 
-    /// Gives the upload up; the answer is still to come.
-    async fn abort(&mut self) -> Result<()> {
+    /// Gives the upload up, and takes the answer that an abort has too, behind which the connection is free again. What became of
+    /// the file is known without it. A connection on which this fails is of no further use.
+    async fn abort(&mut self, upload: &Upload) {
         self.connection.queue(&framed::encode_chunk(Chunk::Abort));
-        self.flush().await
-    }
-
-    /// Ends a body that the server has answered early. An answer that has come counts, even where the connection is lost
-    /// behind it; the next call will find that out.
-    async fn give_up(&mut self, event: Event) -> Result<Sent> {
-        if self.abort().await.is_err() {
-            tracing::debug!("the server closed the connection behind an early answer");
-        }
-        Ok(Sent::Answered(event))
-    }
-
-    /// Takes the answer that an abort has too, behind which the connection is free again. What became of the file is known
-    /// without it.
-    async fn drain(&mut self, upload: &Upload) {
-        if self.answer(upload).await.is_err() {
+        let aborted = timeout(self.options.abort_timeout, async {
+            self.connection.flush(self.options.idle_timeout).await?;
+            self.answer(upload, self.options.answer_timeout).await
+        });
+        if !matches!(aborted.await, Ok(Ok(Event::Rejected { .. } | Event::Failed { .. }))) {
+            tracing::debug!("giving an upload up was not answered");
             self.connection.abandon();
         }
     }
 
-    async fn flush(&mut self) -> Result<()> {
-        self.connection.flush(self.options.write_timeout).await
+    /// Ends a body that the server has answered early. An answer that has come counts, even where the connection is lost
+    /// behind it; the next call will find that out.
+    async fn give_up(&mut self, event: Event) -> Sent {
+        self.connection.queue(&framed::encode_chunk(Chunk::Abort));
+        let flush = self.connection.flush(self.options.idle_timeout);
+        if !matches!(timeout(self.options.abort_timeout, flush).await, Ok(Ok(()))) {
+            tracing::debug!("the server closed the connection behind an early answer");
+            self.connection.abandon();
+        }
+        Sent::Answered(event)
     }
 
-    async fn answer(&mut self, upload: &Upload) -> Result<Event> {
-        let waited = self.options.answer_timeout;
-        let event = tokio::time::timeout(waited, self.connection.answers.next()).await.map_err(|_| {
-            let message = format!("the server has not answered within {}", humantime::format_duration(waited));
+    async fn answer(&mut self, upload: &Upload, patience: Duration) -> Result<Event> {
+        let event = timeout(patience, self.connection.answers.next()).await.map_err(|_| {
+            let message = format!("the server has not answered within {}", humantime::format_duration(patience));
             Error::new(ErrorKind::Timeout, message)
         })??;
         owned_by(upload, event)
+    }
+}
+
+/// Why a file is not sent on, where what was read of it is not, or not known to be, of one state.
+async fn look(source: &mut Body<'_>) -> Option<Sent> {
+    match source.change().await {
+        Ok(None) => None,
+        Ok(Some(change)) => Some(Sent::Changed(change)),
+        Err(cause) => Some(Sent::Unreadable(cause)),
     }
 }
 
@@ -287,40 +289,5 @@ fn put_line(upload: &Upload, attempt: Attempt) -> Put {
         meta: upload.meta.clone().into(),
         resume: attempt == Attempt::Again,
         ..Put::default()
-    }
-}
-
-/// The event, if it answers this upload; an error that closes the connection answers every upload.
-fn owned_by(upload: &Upload, event: Event) -> Result<Event> {
-    match &event {
-        Event::Ready { id, .. } | Event::Committed { id, .. } | Event::Rejected { id, .. } | Event::Failed { id, .. } => {
-            if id == upload.id.as_str() {
-                return Ok(event);
-            }
-            let message = format!("the server answers for upload {id:?}, which is not under way");
-            Err(Error::new(ErrorKind::BadHeader, message))
-        }
-        Event::Hello { .. } => Err(Error::new(ErrorKind::BadHeader, "the server says hello in the middle of an upload")),
-        Event::Error { code, message } => Err(connection::closed(code, message)),
-    }
-}
-
-/// Checks the receipt of an earlier try against the file, from the last mark on.
-async fn compare(upload: &Upload, receipt: Receipt, source: &mut Body<'_>, trail: &Trail) -> Outcome {
-    let mut tally = trail.before(receipt.size);
-    match hash(source, &mut tally).await {
-        Ok(()) => checked(receipt, &tally),
-        Err(cause) => unreadable(upload, cause),
-    }
-}
-
-async fn hash(source: &mut Body<'_>, tally: &mut Tally) -> std::io::Result<()> {
-    source.go_to(tally.size()).await?;
-    let mut buffer = vec![0; CHUNK_BYTES];
-    loop {
-        match source.read(&mut buffer).await? {
-            0 => return Ok(()),
-            read => tally.add(&buffer[..read]),
-        }
     }
 }

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
 
+use crate::escape;
+
 /// `Result` with tidegate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -211,8 +213,8 @@ impl Error {
     }
 }
 
-/// The message, then every cause behind a colon: one line, whatever a sender has put into it. Control characters are
-/// escaped, so that nobody can forge a line of the log.
+/// The message, then every cause behind a colon: one line, whatever a sender has put into it. What [`escape`] escapes can not
+/// forge a line of the log.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The operator's own files and variables: a line for each problem.
@@ -240,7 +242,7 @@ struct Escaping<'a, 'b>(&'a mut fmt::Formatter<'b>, LineBreaks);
 impl fmt::Write for Escaping<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let kept = self.1;
-        let escaped = |char: char| char.is_control() && !(char == '\n' && kept == LineBreaks::Kept);
+        let escaped = |char: char| escape::is_escaped(char) && !(char == '\n' && kept == LineBreaks::Kept);
         for part in text.split_inclusive(escaped) {
             let plain = part.trim_end_matches(escaped);
             self.0.write_str(plain)?;
@@ -274,8 +276,8 @@ mod tests {
 
     #[test]
     fn a_message_is_one_line_whatever_is_in_it() {
-        let error = Error::new(ErrorKind::BadHeader, "a\nINFO forged\r\u{1b}[31m\u{85}é").because("x\ty\n");
-        assert_eq!(error.to_string(), "a\\nINFO forged\\r\\u{1b}[31m\\u{85}é: x\\ty\\n");
+        let error = Error::new(ErrorKind::BadHeader, "a\nINFO forged\r\u{1b}[31m\u{85}é").because("x\ty\n\u{202e}");
+        assert_eq!(error.to_string(), "a\\nINFO forged\\r\\u{1b}[31m\\u{85}é: x\\ty\\n\\u{202e}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape;
 use crate::report::{Format, SchemaFor};
 use crate::validate::table::TableSchema;
 use crate::validate::{Dialect, JsonSchema, Schema};
@@ -28,7 +29,7 @@ pub fn schema(path: &Path, format: Format, part: SchemaFor) -> Result<Schema> {
         }
         Format::None => {
             let message =
-                format!("{}: a schema needs to know what it is for: set format to csv, tsv, json or ndjson", path.display());
+                format!("{}: a schema needs to know what it is for: set format to csv, tsv, json or ndjson", shown(path));
             Err(Error::new(ErrorKind::Config, message))
         }
     }
@@ -43,7 +44,7 @@ pub fn dialect(path: &Path, format: Format) -> Result<Dialect> {
         Format::Tsv => Dialect::tsv(),
         Format::Csv => Dialect::csv(),
         Format::Json | Format::Ndjson | Format::None => {
-            let message = format!("{}: a dialect is for csv and tsv: set format to one of them", path.display());
+            let message = format!("{}: a dialect is for csv and tsv: set format to one of them", shown(path));
             return Err(Error::new(ErrorKind::Config, message));
         }
     };
@@ -57,15 +58,21 @@ fn beside(folder: &Path, resource: &str) -> Result<Vec<u8>, String> {
     }
     let exact = folder.join(resource);
     let path = if exact.is_file() { exact } else { folder.join(format!("{resource}.csv")) };
-    fs::read(&path).map_err(|cause| format!("reading {}: {cause}", path.display()))
+    fs::read(&path).map_err(|cause| format!("reading {}: {cause}", shown(&path)))
 }
 
 fn read(path: &Path) -> Result<Value> {
-    let failed = |what: &str| Error::new(ErrorKind::Config, format!("{what} {}", path.display()));
+    let failed = |what: &str| Error::new(ErrorKind::Config, format!("{what} {}", shown(path)));
     let text = fs::read(path).map_err(|cause| failed("reading").because(cause))?;
     serde_json::from_slice(&text).map_err(|cause| failed("this is no JSON:").because(cause))
 }
 
 fn wrong(path: &Path, problems: &[String]) -> Error {
-    Error::new(ErrorKind::Config, format!("{}: {}", path.display(), problems.join("; ")))
+    let message = format!("{}: {}", path.display(), problems.join("; "));
+    Error::new(ErrorKind::Config, escape::line(&message).into_owned())
+}
+
+/// A path in a message. A message about the configuration may have several lines, so a path must not make one.
+fn shown(path: &Path) -> String {
+    escape::line(&path.to_string_lossy()).into_owned()
 }

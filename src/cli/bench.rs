@@ -125,7 +125,7 @@ pub(super) async fn run(args: Args) -> ExitCode {
     let (to, names, bodies) = match prepared(&args) {
         Ok(prepared) => prepared,
         Err(flaw) => {
-            print::note(&format!("error: {flaw}\n\nFor more information, try 'tidegate bench --help'."));
+            print::notes(&format!("error: {flaw}\n\nFor more information, try 'tidegate bench --help'."));
             return ExitCode::from(2);
         }
     };
@@ -136,7 +136,7 @@ pub(super) async fn run(args: Args) -> ExitCode {
     serve::raise_open_files_limit();
     let setting = Setting::of(&args, to, &names.prefix);
     if !args.json {
-        print::note(&setting.to_string());
+        print::notes(&setting.to_string());
     }
     // One for all of the time: between two of them a second interrupt would be lost.
     let mut interrupts = match signal(SignalKind::interrupt()) {

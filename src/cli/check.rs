@@ -72,15 +72,17 @@ fn print_settings(config: &Config) {
 fn print_bypasses(config: &Config, rules: &Rules) {
     for Bypass { rule, matched, missed, difference } in rules.bypasses() {
         let (pattern, matched, missed) = (&config.rules[rule - 1].pattern, matched.as_str(), missed.as_str());
+        print::line("");
         print::line(&format!(
-            "\nwarning  rules[{rule}], {pattern:?}, is for {matched:?} but not for {missed:?}: {difference}. No rule holds for such \
+            "warning  rules[{rule}], {pattern:?}, is for {matched:?} but not for {missed:?}: {difference}. No rule holds for such \
              a name: add one, or set defaults.unmatched = \"reject\""
         ));
     }
 }
 
 fn print_findings(probe: &Probe) {
-    print::line(&format!("\n{}", probe.store));
+    print::line("");
+    print::line(&probe.store);
     for finding in &probe.findings {
         match &finding.outcome {
             Ok(how) => print::line(&format!("  ok      {}: {how}", finding.what)),
@@ -94,12 +96,14 @@ fn probe_ledger(config: &Config) -> Result<()> {
     let folder = match assemble::ledger_folder(config) {
         Ok(folder) => folder,
         Err(why) => {
-            print::line(&format!("\nno ledger: {why}"));
+            print::line("");
+            print::line(&format!("no ledger: {why}"));
             return Ok(());
         }
     };
     let probed = Ledger::probe(&folder);
-    print::line(&format!("\nthe ledger in {:?}", folder.display().to_string()));
+    print::line("");
+    print::line(&format!("the ledger in {:?}", folder.display().to_string()));
     match &probed {
         Ok(()) => print::line("  ok      append to a file: opened today's"),
         Err(error) => print::line(&format!("  FAILED  append to a file: {error}")),

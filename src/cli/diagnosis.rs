@@ -10,7 +10,8 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use self::excerpt::Excerpt;
-use super::print::{harmless, plural};
+use super::print::plural;
+use crate::escape;
 use crate::report::{Compression, Field, Flaw, Format, Report, Severity};
 use crate::validate::{Dialect, Snippets, Standard};
 
@@ -33,7 +34,7 @@ impl Origin {
         let file = file.filter(|_| standard.compression == Compression::None).map(Path::to_owned);
         let usual = if standard.format == Format::Tsv { b'\t' } else { b',' };
         let delimiter = standard.dialect.as_ref().map_or(usual, Dialect::delimiter);
-        Self { name: harmless(&path.to_string_lossy()), file, delimiter, snippets: standard.snippets }
+        Self { name: escape::line(&path.to_string_lossy()).into_owned(), file, delimiter, snippets: standard.snippets }
     }
 }
 
@@ -106,7 +107,7 @@ fn paragraph(flaw: &Flaw, name: &str, excerpt: Option<&Excerpt>, colours: Colour
     let gutter = " ".repeat(line.to_string().len() + 1);
     let bar = colours.paint(BLUE, "|");
     let head = colours.paint(colour, &format!("{word}[{code}]"));
-    let mut text = format!("{head}{}\n", colours.paint(BOLD, &format!(": {message}")));
+    let mut text = format!("{head}{}\n", colours.paint(BOLD, &format!(": {}", escape::line(message))));
     // Of what is told of a whole file or of a row that is long gone, no line is known.
     let place = if *line == 0 { String::new() } else { format!(":{line}:{column}") };
     _ = writeln!(text, "{}{} {name}{place}", &gutter[1..], colours.paint(BLUE, "-->"));
@@ -128,11 +129,11 @@ fn notes(flaw: &Flaw) -> Vec<String> {
     let Flaw { record, field, constraint, instance_path, schema_path, .. } = flaw;
     let mut first = if *record == 0 { Vec::new() } else { vec![format!("record {record}")] };
     if let Some(Field { name, index }) = field {
-        first.push(format!("field {index}, {name}"));
+        first.push(format!("field {index}, {}", escape::line(name)));
     }
     let mut notes = if first.is_empty() { Vec::new() } else { vec![first.join(", ")] };
     for (what, value) in [("constraint", constraint), ("at", instance_path), ("by the schema's", schema_path)] {
-        notes.extend(value.as_ref().map(|value| format!("{what} {}", harmless(value))));
+        notes.extend(value.as_ref().map(|value| format!("{what} {}", escape::line(value))));
     }
     notes
 }

@@ -10,7 +10,8 @@ mod tables;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use super::print::{self, is_shown_escaped};
+use super::print;
+use crate::escape::is_escaped;
 use crate::report::{Code, Format};
 
 /// What is to be known of a code.
@@ -107,7 +108,7 @@ fn indented(bytes: &[u8]) -> String {
         text.push_str(if line.is_empty() { "" } else { "    " });
         for chunk in line.utf8_chunks() {
             for char in chunk.valid().chars() {
-                if is_shown_escaped(char) { text.extend(char.escape_default()) } else { text.push(char) }
+                if is_escaped(char) { text.extend(char.escape_default()) } else { text.push(char) }
             }
             chunk.invalid().iter().for_each(|byte| _ = write!(text, "\\x{byte:02x}"));
         }

@@ -42,11 +42,11 @@ pub(super) async fn run(args: &Args) -> ExitCode {
     };
     match ask(&url).await {
         Ok((status, answer)) if status.is_success() => {
-            println!("{}", answer.trim_end());
+            answer.trim_end().lines().for_each(print::line);
             ExitCode::SUCCESS
         }
         Ok((status, answer)) => {
-            print::note(&format!("{url} answers {status}: {}", answer.trim_end()));
+            print::notes(&format!("{url} answers {status}: {}", answer.trim_end()));
             ExitCode::FAILURE
         }
         Err(error) => {

@@ -10,8 +10,10 @@ use crate::cli::diagnosis::{self, Colours, Origin};
 use crate::cli::plan::{self, Item, Plan};
 use crate::cli::print;
 use crate::cli::standards::Standards;
+use crate::cli::walk::Links;
 use crate::cli::{ConfigArgs, bad_config, fail};
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape;
 use crate::infer::{Documents, Table};
 use crate::report::{Compression, Format, Report};
 use crate::validate::{Patience, Standard, Validator};
@@ -43,6 +45,9 @@ pub(super) struct Args {
     /// Files, folders (with all that is in them), or - for standard input
     #[arg(required = true, value_name = "FILE")]
     paths: Vec<PathBuf>,
+    /// Follow symbolic links in folders; one that leads back to a folder which it is in is left out
+    #[arg(long)]
+    follow_links: bool,
     /// Read every file as this, instead of what its name says: json, ndjson, csv or tsv
     #[arg(long)]
     format: Option<Format>,
@@ -90,7 +95,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
         print::note("error: standard input tells no format: add --format FORMAT");
         return ExitCode::from(2);
     }
-    let plan = Plan::of(&args.paths, None);
+    let plan = Plan::of(&args.paths, None, Links::of(args.follow_links));
     for note in &plan.notes {
         print::note(note);
     }
@@ -114,15 +119,15 @@ pub(super) fn run(args: &Args) -> ExitCode {
 }
 
 fn show(schema: &impl Serialize) {
-    print::line(&serde_json::to_string_pretty(schema).expect("a schema has text keys only"));
+    print::json(&serde_json::to_string_pretty(schema).expect("a schema has text keys only"));
 }
 
 /// Says why a sample can't be used, as `tidegate validate` would.
 fn refuse(item: &Item, report: &Report, standard: &Standard) -> ExitCode {
     let origin = Origin::new(&item.path, item.file(), standard);
-    let path = print::harmless(&item.path.to_string_lossy());
-    print::note(&diagnosis::flaws(report, &origin, Colours::Off));
-    fail(1, &format!("{path} is not valid, so nothing is inferred: {}", diagnosis::summary(report)))
+    let path = item.path.to_string_lossy();
+    print::notes(&diagnosis::flaws(report, &origin, Colours::Off));
+    fail(1, &format!("{} is not valid, so nothing is inferred: {}", escape::line(&path), diagnosis::summary(report)))
 }
 
 /// Reads a file, and adds what it holds to what was seen.

@@ -14,6 +14,7 @@ use super::print::{self, Form};
 use super::{ConfigArgs, bad_config, fail};
 use crate::assemble;
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape;
 use crate::ledger::{Day, Entry, Line, Outcome, Reader};
 use crate::validate::rules::{MatchCase, Pattern};
 
@@ -197,8 +198,8 @@ impl<'a> Page<'a> {
         self.rows += 1;
         match Form::of(self.args.json) {
             Form::Json => {
-                self.out.write_all(raw)?;
-                self.out.write_all(b"\n")
+                // An entry has been read from it, so it is text.
+                writeln!(self.out, "{}", escape::json(&String::from_utf8_lossy(raw)))
             }
             Form::Text => {
                 if self.rows == 1 {

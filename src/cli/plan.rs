@@ -4,8 +4,9 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::cli::walk::Walk;
+use crate::cli::walk::{Links, Walk};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The files that paths stand for, and what can't be one.
@@ -28,6 +29,8 @@ pub(super) struct Item {
     pub(super) name: String,
     /// Where its bytes are.
     pub(super) input: Input,
+    /// The folder that it was found in, where no link below that may lead to it.
+    pub(super) below: Option<Arc<Path>>,
 }
 
 /// Where an item's bytes are.
@@ -85,10 +88,10 @@ pub(super) fn is_stdin(path: &Path) -> bool {
 
 impl Plan {
     /// Looks at every path. `name` stands for the own name of the file or folder.
-    pub(super) fn of(paths: &[PathBuf], name: Option<&str>) -> Self {
+    pub(super) fn of(paths: &[PathBuf], name: Option<&str>, links: Links) -> Self {
         let mut plan = Self::default();
         for path in paths {
-            plan.add(path, name);
+            plan.add(path, name, links);
         }
         plan
     }
@@ -98,9 +101,9 @@ impl Plan {
         self.items.iter().map(Item::size).sum()
     }
 
-    fn add(&mut self, path: &Path, name: Option<&str>) {
+    fn add(&mut self, path: &Path, name: Option<&str>, links: Links) {
         if is_stdin(path) {
-            return self.push(path, name.map(OsStr::new), Input::Stdin);
+            return self.push(path, name.map(OsStr::new), Input::Stdin, None);
         }
         let own_name = name.map_or_else(|| own_name(path), |name| Ok(name.into()));
         let (own_name, metadata) = match own_name.and_then(|name| Ok((name, fs::metadata(path)?))) {
@@ -108,23 +111,24 @@ impl Plan {
             Err(cause) => return self.refuse(path, cause),
         };
         if metadata.is_dir() {
-            self.add_folder(path, Path::new(&own_name));
+            self.add_folder(path, Path::new(&own_name), links);
         } else if metadata.is_file() {
-            self.push(path, Some(&own_name), Input::File { size: metadata.len() });
+            self.push(path, Some(&own_name), Input::File { size: metadata.len() }, None);
         } else {
-            self.push(path, Some(&own_name), Input::Pipe);
+            self.push(path, Some(&own_name), Input::Pipe, None);
         }
     }
 
-    fn add_folder(&mut self, folder: &Path, own_name: &Path) {
-        let walk = Walk::below(folder);
+    fn add_folder(&mut self, folder: &Path, own_name: &Path, links: Links) {
+        let walk = Walk::below(folder, links);
+        let below = (links == Links::Skip).then(|| Arc::from(folder));
         if let Some(left_out) = walk.left_out() {
             self.notes.push(format!("skipped    {}: {left_out}", folder.display()));
         }
         for found in walk.files {
             let relative = found.path.strip_prefix(folder).unwrap_or(&found.path);
             let name = own_name.join(relative);
-            self.push(&found.path, Some(name.as_os_str()), Input::File { size: found.size });
+            self.push(&found.path, Some(name.as_os_str()), Input::File { size: found.size }, below.clone());
         }
         for (path, cause) in walk.unreadable {
             self.refuse(&path, cause);
@@ -132,9 +136,9 @@ impl Plan {
     }
 
     /// Adds an item, or says why its name can't be one.
-    fn push(&mut self, path: &Path, name: Option<&OsStr>, input: Input) {
+    fn push(&mut self, path: &Path, name: Option<&OsStr>, input: Input, below: Option<Arc<Path>>) {
         let name = name.unwrap_or_default();
-        let item = Item { path: path.to_owned(), name: slashed(name), input };
+        let item = Item { path: path.to_owned(), name: slashed(name), input, below };
         if name.to_str().is_some() {
             self.items.push(item);
         } else {
@@ -145,7 +149,7 @@ impl Plan {
 
     fn refuse(&mut self, path: &Path, cause: io::Error) {
         let name = path.file_name().unwrap_or_default();
-        let item = Item { path: path.to_owned(), name: slashed(name), input: Input::File { size: 0 } };
+        let item = Item { path: path.to_owned(), name: slashed(name), input: Input::File { size: 0 }, below: None };
         let error = item.unreadable(cause);
         self.refused.push((item, error));
     }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use indicatif::BinaryBytes;
 
+use crate::escape;
 use crate::report::{Flaw, Report, Verdict};
 use crate::upload::Receipt;
 
@@ -24,19 +25,30 @@ impl Form {
     }
 }
 
-/// Prints a line on standard output. Who closes it does not want to read more.
+/// Prints a line on standard output, and no more than one: see [`escape::line`]. Who closes it does not want to read more.
 pub(super) fn line(text: &str) {
-    _ = writeln!(io::stdout().lock(), "{text}");
+    _ = writeln!(io::stdout().lock(), "{}", escape::line(text));
 }
 
-/// Prints text on standard output that ends its lines itself. Who closes it does not want to read more.
+/// Prints a JSON text on standard output, with what a terminal could act on escaped as JSON has it.
+pub(super) fn json(text: &str) {
+    _ = writeln!(io::stdout().lock(), "{}", escape::json(text));
+}
+
+/// Prints text on standard output as it is: it ends its lines itself, and what others chose in it has been escaped. Who closes
+/// it does not want to read more.
 pub(super) fn text(text: &str) {
     _ = write!(io::stdout().lock(), "{text}");
 }
 
-/// Prints a line on standard error, for people. Who closes it does not want to know.
+/// Prints a line on standard error, for people, and no more than one. Who closes it does not want to know.
 pub(super) fn note(text: &str) {
-    _ = writeln!(io::stderr().lock(), "{text}");
+    _ = writeln!(io::stderr().lock(), "{}", escape::line(text));
+}
+
+/// The same for several lines.
+pub(super) fn notes(text: &str) {
+    _ = writeln!(io::stderr().lock(), "{}", escape::lines(text));
 }
 
 /// What is wrong with a file, and where, if a validator said it.
@@ -53,27 +65,6 @@ pub(super) fn flaw(code: &str, message: &str, report: Option<&Report>) -> String
         }
         None => format!("{message} [{code}]"),
     }
-}
-
-/// Text that somebody else chose, so that it can't do anything to a terminal: control characters and those that turn the
-/// direction of writing are escaped.
-pub(super) fn harmless(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for char in text.chars() {
-        if is_shown_escaped(char) {
-            shown.extend(char.escape_default());
-        } else {
-            shown.push(char);
-        }
-    }
-    shown
-}
-
-/// Whether a character does something to a terminal, or can't be seen though it may matter.
-pub(super) fn is_shown_escaped(char: char) -> bool {
-    let unseen = matches!(char, '\u{200b}' | '\u{feff}');
-    let turning = matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    char.is_control() || unseen || turning
 }
 
 /// `csv, 12 records`.

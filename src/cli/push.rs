@@ -18,7 +18,8 @@ use self::console::Console;
 use crate::cli::plan::{self, Input, Item, Plan};
 use crate::cli::print::{self, Form};
 use crate::cli::target;
-use crate::client::{Attempt, Delivery, Look, Options, Outcome, Retry, Sender, Source, Step, Upload};
+use crate::cli::walk::Links;
+use crate::client::{Attempt, Delivery, Options, Outcome, Retry, Sender, Source, Step, Upload};
 use crate::error::{Error, ErrorKind, Fault};
 use crate::upload::Key;
 
@@ -29,7 +30,11 @@ const ASK_FIRST_BYTES: u64 = 1 << 20;
 const AFTER_HELP: &str = "\
 Names:
   A file goes by its file name, the files of a folder by FOLDER/RELATIVE/PATH. Files and folders
-  whose names begin with a dot are left out, links to folders are not followed.
+  whose names begin with a dot are left out, and so are symbolic links unless --follow-links is given.
+
+Files that change:
+  What is committed is one state of a file. A file that is written to or replaced while it is read is
+  given up before its end, and sent again if it then stays unchanged for --settle; otherwise it fails.
 
 Cut off:
   A file goes on where the server has kept what came before: after a lost connection, and when
@@ -44,7 +49,7 @@ Examples:
 
 Exit codes:
   0    every file was committed
-  1    something failed: a file that can't be read, the connection, the server or its store
+  1    something failed: a file that can't be read or changes, the connection, the server or its store
   2    the command line is wrong
   3    nothing failed, but the server rejected a file: sending it again unchanged is of no use
   130  interrupted";
@@ -79,6 +84,15 @@ pub(super) struct Args {
     /// How often a file is tried again after a failure that may pass; a try that went further begins the count anew
     #[arg(long, value_name = "N", default_value_t = 8)]
     retries: u32,
+    /// Follow symbolic links in folders; one that leads back to a folder which it is in is left out
+    #[arg(long)]
+    follow_links: bool,
+    /// How long a file that changed while it was read must stay unchanged before it is sent again
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
+    settle: Duration,
+    /// How long the server may take no byte, or leave a question unanswered, as 90s or 10m
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = humantime::parse_duration)]
+    idle_timeout: Duration,
     /// How long the server may take over a commit, as 90s or 10m
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
     answer_timeout: Duration,
@@ -95,7 +109,7 @@ pub(super) async fn run(args: Args) -> ExitCode {
     };
     let interrupted = tokio::signal::ctrl_c();
     let Args { paths, name, .. } = &args;
-    let plan = Plan::of(paths, name.as_deref());
+    let plan = Plan::of(paths, name.as_deref(), Links::of(args.follow_links));
     let console = Arc::new(Console::new(Form::of(args.json), plan.items.len() + plan.refused.len(), plan.bytes()));
     for note in &plan.notes {
         console.note(note);
@@ -126,7 +140,7 @@ fn server(args: &Args) -> Result<String, String> {
 }
 
 fn usage(flaw: &str) -> ExitCode {
-    print::note(&format!("error: {flaw}\n\nFor more information, try 'tidegate push --help'."));
+    print::notes(&format!("error: {flaw}\n\nFor more information, try 'tidegate push --help'."));
     ExitCode::from(2)
 }
 
@@ -144,8 +158,10 @@ fn workers(args: &Args, to: &str, items: Vec<Item>, console: &Arc<Console>) -> J
     let jobs = usize::from(args.jobs).min(items.len());
     let queue = Arc::new(Mutex::new(VecDeque::from(items)));
     let working = Arc::new(AtomicUsize::new(jobs));
-    let retry = Retry { attempts: args.retries.saturating_add(1), first_wait: args.backoff, ..Retry::default() };
-    let options = Options { answer_timeout: args.answer_timeout, collector: args.collector.clone(), ..Options::default() };
+    let (attempts, first_wait, settle) = (args.retries.saturating_add(1), args.backoff, args.settle);
+    let retry = Retry { attempts, first_wait, settle, ..Retry::default() };
+    let (idle_timeout, answer_timeout, collector) = (args.idle_timeout, args.answer_timeout, args.collector.clone());
+    let options = Options { idle_timeout, answer_timeout, collector, ..Options::default() };
     let mut workers = JoinSet::new();
     for _ in 0..jobs {
         let (queue, working, console) = (Arc::clone(&queue), Arc::clone(&working), Arc::clone(console));
@@ -175,11 +191,11 @@ async fn send(sender: &mut Sender, item: &Item, console: &Console) -> Delivery {
         Ok(key) => key,
         Err(error) => return refused(&error),
     };
-    let path = item.path.clone();
-    let mut source = match item.input {
-        Input::File { .. } => Source::file(path),
-        Input::Pipe => Source::stream(pipe::read(|| std::fs::File::open(path))),
-        Input::Stdin => Source::stream(pipe::read(|| Ok(io::stdin()))),
+    let mut source = source(item);
+    // A file's upload is known by the file; one that can't be looked at fails when it is opened. What passes once has no other try.
+    let upload = match source.look().await {
+        Ok(Some(look)) => Upload { id: identity::upload_id(&look, &key), ..Upload::new(key) },
+        Ok(None) | Err(_) => Upload::new(key),
     };
     let first = match item.size() {
         Some(ASK_FIRST_BYTES..) => Attempt::Again,
@@ -187,7 +203,7 @@ async fn send(sender: &mut Sender, item: &Item, console: &Console) -> Delivery {
     };
     let mut file = console.file(item.size());
     let delivery = sender
-        .send(&upload(item, key), first, &mut source, |step| match step {
+        .send(&upload, first, &mut source, |step| match step {
             Step::Sent(sent) => file.sent(sent),
             Step::Anew { why } => console.note(&format!("anew       {}: {why}", item.path.display())),
             Step::Waiting { why, wait } => {
@@ -201,14 +217,16 @@ async fn send(sender: &mut Sender, item: &Item, console: &Console) -> Delivery {
     delivery
 }
 
-/// A file's upload is known by the file; one that can't be looked at fails when it is opened. What passes once has no other try.
-fn upload(item: &Item, key: Key) -> Upload {
-    let look = match item.input {
-        Input::File { .. } => std::fs::metadata(&item.path).ok().map(|metadata| Look::of(&metadata)),
-        Input::Pipe | Input::Stdin => None,
-    };
-    match look {
-        Some(look) => Upload { id: identity::upload_id(&look, &key), ..Upload::new(key) },
-        None => Upload::new(key),
+/// Where an item's bytes come from.
+fn source(item: &Item) -> Source {
+    let path = item.path.clone();
+    match (item.input, &item.below) {
+        (Input::File { .. }, Some(folder)) => {
+            let relative = path.strip_prefix(folder).unwrap_or(&path).to_owned();
+            Source::file_below(Arc::clone(folder), relative)
+        }
+        (Input::File { .. }, None) => Source::file(path),
+        (Input::Pipe, _) => Source::stream(pipe::read(|| std::fs::File::open(path))),
+        (Input::Stdin, _) => Source::stream(pipe::read(|| Ok(io::stdin()))),
     }
 }

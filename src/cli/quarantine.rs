@@ -168,7 +168,7 @@ async fn drop_file(sink: &dyn Sink, file: &Quarantined) -> Result<()> {
     if !sink.drop_quarantined(&file.id).await? {
         return Err(gone(file));
     }
-    print::line(&format!("dropped    {}  {}", file.id, print::harmless(file.name.as_str())));
+    print::line(&format!("dropped    {}  {}", file.id, file.name));
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use crate::cli::diagnosis::{self, Colours, Origin};
 use crate::cli::plan::{self, Item, Plan};
 use crate::cli::print::{self, Form};
 use crate::cli::standards::{Held, Standards};
+use crate::cli::walk::Links;
 use crate::cli::{ConfigArgs, bad_config, explain};
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::report::{Compression, Format, Profile, Report, SchemaFor, Verdict};
@@ -48,6 +49,9 @@ pub(super) struct Args {
     /// Files, folders (with all that is in them), or - for standard input
     #[arg(required_unless_present = "explain", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Follow symbolic links in folders; one that leads back to a folder which it is in is left out
+    #[arg(long)]
+    follow_links: bool,
     /// Read every file as this: json, ndjson, csv, tsv or none
     #[arg(long)]
     format: Option<Format>,
@@ -146,10 +150,10 @@ pub(super) fn run(args: &Args) -> ExitCode {
 
 fn judge_all(args: &Args, standards: &Standards) -> ExitCode {
     if let Some(flaw) = flaw(args) {
-        print::note(&format!("error: {flaw}\n\nFor more information, try 'tidegate validate --help'."));
+        print::notes(&format!("error: {flaw}\n\nFor more information, try 'tidegate validate --help'."));
         return ExitCode::from(2);
     }
-    let plan = Plan::of(&args.paths, args.name.as_deref());
+    let plan = Plan::of(&args.paths, args.name.as_deref(), Links::of(args.follow_links));
     for note in &plan.notes {
         print::note(note);
     }
@@ -279,9 +283,9 @@ impl Teller {
         match self.form {
             Form::Json => {
                 let line = Line { path: &path, name: &item.name, finding };
-                print::line(&serde_json::to_string(&line).expect("a line has text keys only"));
+                print::json(&serde_json::to_string(&line).expect("a line has text keys only"));
             }
-            Form::Text => self.tell_person(&print::harmless(&path), finding, origin),
+            Form::Text => self.tell_person(&path, finding, origin),
         }
     }
 

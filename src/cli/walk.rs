@@ -2,45 +2,79 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// What lies below a folder.
-#[derive(Debug, Default)]
+/// What becomes of symbolic links below a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Links {
+    /// They are left out: they may lead to what the folder was not meant to hold.
+    Skip,
+    /// They count as what they lead to.
+    Follow,
+}
+
+impl Links {
+    /// What the flag `--follow-links` asks for.
+    pub(super) fn of(follow: bool) -> Self {
+        if follow { Self::Follow } else { Self::Skip }
+    }
+}
+
+/// What is below a folder.
+#[derive(Debug)]
 pub(super) struct Walk {
+    links: Links,
     /// The files, sorted by name folder by folder.
     pub(super) files: Vec<Found>,
     /// What could not be read, and why.
     pub(super) unreadable: Vec<(PathBuf, io::Error)>,
     /// Files and folders that were left out because their names begin with a dot.
-    pub(super) hidden: u64,
-    /// What was left out because it is no file: links to folders, which may lead in circles, pipes, sockets and devices.
-    pub(super) special: u64,
+    hidden: u64,
+    /// What was left out because it is no file: pipes, sockets and devices.
+    special: u64,
+    /// Links that were left out.
+    linked: u64,
+    /// Links that lead back to a folder which they are in.
+    circles: u64,
+    /// Device and number of each folder from the first one to the one that is being read.
+    ancestors: Vec<(u64, u64)>,
 }
 
 /// A file below a folder.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// Where it lies.
+    /// Where it is.
     pub(super) path: PathBuf,
     /// Bytes, for now.
     pub(super) size: u64,
 }
 
 impl Walk {
-    /// Everything below `folder`. A link to a file counts as that file.
-    pub(super) fn below(folder: &Path) -> Self {
-        let mut walk = Self::default();
-        walk.descend(folder);
+    /// Everything below `folder`, which may itself be a link.
+    pub(super) fn below(folder: &Path, links: Links) -> Self {
+        let (files, unreadable, ancestors) = Default::default();
+        let mut walk = Self { links, files, unreadable, hidden: 0, special: 0, linked: 0, circles: 0, ancestors };
+        match fs::metadata(folder) {
+            Ok(metadata) => walk.descend(folder, &metadata),
+            Err(cause) => walk.unreadable.push((folder.to_owned(), cause)),
+        }
         walk
     }
 
-    fn descend(&mut self, folder: &Path) {
+    fn descend(&mut self, folder: &Path, metadata: &fs::Metadata) {
+        let identity = (metadata.dev(), metadata.ino());
+        if self.ancestors.contains(&identity) {
+            self.circles += 1;
+            return;
+        }
         let listed = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let mut entries = match listed {
             Ok(entries) => entries,
             Err(cause) => return self.unreadable.push((folder.to_owned(), cause)),
         };
         entries.sort_by_key(fs::DirEntry::file_name);
+        self.ancestors.push(identity);
         for entry in entries {
             if entry.file_name().as_encoded_bytes().starts_with(b".") {
                 self.hidden += 1;
@@ -48,17 +82,24 @@ impl Walk {
                 self.unreadable.push((entry.path(), cause));
             }
         }
+        self.ancestors.pop();
     }
 
     fn take(&mut self, entry: &fs::DirEntry) -> io::Result<()> {
         let path = entry.path();
-        if entry.file_type()?.is_dir() {
-            self.descend(&path);
-            return Ok(());
-        }
-        let target = fs::metadata(&path)?;
-        if target.is_file() {
-            self.files.push(Found { path, size: target.len() });
+        let metadata = match self.links {
+            Links::Skip if entry.file_type()?.is_symlink() => {
+                self.linked += 1;
+                return Ok(());
+            }
+            // Of a link that has just been put there this is the link's own, which is no file.
+            Links::Skip => fs::symlink_metadata(&path)?,
+            Links::Follow => fs::metadata(&path)?,
+        };
+        if metadata.is_dir() {
+            self.descend(&path, &metadata);
+        } else if metadata.is_file() {
+            self.files.push(Found { path, size: metadata.len() });
         } else {
             self.special += 1;
         }
@@ -67,7 +108,14 @@ impl Walk {
 
     /// What was left out, as a line for a person; nothing where nothing was.
     pub(super) fn left_out(&self) -> Option<String> {
-        let things = [(self.hidden, "hidden (leading dot)"), (self.special, "no regular file")];
+        let links = if self.linked == 1 { "symbolic link" } else { "symbolic links" };
+        let links = format!("{links} (--follow-links follows them)");
+        let things = [
+            (self.hidden, "hidden (leading dot)"),
+            (self.special, "no regular file"),
+            (self.linked, &links),
+            (self.circles, "leading back to a folder that holds it"),
+        ];
         let told: Vec<_> = things.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
         (!told.is_empty()).then(|| told.join(", "))
     }

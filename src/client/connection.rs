@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
-use crate::client::Options;
+use super::Options;
 use crate::error::{Error, ErrorKind, Result};
 use crate::wire::framed::{self, Event, Hello, Request};
 
@@ -69,9 +69,9 @@ impl Connection {
         Ok(Self { writer, answers, idle_timeout: Duration::MAX })
     }
 
-    async fn greet(&mut self, write_timeout: Duration) -> Result<()> {
+    async fn greet(&mut self, idle_timeout: Duration) -> Result<()> {
         // A stranger may close at once, and what it said first is still worth reading.
-        let flushed = self.flush(write_timeout).await;
+        let flushed = self.flush(idle_timeout).await;
         self.answers.fill_first().await.and_then(|first| match (first, flushed) {
             (b'{', _) => Ok(()),
             (_, _) => Err(Error::new(ErrorKind::BadHeader, "it does not speak the framed protocol")),
@@ -120,17 +120,18 @@ impl Connection {
     }
 
     /// Writes what is queued.
-    pub(super) async fn flush(&mut self, write_timeout: Duration) -> Result<()> {
-        self.writer.write(&[], write_timeout).await.map_err(lost)
+    pub(super) async fn flush(&mut self, idle_timeout: Duration) -> Result<()> {
+        self.writer.write(&[], idle_timeout).await.map_err(lost)
     }
 
     /// Writes what is queued and then `bytes`, and listens meanwhile: the server's answer, if one came first.
     ///
-    /// The bytes are written to their end even then, because they were announced. Where the server takes no more of them,
-    /// what it said before it closed comes first, and the loss of the connection only if it said nothing.
-    pub(super) async fn write_listening(&mut self, bytes: &[u8], write_timeout: Duration) -> Result<Option<Event>> {
+    /// The bytes are written to their end even then, because they were announced, if that does not take longer than giving the
+    /// upload up may; otherwise nothing can follow. Where the server takes no more of them, what it said before it closed comes
+    /// first, and the loss of the connection only if it said nothing.
+    pub(super) async fn write_listening(&mut self, bytes: &[u8], options: &Options) -> Result<Option<Event>> {
         let Self { writer, answers, .. } = self;
-        let mut writing = std::pin::pin!(writer.write(bytes, write_timeout));
+        let mut writing = std::pin::pin!(writer.write(bytes, options.idle_timeout));
         let cause = tokio::select! {
             biased;
             written = &mut writing => match written {
@@ -139,8 +140,8 @@ impl Connection {
             },
             event = answers.next() => {
                 let event = event?;
-                if let Err(cause) = writing.await {
-                    tracing::debug!(%cause, "the server stopped reading behind an early answer");
+                if !matches!(timeout(options.abort_timeout, writing).await, Ok(Ok(()))) {
+                    tracing::debug!("the server stopped reading behind an early answer");
                 }
                 return Ok(Some(event));
             }
@@ -176,7 +177,7 @@ struct Writer {
 impl Writer {
     /// Writes the queued lines and `bytes`, in as few packets as they fit in. Each write that the server takes starts the
     /// timeout again.
-    async fn write(&mut self, bytes: &[u8], write_timeout: Duration) -> io::Result<()> {
+    async fn write(&mut self, bytes: &[u8], idle_timeout: Duration) -> io::Result<()> {
         if std::mem::replace(&mut self.torn, true) {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -185,12 +186,12 @@ impl Writer {
         // Empty slices at the front would look like a write of nothing.
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
-            match timeout(write_timeout, self.half.write_vectored(slices)).await {
+            match timeout(idle_timeout, self.half.write_vectored(slices)).await {
                 Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(Ok(written)) => IoSlice::advance_slices(&mut slices, written),
                 Ok(Err(cause)) => return Err(cause),
                 Err(_) => {
-                    let waited = humantime::format_duration(write_timeout);
+                    let waited = humantime::format_duration(idle_timeout);
                     let message = format!("the server has taken no byte for {waited}");
                     return Err(io::Error::new(io::ErrorKind::TimedOut, message));
                 }

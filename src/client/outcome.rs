@@ -1,6 +1,8 @@
 //! What became of a file, and how an answer becomes that.
 
-use crate::client::Upload;
+use super::Upload;
+use super::connection::closed;
+use super::look::Change;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::report::Report;
 use crate::upload::{Receipt, Tally};
@@ -31,10 +33,31 @@ pub enum Outcome {
     },
 }
 
+/// The code of a file that changed while it was read. It is not on the wire: a server never sees the end of such a file.
+const CHANGED: &str = "changed";
+
 impl Outcome {
     pub(super) fn failed(error: &Error) -> Self {
         let retry = error.kind().fault() == Fault::Passing;
         Self::Failed { code: error.kind().code().to_owned(), message: error.to_string(), retry }
+    }
+
+    /// The file is in no state that could be stored. It may be sent once it does not change any more.
+    pub(super) fn changed(upload: &Upload, change: Change) -> Self {
+        Self::Failed { code: CHANGED.to_owned(), message: format!("{:?} {change}", upload.key.as_str()), retry: true }
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        matches!(self, Self::Failed { code, .. } if code == CHANGED)
+    }
+
+    /// The same outcome with a message that goes on with `more`.
+    pub(super) fn adding(mut self, more: &str) -> Self {
+        match &mut self {
+            Self::Committed(_) => {}
+            Self::Rejected { message, .. } | Self::Failed { message, .. } => message.push_str(more),
+        }
+        self
     }
 }
 
@@ -50,6 +73,21 @@ pub(super) fn outcome(event: Event, tally: Option<&Tally>) -> Result<Outcome> {
         (Event::Ready { .. } | Event::Hello { .. } | Event::Error { .. }, _) => {
             Err(Error::new(ErrorKind::BadHeader, "the server answers a file's end with something else than its outcome"))
         }
+    }
+}
+
+/// The event, if it answers this upload; an error that closes the connection answers every upload.
+pub(super) fn owned_by(upload: &Upload, event: Event) -> Result<Event> {
+    match &event {
+        Event::Ready { id, .. } | Event::Committed { id, .. } | Event::Rejected { id, .. } | Event::Failed { id, .. } => {
+            if id == upload.id.as_str() {
+                return Ok(event);
+            }
+            let message = format!("the server answers for upload {id:?}, which is not under way");
+            Err(Error::new(ErrorKind::BadHeader, message))
+        }
+        Event::Hello { .. } => Err(Error::new(ErrorKind::BadHeader, "the server says hello in the middle of an upload")),
+        Event::Error { code, message } => Err(closed(code, message)),
     }
 }
 

@@ -3,10 +3,14 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-use crate::client::outcome::unreadable;
-use crate::client::{Attempt, Client, Look, Options, Outcome, Source, Trail, Upload};
+use super::outcome::unreadable;
+use super::{Attempt, Body, Client, Look, Options, Outcome, Source, Trail, Upload};
 use crate::error::{ErrorKind, Result};
 use crate::upload::UploadId;
+
+/// Bytes by which a try has to find more at the server than those before it, to count as the first: a server that
+/// claims a byte more each time is not tried for ever.
+const PROGRESS_BYTES: u64 = 64 << 10;
 
 /// How often a file is tried, and how long it waits in between.
 #[derive(Debug, Clone, Copy)]
@@ -17,11 +21,14 @@ pub struct Retry {
     pub first_wait: Duration,
     /// What the wait does not grow beyond.
     pub max_wait: Duration,
+    /// How long a file that changed while it was read must stay unchanged before it is tried again.
+    pub settle: Duration,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { attempts: 9, first_wait: Duration::from_millis(500), max_wait: Duration::from_secs(30) }
+        let [first_wait, max_wait] = [Duration::from_millis(500), Duration::from_secs(30)];
+        Self { attempts: 9, first_wait, max_wait, settle: Duration::from_secs(1) }
     }
 }
 
@@ -65,14 +72,12 @@ pub struct Delivery {
     pub sent_bytes: u64,
     /// Where sending went on at what the server had kept; 0 where it had kept nothing.
     pub resumed_at: u64,
-    /// Whether the file was written to while it was sent: what came may be of no single moment.
-    pub changed: bool,
 }
 
 impl Delivery {
     /// Of a file that was not even sent.
     pub fn of_nothing(outcome: Outcome) -> Self {
-        Self { outcome, sent_bytes: 0, resumed_at: 0, changed: false }
+        Self { outcome, sent_bytes: 0, resumed_at: 0 }
     }
 }
 
@@ -94,10 +99,11 @@ struct Journey<'a> {
     /// How the next try begins.
     attempt: Attempt,
     source: &'a mut Source,
-    /// How the file looked when the last try began.
+    /// The state of the file that the upload's id stands for.
     look: Option<Look>,
     trail: Trail,
-    changed: bool,
+    /// Whether a try has come to a connection.
+    tried: bool,
 }
 
 impl Sender {
@@ -108,6 +114,9 @@ impl Sender {
 
     /// Sends a file until it is committed or rejected, or fails in a way that does not pass, or all tries are used up; a try
     /// that comes to find more of it at the server than any before counts as the first. `first` is how the first one begins.
+    ///
+    /// What is committed is of one state of the file: one that changes while it is read is given up before its end, and tried
+    /// again if it then stays unchanged for [`Retry::settle`].
     pub async fn send(
         &mut self,
         upload: &Upload,
@@ -117,12 +126,13 @@ impl Sender {
     ) -> Delivery {
         let attempts = if self.unreachable { 1 } else { self.retry.attempts.max(1) };
         self.unreachable = true;
-        let (look, trail, changed) = Default::default();
-        let mut journey = Journey { upload: upload.clone(), attempt: first, source, look, trail, changed };
+        let look = source.last_look();
+        let trail = Trail::default();
+        let mut journey = Journey { upload: upload.clone(), attempt: first, source, look, trail, tried: false };
         let mut attempt = 1;
+        let mut reached = 0;
         let mut may_begin_anew = true;
         loop {
-            let reached = journey.trail.resumed_at;
             let outcome = self.attempt(&mut journey, &mut told).await;
             if may_begin_anew && let Some(why) = journey.of_something_else(&outcome) {
                 may_begin_anew = false;
@@ -131,15 +141,20 @@ impl Sender {
                 continue;
             }
             let Outcome::Failed { retry: true, message, .. } = &outcome else { return journey.end(outcome) };
-            if journey.trail.resumed_at > reached {
+            if journey.trail.resumed_at >= reached + PROGRESS_BYTES {
+                reached = journey.trail.resumed_at;
                 attempt = 1;
             }
             if attempt >= attempts || !journey.source.is_whole() {
                 return journey.end(outcome);
             }
-            let wait = self.retry.wait(attempt);
+            let wait = if outcome.is_changed() { self.retry.settle } else { self.retry.wait(attempt) };
             told(Step::Waiting { why: message, wait });
-            tokio::time::sleep(wait).await;
+            if !outcome.is_changed() {
+                tokio::time::sleep(wait).await;
+            } else if let Some(outcome) = journey.unsettled(outcome, wait).await {
+                return journey.end(outcome);
+            }
             attempt += 1;
         }
     }
@@ -176,21 +191,31 @@ impl Sender {
                 return Ok(unreadable(&journey.upload, cause));
             }
         };
-        let look = body.look().await;
-        let Journey { upload, attempt, trail, .. } = journey;
-        if journey.look.is_some_and(|before| Some(before) != look) {
+        let Journey { upload, attempt, trail, tried, .. } = journey;
+        if journey.look.is_some_and(|before| Some(before) != body.look()) {
             // What the server may have kept is of another content, and so is the id.
-            told(Step::Anew { why: "it has changed since the last try" });
+            if *tried {
+                told(Step::Anew { why: "it has changed since the last try" });
+            }
             (upload.id, *attempt) = (UploadId::generate(), Attempt::First);
             trail.begin_anew();
         }
-        journey.look = look;
+        (journey.look, *tried) = (body.look(), true);
         let attempt = std::mem::replace(attempt, Attempt::Again);
         let outcome = client.put(upload, attempt, &mut body, trail, |sent| told(Step::Sent(sent))).await;
-        journey.changed = body.look().await != look;
-        let outcome = outcome?;
-        self.client = Some(client).filter(Client::is_usable);
-        Ok(outcome)
+        self.client = Some(client).filter(|client| outcome.is_ok() && client.is_usable());
+        match outcome {
+            Ok(Outcome::Committed(receipt)) => Ok(Outcome::Committed(receipt)),
+            other => blame(upload, &mut body, other).await,
+        }
+    }
+}
+
+/// What became of a file that is not committed: where it has changed, nothing that was said of it counts.
+async fn blame(upload: &Upload, body: &mut Body<'_>, outcome: Result<Outcome>) -> Result<Outcome> {
+    match body.change().await {
+        Ok(Some(change)) => Ok(Outcome::changed(upload, change)),
+        Ok(None) | Err(_) => outcome,
     }
 }
 
@@ -208,9 +233,22 @@ impl Journey<'_> {
         self.trail.begin_anew();
     }
 
+    /// Waits until a file that has changed could be sent again; what becomes of it where it does not stay as it is.
+    async fn unsettled(&mut self, outcome: Outcome, settle: Duration) -> Option<Outcome> {
+        match self.source.is_settled(settle).await {
+            Ok(true) => None,
+            Ok(false) => {
+                let settle = humantime::format_duration(settle);
+                let remedy = "send it once it is whole, or write it under another name and rename it then";
+                Some(outcome.adding(&format!(", and has changed again within {settle}: {remedy}")))
+            }
+            Err(cause) => Some(unreadable(&self.upload, cause)),
+        }
+    }
+
     fn end(self, outcome: Outcome) -> Delivery {
         let Trail { sent_bytes, resumed_at, .. } = self.trail;
-        Delivery { outcome, sent_bytes, resumed_at, changed: self.changed }
+        Delivery { outcome, sent_bytes, resumed_at }
     }
 }
 
@@ -220,7 +258,12 @@ mod tests {
 
     #[test]
     fn a_wait_doubles_up_to_its_bound_and_is_never_less_than_half_of_it() {
-        let retry = Retry { attempts: 5, first_wait: Duration::from_millis(100), max_wait: Duration::from_secs(1) };
+        let retry = Retry {
+            attempts: 5,
+            first_wait: Duration::from_millis(100),
+            max_wait: Duration::from_secs(1),
+            ..Retry::default()
+        };
         for (attempt, longest) in [(1, 100), (2, 200), (4, 800), (5, 1000), (40, 1000), (u32::MAX, 1000)] {
             for _ in 0..100 {
                 let wait = retry.wait(attempt);

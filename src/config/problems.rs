@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use super::keys::VARIABLE_PREFIX;
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape;
 
 /// The origin of what stands in `config/default.toml`. Any other origin is a variable's name, or a file's path and a line.
 pub(super) const DEFAULT: &str = "default";
@@ -54,7 +55,8 @@ impl Problems {
         if self.lines.is_empty() {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Config, self.lines.join("\n")))
+        let lines: Vec<_> = self.lines.iter().map(|line| escape::line(line)).collect();
+        Err(Error::new(ErrorKind::Config, lines.join("\n")))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tidegate::upload::Digest;
@@ -79,6 +79,31 @@ impl Talk {
 
     pub(crate) fn say_bytes(&mut self, bytes: &[u8]) {
         self.reader.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// Says the same again and again, until nobody listens any more.
+    pub(crate) fn say_for_ever(mut self, bytes: &[u8]) {
+        while self.reader.get_mut().write_all(bytes).is_ok() {}
+    }
+
+    /// Waits until the other side has closed, and reads nothing.
+    pub(crate) fn wait_unread(self) {
+        let mut socket = self.reader.into_inner();
+        let poll = Duration::from_millis(5);
+        let deadline = Instant::now() + STUCK;
+        // A side that was closed with bytes on their way to it answers further ones with a reset.
+        while socket.write_all(b" ").is_ok() {
+            assert!(Instant::now() < deadline, "the client holds the connection");
+            thread::sleep(poll);
+        }
+    }
+
+    /// Takes the end of an upload that is given up, and answers it; what came of the body.
+    pub(crate) fn given_up(&mut self, id: &str) -> Vec<u8> {
+        let received = self.body();
+        assert_eq!(received.end, json!({"abort": true}));
+        self.say(&json!({"event": "rejected", "id": id, "code": "aborted", "message": "given up"}));
+        received.bytes
     }
 
     /// The next line, its newline included; empty at the end of the stream.

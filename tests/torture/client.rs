@@ -82,7 +82,8 @@ async fn attempt(storm: &Storm, chance: &mut Chance, job: &Job, bytes: &[u8], fo
 async fn by_sender(storm: &Storm, address: &str, job: &Job, bytes: &[u8], attempts: u32) -> Heard {
     let file = tempfile::NamedTempFile::new_in(&storm.folder).unwrap();
     std::fs::write(file.path(), bytes).unwrap();
-    let retry = Retry { attempts, first_wait: Duration::from_millis(50), max_wait: Duration::from_millis(400) };
+    let retry =
+        Retry { attempts, first_wait: Duration::from_millis(50), max_wait: Duration::from_millis(400), ..Retry::default() };
     let mut sender = Sender::new(address, options(), retry);
     let upload = Upload { id: job.id.clone(), ..Upload::new(job.name.parse().unwrap()) };
     let delivery = sender.send(&upload, Attempt::Again, &mut Source::file(file.path()), |_| {}).await;
@@ -100,8 +101,8 @@ async fn by_sender(storm: &Storm, address: &str, job: &Job, bytes: &[u8], attemp
 fn options() -> Options {
     Options {
         connect_timeout: Duration::from_secs(2),
-        write_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(10),
         answer_timeout: Duration::from_secs(20),
-        collector: None,
+        ..Options::default()
     }
 }

@@ -147,7 +147,7 @@ impl Summary {
     /// The numbers go to standard output, what went wrong to standard error as well.
     pub(super) fn tell(&self, form: Form) {
         match form {
-            Form::Json => print::line(&serde_json::to_string(self).expect("a summary has text keys only")),
+            Form::Json => print::json(&serde_json::to_string(self).expect("a summary has text keys only")),
             Form::Text => {
                 print::text(&self.to_string());
                 self.tell_failures();
@@ -167,7 +167,7 @@ impl Summary {
         for (code, Failures { files, messages }) in &self.errors {
             print::note(&format!("failed     {} [{code}]", plural(*files, "file")));
             for message in messages {
-                print::note(&format!("           {}", print::harmless(message)));
+                print::note(&format!("           {message}"));
             }
         }
         if self.connections_given_up > 0 {

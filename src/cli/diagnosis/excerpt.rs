@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use unicode_width::UnicodeWidthChar;
 
-use crate::cli::print::is_shown_escaped;
+use crate::escape::is_escaped;
 use crate::report::Flaw;
 use crate::validate::Snippets;
 
@@ -161,7 +161,7 @@ fn signs(line: &[u8], snippets: Snippets) -> Vec<Sign> {
 fn shown(char: char, snippets: Snippets) -> String {
     match char {
         '\t' => "→".to_owned(),
-        char if is_shown_escaped(char) => char.escape_default().to_string(),
+        char if is_escaped(char) => char.escape_default().to_string(),
         char if snippets == Snippets::Masked && char.is_numeric() => "9".to_owned(),
         char if snippets == Snippets::Masked && char.is_alphabetic() => "x".to_owned(),
         char => char.to_string(),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use indicatif::BinaryBytes;
 
-use crate::cli::print::{flaw, harmless, verdict_words};
+use crate::cli::print::{flaw, verdict_words};
+use crate::escape;
 use crate::ledger::{Entry, Outcome};
 use crate::upload::Digest;
 
@@ -53,7 +54,7 @@ pub(super) fn row(entry: &Entry, paint: Paint) -> String {
 }
 
 fn or_dash(text: &str) -> String {
-    if text.is_empty() { "-".to_owned() } else { harmless(text) }
+    if text.is_empty() { "-".to_owned() } else { escape::line(text).into_owned() }
 }
 
 fn from(entry: &Entry) -> String {
@@ -72,7 +73,7 @@ fn what(entry: &Entry) -> String {
     if let (Some(reason), Some(message)) = (&entry.reason, &entry.message) {
         said.push(flaw(reason, message, entry.report.as_ref()));
     }
-    harmless(&said.join("  "))
+    escape::line(&said.join("  ")).into_owned()
 }
 
 fn short(digest: &Digest) -> String {

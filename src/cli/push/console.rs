@@ -73,16 +73,11 @@ impl Console {
         let done = self.add(delivery);
         let path = path.to_string_lossy();
         self.bar.suspend(|| match (self.form, &delivery.outcome) {
-            (Form::Json, _) => line(&json(&path, name, delivery)),
+            (Form::Json, _) => print::json(&json(&path, name, delivery)),
             (Form::Text, Outcome::Committed(receipt)) => {
                 line(&committed(receipt));
                 if let Some(report) = &receipt.report {
                     print::note(&print::let_pass(&path, report));
-                }
-                if delivery.changed {
-                    print::note(&format!(
-                        "changed    {path}: it was written to while it was sent; what is stored may mix old and new"
-                    ));
                 }
             }
             (Form::Text, Outcome::Rejected { code, message, report }) => {
@@ -193,9 +188,6 @@ struct Line<'a> {
     /// Where sending went on at what the server had kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     resumed_at: Option<u64>,
-    /// Whether the file was written to while it was sent.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    changed: bool,
     #[serde(flatten)]
     fate: Fate<'a>,
 }
@@ -219,13 +211,13 @@ enum Fate<'a> {
 }
 
 fn json(path: &str, name: &str, delivery: &Delivery) -> String {
-    let Delivery { outcome, sent_bytes, resumed_at, changed } = delivery;
+    let Delivery { outcome, sent_bytes, resumed_at } = delivery;
     let fate = match outcome {
         Outcome::Committed(receipt) => Fate::Committed { receipt },
         Outcome::Rejected { code, message, report } => Fate::Rejected { code, message, report: report.as_ref() },
         Outcome::Failed { code, message, .. } => Fate::Failed { code, message },
     };
     let resumed_at = Some(*resumed_at).filter(|offset| *offset > 0);
-    serde_json::to_string(&Line { path, name, sent_bytes: *sent_bytes, resumed_at, changed: *changed, fate })
+    serde_json::to_string(&Line { path, name, sent_bytes: *sent_bytes, resumed_at, fate })
         .expect("a line has text keys only")
 }

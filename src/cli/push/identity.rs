@@ -8,7 +8,8 @@ use crate::upload::{Digest, Key, UploadId};
 /// host name, device, inode, size, time of the last write in nanoseconds, and the name at the server. A file that is
 /// written to, replaced or sent under another name is another upload.
 pub(super) fn upload_id(look: &Look, key: &Key) -> UploadId {
-    let Look { device, inode, size, modified: (seconds, nanoseconds) } = look;
+    // Not by `changed`: a file whose rights are changed is still the same upload.
+    let Look { device, inode, size, modified: (seconds, nanoseconds), changed: _ } = look;
     let uname = rustix::system::uname();
     let host = uname.nodename().to_string_lossy();
     let text = format!("{host}\n{device}\n{inode}\n{size}\n{seconds}.{nanoseconds:09}\n{key}\n");
@@ -23,9 +24,9 @@ mod tests {
 
     #[test]
     fn an_id_is_of_a_file_in_a_state_under_a_name() {
-        let look = Look { device: 1, inode: 2, size: 3, modified: (4, 5) };
+        let look = Look { device: 1, inode: 2, size: 3, modified: (4, 5), changed: (6, 7) };
         let id = |look: Look, key: &str| upload_id(&look, &key.parse().unwrap());
-        assert_eq!(id(look, "a.csv"), id(look, "a.csv"));
+        assert_eq!(id(look, "a.csv"), id(Look { changed: (7, 7), ..look }, "a.csv"));
         for other in [
             Look { device: 2, ..look },
             Look { inode: 3, ..look },

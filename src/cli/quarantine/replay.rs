@@ -39,7 +39,7 @@ pub(super) async fn run(sink: &Arc<Validated>, config: &Config, files: &[&Quaran
             }
             Err(error) => {
                 let what = flaw(error.kind().code(), &error.to_string(), error.find::<Report>());
-                print::note(&format!("stays      {}  {}: {}", file.id, file.name, print::harmless(&what)));
+                print::note(&format!("stays      {}  {}: {}", file.id, file.name, what));
                 code = ExitCode::FAILURE;
             }
         }

@@ -2,7 +2,8 @@
 
 use indicatif::BinaryBytes;
 
-use crate::cli::print::{self, Form, harmless, line};
+use crate::cli::print::{self, Form, line};
+use crate::escape;
 use crate::report::{Flaw, Report};
 use crate::sink::Quarantined;
 
@@ -12,7 +13,7 @@ const ID_DIGITS: usize = 12;
 /// A line for each file.
 pub(super) fn list(form: Form, files: &[&Quarantined]) {
     match form {
-        Form::Json => files.iter().for_each(|file| line(&json(file))),
+        Form::Json => files.iter().for_each(|file| print::json(&json(file))),
         Form::Text if files.is_empty() => print::note("nothing is in quarantine"),
         Form::Text => {
             line(&format!("{:ID_DIGITS$}  {:20}  {:>11}  {:30}  WHAT", "ID", "SINCE", "SIZE", "NAME"));
@@ -26,7 +27,7 @@ pub(super) fn list(form: Form, files: &[&Quarantined]) {
 /// Everything that is known of a file.
 pub(super) fn show(form: Form, file: &Quarantined) {
     match form {
-        Form::Json => line(&json(file)),
+        Form::Json => print::json(&json(file)),
         Form::Text => words(file).iter().for_each(|text| line(text)),
     }
 }
@@ -38,14 +39,14 @@ fn json(file: &Quarantined) -> String {
 fn row(file: &Quarantined) -> String {
     let id: String = file.id.as_str().chars().take(ID_DIGITS).collect();
     let since = humantime::format_rfc3339_seconds(file.quarantined_at);
-    let (size, name) = (BinaryBytes(file.size).to_string(), harmless(file.name.as_str()));
+    let (size, name) = (BinaryBytes(file.size).to_string(), escape::line(file.name.as_str()));
     let what = file.report.first().map(told).unwrap_or_default();
     format!("{id}  {since}  {size:>11}  {name:30}  {what}{}", more(&file.report, 1))
 }
 
 fn words(file: &Quarantined) -> Vec<String> {
     let Quarantined { id, name, size, digest, quarantined_at, upload, collector, content_type, meta, report } = file;
-    let fact = |what: &str, said: &dyn std::fmt::Display| format!("{what:9}  {}", harmless(&said.to_string()));
+    let fact = |what: &str, said: &dyn std::fmt::Display| format!("{what:9}  {}", escape::line(&said.to_string()));
     let mut told_of = vec![
         fact("id", id),
         fact("name", name),
@@ -71,7 +72,7 @@ fn words(file: &Quarantined) -> Vec<String> {
 /// Where it stands and what it is.
 fn told(flaw: &Flaw) -> String {
     let Flaw { code, message, line, column, .. } = flaw;
-    harmless(&format!("line {line}, column {column}: {message} [{code}]"))
+    format!("line {line}, column {column}: {message} [{code}]")
 }
 
 /// How many there are besides the `shown` ones.

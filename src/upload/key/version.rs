@@ -11,7 +11,7 @@ impl Key {
     /// extension, at the same character for every number up to 9,999.
     ///
     /// # Errors
-    /// [`ErrorKind::BadName`] where even so that is too long.
+    /// [`ErrorKind::BadName`](crate::error::ErrorKind::BadName) where even so that is too long.
     pub fn version(&self, number: u32) -> Result<Self> {
         let (stem, extension) = self.around_version();
         format!("{stem}~{number}{extension}").parse()
