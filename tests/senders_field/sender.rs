@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::common::serve::DEADLINE;
 use crate::packets;
+
+/// Connections at once: a crowd that fills the queue of a listener is reset by the kernel.
+static PLACES: Semaphore = Semaphore::const_new(400);
 
 /// What a sender does next.
 #[derive(Debug, Clone)]
@@ -43,6 +47,7 @@ pub(crate) struct Conversation {
 impl Conversation {
     /// Has the conversation with the server at `address`; all that was read of the answer, where it was read to its end.
     pub(crate) async fn hold(&self, address: &str) -> Option<String> {
+        let _place = PLACES.acquire().await.unwrap();
         let mut socket = TcpStream::connect(address).await.unwrap();
         let mut answer = Vec::new();
         for step in &self.steps {
