@@ -141,18 +141,28 @@ async fn an_empty_file_of_the_old_client_is_refused() {
     assert_eq!(count(&server, &files).await, (0, files.len()));
 }
 
-/// Three files on one connection, with this pause between them. A sender that waits for answers leaves it to a silence to prove
-/// a size that content was joined to, and a silence proves no column of numbers: its header is a packet of its own.
-fn several(folder: &str, pause: Duration, reads_answers: bool, chance: &mut Chance) -> (Vec<File>, Conversation) {
-    let sizes = [chance.below(20_000) + 1, 4096, chance.below(5_000) + 1];
-    let file = |(number, size): (usize, usize)| {
+/// How a sender of several files takes the answers to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    /// It waits for each. That leaves it to a silence to prove a size that content was joined to, and a silence proves no column of
+    /// numbers: the headers are packets of their own.
+    Read,
+    /// It closes once the server has read everything.
+    Ignored,
+    /// It closes at once. With an answer unread that is a reset, which drops what the sender's system has not sent.
+    LeftBehind,
+}
+
+/// Three files of these sizes on one connection, with a pause between them.
+fn several(folder: &str, sizes: [usize; 3], pause: Duration, answers: Answers, chance: &mut Chance) -> (Vec<File>, Conversation) {
+    let mut file = |(number, size): (usize, usize)| {
         let mut content = content(*chance.pick(&BEGINNINGS), size, chance);
         if continues_size(&content) {
             content[0] = b'x';
         }
         File { name: format!("{folder}/{number}.bin"), content }
     };
-    let files: Vec<File> = sizes.into_iter().enumerate().map(file).collect();
+    let files: Vec<File> = sizes.into_iter().enumerate().map(&mut file).collect();
     let mut all = Vec::new();
     for file in &files {
         if !all.is_empty() && !pause.is_zero() {
@@ -160,32 +170,60 @@ fn several(folder: &str, pause: Duration, reads_answers: bool, chance: &mut Chan
         }
         let begun = all.len();
         all.extend(steps(file));
-        if reads_answers {
+        if answers == Answers::Read {
             all.insert(begun + 1, Step::Separate(Duration::ZERO));
             all.push(Step::ReadLine);
         }
     }
-    let ending = if reads_answers { Ending::HalfClose } else { Ending::Close };
+    if answers == Answers::Ignored {
+        all.push(Step::Separate(Duration::ZERO));
+    }
+    let ending = if answers == Answers::Read { Ending::HalfClose } else { Ending::Close };
     (files, Conversation { steps: all, ending })
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn further_files_on_a_connection_are_right() {
+/// Has conversations of three files each, whose sizes are below `most_bytes`, with these pauses between them.
+async fn check_several(most_bytes: usize, pauses: &[Duration], answers: &[Answers]) {
     let (mut chance, server) = (Chance::new(3), Arc::new(Server::on_disk(&[])));
-    let mut senders = JoinSet::new();
-    for number in 0..120 {
-        let pause = Duration::from_millis([0, 50, 2500][number % 3]);
-        let (folder, reads_answers) = (format!("{number:04}"), number % 2 == 0);
-        let (files, conversation) = several(&folder, pause, reads_answers, &mut chance);
-        let server = Arc::clone(&server);
-        senders.spawn(async move { (folder, files, pause, conversation.hold(server.address()).await) });
+    let (mut senders, mut number) = (JoinSet::new(), 0);
+    for (pause, answers) in pauses.iter().flat_map(|pause| answers.iter().map(|answers| (*pause, *answers))) {
+        for _ in 0..20 {
+            let folder = format!("{number:04}");
+            number += 1;
+            let sizes = [(); 3].map(|()| chance.below(most_bytes) + 1);
+            let (files, conversation) = several(&folder, sizes, pause, answers, &mut chance);
+            let server = Arc::clone(&server);
+            senders.spawn(async move {
+                let answer = conversation.hold(server.address()).await;
+                (folder, files, answer, format!("{sizes:?} bytes, {pause:?} between, answers {answers:?}"))
+            });
+        }
     }
     let ended = senders.join_all().await;
     server.until_alone();
     let mut stored = Stored::new(server.stored().await);
-    for (folder, files, pause, answer) in ended {
-        let verdict = judge(&files, &stored.take(&folder), answer.as_deref());
-        assert_eq!(verdict, Verdict::Right, "{folder} {pause:?}: {answer:?}");
+    let mut faults = Vec::new();
+    for (folder, files, answer, shown) in &ended {
+        let verdict = judge(files, &stored.take(folder), answer.as_deref());
+        if verdict != Verdict::Right {
+            faults.push(format!("{shown}: {verdict:?}"));
+        }
     }
+    println!("{} right of {} senders of three files", ended.len() - faults.len(), ended.len());
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert_eq!(stored.rest(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn further_files_on_a_connection_are_right() {
+    let pauses = [0, 50, 2500].map(Duration::from_millis);
+    check_several(20_000, &pauses, &[Answers::Read, Answers::Ignored]).await;
+}
+
+/// The server acknowledges a header at once, also behind an answer: otherwise the sender's system would hold the content back, and
+/// drop it.
+#[tokio::test(flavor = "multi_thread")]
+async fn further_files_of_a_sender_that_leaves_at_once_are_right() {
+    let pauses = [50, 2500].map(Duration::from_millis);
+    check_several(PIECE_BYTES, &pauses, &[Answers::LeftBehind]).await;
 }

@@ -111,7 +111,8 @@ impl Contest {
             }
             let index = self.contenders.iter().position(|contender| contender.end() == end).unwrap_or_default();
             let contender = self.contenders.remove(index);
-            if is_the_end(&contender, reader, shared).await {
+            let has_rivals = !self.contenders.is_empty();
+            if is_the_end(&contender, has_rivals, reader, shared).await {
                 return contender.finish().await;
             }
         }
@@ -151,8 +152,12 @@ impl Contest {
 /// The end of the sentence that refuses a content of none of the sizes.
 const DIGITS: &str = "the digits behind the name may be: end the header with a newline, so that they are the size";
 
-/// Whether the content of a reading is followed by the end of the stream, by silence, or by the header of another file.
-async fn is_the_end(contender: &Contender, reader: &mut Reader, shared: &Shared) -> bool {
+/// Whether the content of a reading is followed by the end of the stream, by silence, or by the header of another file. Content
+/// may look like a header: only one that came in a packet of its own decides between rivals.
+async fn is_the_end(contender: &Contender, has_rivals: bool, reader: &mut Reader, shared: &Shared) -> bool {
+    if has_rivals && !reader.buffer().is_empty() {
+        return false;
+    }
     if reader.buffer().is_empty() {
         match tokio::time::timeout(QUIET, reader.fill_small()).await {
             Ok(Ok(Filled::Some)) => {}

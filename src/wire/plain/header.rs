@@ -56,6 +56,7 @@ struct View<'a> {
     /// The bytes among which a header must end.
     window: &'a [u8],
     packet: usize,
+    before_last_packet: usize,
     line: LineState,
     previous: Option<&'a Reading>,
     options: Options,
@@ -63,9 +64,9 @@ struct View<'a> {
 
 impl<'a> View<'a> {
     fn new(conversation: &Conversation<'a>, options: Options) -> Self {
-        let Conversation { bytes, first_packet: packet, line, previous } = *conversation;
+        let Conversation { bytes, first_packet: packet, before_last_packet, line, previous } = *conversation;
         let window = &bytes[..bytes.len().min(MAX_HEADER_BYTES)];
-        Self { bytes, window, packet, line, previous, options }
+        Self { bytes, window, packet, before_last_packet, line, previous, options }
     }
 
     fn has_ended(&self) -> bool {
@@ -260,8 +261,12 @@ impl<'a> View<'a> {
     /// Leaves the readings that the number of bytes so far allows.
     fn by_count(&self, mut readings: Vec<Reading>, line: LineState) -> Result<Decoded> {
         let fates: Vec<Fate> = readings.iter().map(|reading| self.fate(reading, line)).collect();
-        let mut proved = fates.iter().enumerate().filter(|(_, fate)| **fate == Fate::Proved).map(|(index, _)| index);
-        if let (Some(index), None) = (proved.next(), proved.next()) {
+        let only = |wanted| {
+            let mut found = fates.iter().enumerate().filter(|(_, fate)| **fate == wanted).map(|(index, _)| index);
+            found.next().filter(|_| found.next().is_none())
+        };
+        let may_change = line == LineState::Open && fates.contains(&Fate::Possible);
+        if let Some(index) = only(Fate::Proved).or_else(|| only(Fate::Matches).filter(|_| !may_change)) {
             // A count proves a size, and the first packet that ended with the space proves that there is none.
             let is_rivalled = !readings[index].is_line && readings.iter().any(|reading| reading.header.size.is_none());
             let proved = readings.swap_remove(index);
@@ -286,11 +291,12 @@ impl<'a> View<'a> {
             Ordering::Less if self.has_ended() => Fate::Disproved,
             Ordering::Less => Fate::Possible,
             Ordering::Equal if line == LineState::Open => Fate::Possible,
-            Ordering::Equal => Fate::Proved,
+            Ordering::Equal => Fate::Matches,
             Ordering::Greater => {
-                let surplus = &content[usize::try_from(size).unwrap_or(content.len())..];
+                let (content, surplus) = content.split_at(usize::try_from(size).unwrap_or(content.len()));
                 match follows(surplus, &reading.header.name, self.has_ended()) {
-                    Follows::Header => Fate::Proved,
+                    Follows::Header if reading.bytes + content.len() == self.before_last_packet => Fate::Proved,
+                    Follows::Header => Fate::Matches,
                     Follows::Unknown => Fate::Possible,
                     Follows::Surplus => Fate::Disproved,
                 }
@@ -312,7 +318,10 @@ impl<'a> View<'a> {
 /// What the number of bytes says of a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
+    /// The header of a further file has come, in a packet of its own.
     Proved,
+    /// The content ends here, or goes on with what looks like the header of a further file, as content may.
+    Matches,
     Possible,
     Disproved,
 }

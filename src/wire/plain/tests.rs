@@ -40,7 +40,7 @@ fn outcome(bytes: &[u8], came: Came, options: Options) -> Outcome {
         Came::Whole(first) => (first.unwrap_or(bytes.len()), LineState::Ended),
         Came::Silent(first) => (first.unwrap_or(bytes.len()), LineState::Quiet),
     };
-    let conversation = Conversation { bytes, first_packet, line, previous: None };
+    let conversation = Conversation { bytes, first_packet, before_last_packet: first_packet, line, previous: None };
     let read = |Reading { header, bytes, .. }: Reading| (header.name, header.size, bytes);
     match decode(&conversation, options) {
         Ok(Decoded::Incomplete) => Outcome::More,
