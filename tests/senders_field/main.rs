@@ -8,6 +8,7 @@
 mod common;
 
 mod conversations;
+mod draw;
 mod lines;
 mod old_client;
 mod packets;

@@ -111,8 +111,7 @@ impl Contest {
             }
             let index = self.contenders.iter().position(|contender| contender.end() == end).unwrap_or_default();
             let contender = self.contenders.remove(index);
-            let has_rivals = !self.contenders.is_empty();
-            if is_the_end(&contender, has_rivals, reader, shared).await {
+            if is_the_end(&contender, reader, shared).await {
                 return contender.finish().await;
             }
         }
@@ -153,16 +152,14 @@ impl Contest {
 const DIGITS: &str = "the digits behind the name may be: end the header with a newline, so that they are the size";
 
 /// Whether the content of a reading is followed by the end of the stream, by silence, or by the header of another file. Content
-/// may look like a header: only one that came in a packet of its own decides between rivals.
-async fn is_the_end(contender: &Contender, has_rivals: bool, reader: &mut Reader, shared: &Shared) -> bool {
-    if has_rivals && !reader.buffer().is_empty() {
+/// may look like a header: only one that came in a packet of its own counts.
+async fn is_the_end(contender: &Contender, reader: &mut Reader, shared: &Shared) -> bool {
+    if !reader.buffer().is_empty() {
         return false;
     }
-    if reader.buffer().is_empty() {
-        match tokio::time::timeout(QUIET, reader.fill_small()).await {
-            Ok(Ok(Filled::Some)) => {}
-            Ok(Ok(Filled::End) | Err(_)) | Err(_) => return true,
-        }
+    match tokio::time::timeout(QUIET, reader.fill_small()).await {
+        Ok(Ok(Filled::Some)) => {}
+        Ok(Ok(Filled::End) | Err(_)) | Err(_) => return true,
     }
     follows(reader, &contender.reading.header.name, shared.limits.idle_timeout).await != Follows::Surplus
 }
