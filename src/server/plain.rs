@@ -25,7 +25,7 @@ const MAX_UNDECIDED_BYTES: usize = 64 * 1024;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(mut stream: Stream, shared: &Shared) {
-    let mut place = Place { first_packet: stream.buffer().len(), previous: None };
+    let mut place = Place { first_packet: stream.buffer().len(), before_last_packet: 0, previous: None };
     loop {
         let header = match place.read_header(stream.reader(), shared).await {
             Ok(Some(header)) => header,
@@ -48,10 +48,10 @@ pub(super) async fn serve(mut stream: Stream, shared: &Shared) {
         if reading.header.size.is_none() {
             return stream.answer(answer.as_bytes(), shared.limits.idle_timeout).await;
         }
-        if !stream.answer_and_go_on(answer.as_bytes(), shared.limits.idle_timeout).await {
+        if !stream.answer_and_go_on(answer.as_bytes(), shared.limits.idle_timeout).await && !stream.reader().has_bytes() {
             return;
         }
-        place = Place { first_packet: stream.buffer().len(), previous: Some(reading) };
+        place = Place { first_packet: stream.buffer().len(), before_last_packet: 0, previous: Some(reading) };
     }
 }
 
@@ -75,6 +75,8 @@ enum Found {
 struct Place {
     /// Bytes of the first packet, behind the end of the file before.
     first_packet: usize,
+    /// Bytes that came before the last packet.
+    before_last_packet: usize,
     /// The header of the file before.
     previous: Option<Reading>,
 }
@@ -87,9 +89,9 @@ impl Place {
         }
         let (begun, limits, mut line) = (Instant::now(), &shared.limits, LineState::Open);
         loop {
-            let Self { first_packet, previous } = self;
-            let conversation =
-                Conversation { bytes: reader.buffer(), first_packet: *first_packet, line, previous: previous.as_ref() };
+            let Self { first_packet, before_last_packet, ref previous } = *self;
+            let (bytes, previous) = (reader.buffer(), previous.as_ref());
+            let conversation = Conversation { bytes, first_packet, before_last_packet, line, previous };
             let (wait_until, after_wait) = match plain::decode(&conversation, options(shared))? {
                 Decoded::Header(reading) => {
                     reader.take(reading.bytes);
@@ -104,8 +106,12 @@ impl Place {
                 Decoded::Incomplete => (begun + limits.header_timeout, None),
             };
             let deadline = wait_until.min(begun + limits.upload_timeout);
+            let came = reader.buffer().len();
             line = match (tokio::time::timeout_at(deadline, reader.fill_small()).await, after_wait) {
-                (Ok(Ok(Filled::Some)), _) => LineState::Open,
+                (Ok(Ok(Filled::Some)), _) => {
+                    self.before_last_packet = came;
+                    LineState::Open
+                }
                 // Bytes that came before a reset are a file only where their number proves it.
                 (Ok(Ok(Filled::End) | Err(_)), _) => LineState::Ended,
                 (Err(_elapsed), Some(line)) => line,

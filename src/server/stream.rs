@@ -92,6 +92,11 @@ impl Reader {
         SockRef::from(self.half.as_ref()).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
     }
 
+    /// Whether bytes have come that were not taken yet, be they read or not.
+    pub(super) fn has_bytes(&self) -> bool {
+        !self.buffer.is_empty() || self.has_more()
+    }
+
     /// Takes `bytes` from the front of the buffer.
     pub(super) fn take(&mut self, bytes: usize) -> Bytes {
         self.buffer.split_to(bytes).freeze()
@@ -151,7 +156,13 @@ impl Stream {
 
     /// Writes an answer behind which another one may follow; whether the sender took it.
     pub(super) async fn answer_and_go_on(&mut self, line: &[u8], timeout: Duration) -> bool {
-        was_taken(tokio::time::timeout(timeout, self.writer.write_all(line)).await)
+        let taken = was_taken(tokio::time::timeout(timeout, self.writer.write_all(line)).await);
+        // A sender whose header is not acknowledged holds its content back (RFC 9293 section 3.7.4), and drops it where it
+        // closes with this answer unread (RFC 2525 section 2.17): acknowledge at once, not with the next answer.
+        if let Err(error) = SockRef::from(self.writer.as_ref()).set_tcp_quickack(true) {
+            tracing::debug!(%error, "setting TCP_QUICKACK");
+        }
+        taken
     }
 
     /// Ends this side.

@@ -32,6 +32,8 @@ pub struct Flow {
     pub pause: Duration,
     /// What happens once so many bytes have passed.
     pub stop: Option<(u64, Stop)>,
+    /// A place that no piece reaches over, and the wait there, besides that behind each piece.
+    pub split: Option<(u64, Duration)>,
 }
 
 /// How a direction stops flowing while its connection stands.
@@ -84,7 +86,7 @@ impl Line {
 
 impl Default for Flow {
     fn default() -> Self {
-        Self { piece_bytes: 64 * 1024, pause: Duration::ZERO, stop: None }
+        Self { piece_bytes: 64 * 1024, pause: Duration::ZERO, stop: None, split: None }
     }
 }
 
@@ -96,7 +98,12 @@ impl Flow {
 
     /// About so many bytes a second, in pieces ten milliseconds apart.
     pub fn at_rate(bytes_per_second: usize) -> Self {
-        Self { piece_bytes: (bytes_per_second / 100).max(1), pause: Duration::from_millis(10), stop: None }
+        Self { piece_bytes: (bytes_per_second / 100).max(1), pause: Duration::from_millis(10), ..Self::default() }
+    }
+
+    /// Split into what comes before so many bytes and what comes behind them, with a pause between the two.
+    pub fn split(after_bytes: u64, pause: Duration) -> Self {
+        Self { split: Some((after_bytes, pause)), ..Self::default() }
     }
 
     /// Stops once so many bytes have passed.
@@ -320,6 +327,11 @@ async fn pass(
                 Stop::Stall | Stop::Swallow => {}
             }
         }
+        if let Some((after, _)) = flow.split
+            && passed < after
+        {
+            room = room.min(after - passed);
+        }
         let room = buffer.len().min(usize::try_from(room).unwrap_or(usize::MAX));
         let read = from.read(&mut buffer[..room]).await?;
         if read == 0 {
@@ -329,10 +341,10 @@ async fn pass(
         to.write_all(&buffer[..read]).await?;
         passed += read as u64;
         counter.fetch_add(read as u64, Ordering::SeqCst);
-        if flow.pause.is_zero() {
-            tokio::task::yield_now().await;
-        } else {
-            tokio::time::sleep(flow.pause).await;
+        let at_split = flow.split.filter(|(after, _)| *after == passed).map_or(Duration::ZERO, |(_, pause)| pause);
+        match flow.pause + at_split {
+            Duration::ZERO => tokio::task::yield_now().await,
+            pause => tokio::time::sleep(pause).await,
         }
     }
 }

@@ -46,7 +46,7 @@ fn a_stall_in_any_phase_is_ended_by_its_own_deadline() {
 fn who_drips_without_end_is_ended_by_the_deadline_of_the_whole_upload() {
     // Who is refused is listened to for as long as idle_timeout.
     let server = Server::with(&[("limits.upload_timeout", "300ms"), ("limits.idle_timeout", "5s")]);
-    let drip = Flow { piece_bytes: 1, pause: Duration::from_millis(10), stop: None };
+    let drip = Flow { pause: Duration::from_millis(10), ..Flow::bytewise() };
     let proxy = Proxy::start(&server.serve.address, move |_| Line { to_server: drip, ..Line::default() });
     let body = vec![b'x'; 100_000];
     for (header, expected) in [

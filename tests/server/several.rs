@@ -158,8 +158,52 @@ async fn the_count_decides_before_the_next_file_as_well() {
     let content = numbers(200_000);
     let first = [&b"n.bin 200000"[..], &content].concat();
     let server = start(config()).await;
-    let answer = server.exchange(&[&first[..], b"m.bin 3abc"].concat()).await;
-    assert_eq!(answer, ok("n.bin", &content) + &ok("m.bin", b"abc"));
+    let mut sender = server.connect().await;
+    sender.send_apart(&first).await;
+    sender.send(b"m.bin 3abc").await;
+    sender.end().await;
+    assert_eq!(sender.rest().await, ok("n.bin", &content) + &ok("m.bin", b"abc"));
+}
+
+#[tokio::test]
+async fn a_content_that_looks_like_headers_is_right_or_refused() {
+    // A size of 1 would end the first file before a name and a number.
+    let list = |lines: usize| (0..lines).map(|line| format!("data-{line}.csv {}\n", 1000 + line)).collect::<String>();
+    for lines in [1, 5, 60, 600, 60_000] {
+        let content = list(lines);
+        let server = start(config()).await;
+        let answer = server.exchange(format!("list.txt {}{content}", content.len()).as_bytes()).await;
+        let is_right = answer == ok("list.txt", content.as_bytes());
+        assert!(is_right || answer.starts_with("ERR size_mismatch "), "{lines}: {answer}");
+        assert_eq!(server.keys(), if is_right { vec!["list.txt"] } else { vec![] }, "{lines}");
+    }
+}
+
+#[tokio::test]
+async fn a_header_in_a_packet_of_its_own_ends_the_file_before_it() {
+    // Without spaces and lines, the first content can be the beginning of the next name as well.
+    let server = start(config()).await;
+    let mut sender = server.connect().await;
+    sender.send_apart(format!("a.bin 44{}", "x".repeat(44))).await;
+    sender.send(b"b.bin 3abc").await;
+    assert_eq!(sender.line().await, ok("a.bin", "x".repeat(44).as_bytes()));
+    assert_eq!(sender.line().await, ok("b.bin", b"abc"));
+}
+
+#[tokio::test]
+async fn a_file_that_has_come_is_not_lost_with_the_answer_to_the_one_before() {
+    let (server, commits) = crate::harness::start_with_held_commits(config()).await;
+    let mut sender = server.connect().await;
+    sender.send("a.bin 4\nbody").await;
+    commits.add_permits(1);
+    server.until("the first answer", |server| server.metric(COMMITTED) == 1).await;
+    sender.send("b.bin 4\nbody").await;
+    server.until("the second commit", |server| server.metrics.uploads_in_flight() == 1).await;
+    sender.send("c.bin 4\nbody").await;
+    // An answer that is not read makes a reset of this, so that the next answer can't be written.
+    drop(sender);
+    commits.add_permits(2);
+    server.until("all files", |server| server.keys() == ["a.bin", "b.bin", "c.bin"]).await;
 }
 
 #[tokio::test]

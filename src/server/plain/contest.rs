@@ -151,13 +151,15 @@ impl Contest {
 /// The end of the sentence that refuses a content of none of the sizes.
 const DIGITS: &str = "the digits behind the name may be: end the header with a newline, so that they are the size";
 
-/// Whether the content of a reading is followed by the end of the stream, by silence, or by the header of another file.
+/// Whether the content of a reading is followed by the end of the stream, by silence, or by the header of another file. Content
+/// may look like a header: only one that came in a packet of its own counts.
 async fn is_the_end(contender: &Contender, reader: &mut Reader, shared: &Shared) -> bool {
-    if reader.buffer().is_empty() {
-        match tokio::time::timeout(QUIET, reader.fill_small()).await {
-            Ok(Ok(Filled::Some)) => {}
-            Ok(Ok(Filled::End) | Err(_)) | Err(_) => return true,
-        }
+    if !reader.buffer().is_empty() {
+        return false;
+    }
+    match tokio::time::timeout(QUIET, reader.fill_small()).await {
+        Ok(Ok(Filled::Some)) => {}
+        Ok(Ok(Filled::End) | Err(_)) | Err(_) => return true,
     }
     follows(reader, &contender.reading.header.name, shared.limits.idle_timeout).await != Follows::Surplus
 }

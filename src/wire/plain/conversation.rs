@@ -40,6 +40,8 @@ pub struct Conversation<'a> {
     pub bytes: &'a [u8],
     /// How many of them came with the first packet.
     pub first_packet: usize,
+    /// How many of them came before the last packet.
+    pub before_last_packet: usize,
     /// Whether more bytes may come.
     pub line: LineState,
     /// The header of the file before on this connection, which had a size: a sender keeps to one form.

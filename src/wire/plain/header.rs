@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 use super::conversation::{Conversation, Decoded, HeaderForm, LineState, Options, Reading, Sizes};
 use super::names::{extends, has_known_extension, is_key, other_protocol, runs_on_behind_extension};
-use super::next::{Follows, follows};
+use super::next::{Follows, are_files, follows};
 use super::{MAX_HEADER_BYTES, is_number, parse_header, split_size, trim_cr};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -56,6 +56,7 @@ struct View<'a> {
     /// The bytes among which a header must end.
     window: &'a [u8],
     packet: usize,
+    before_last_packet: usize,
     line: LineState,
     previous: Option<&'a Reading>,
     options: Options,
@@ -63,9 +64,9 @@ struct View<'a> {
 
 impl<'a> View<'a> {
     fn new(conversation: &Conversation<'a>, options: Options) -> Self {
-        let Conversation { bytes, first_packet: packet, line, previous } = *conversation;
+        let Conversation { bytes, first_packet: packet, before_last_packet, line, previous } = *conversation;
         let window = &bytes[..bytes.len().min(MAX_HEADER_BYTES)];
-        Self { bytes, window, packet, line, previous, options }
+        Self { bytes, window, packet, before_last_packet, line, previous, options }
     }
 
     fn has_ended(&self) -> bool {
@@ -127,6 +128,8 @@ impl<'a> View<'a> {
         }
         match (has_known_extension(first), has_known_extension(name)) {
             (true, false) if !is_key(name) => self.unsized_reading(first, packet, Unsized::Possible),
+            // A dot and a word that is no known extension: a longer name (`app.log.1`), or a content.
+            (true, false) if name[first.len()..].starts_with(b".") => self.separated(separator, Unsized::Ambiguous),
             (true, false) => match self.bytes.get(separator + 1) {
                 None if self.bytes[separator] == b' ' && !self.has_ended() => Ok(Decoded::Incomplete),
                 Some(byte) if self.bytes[separator] == b' ' && byte.is_ascii_digit() => {
@@ -260,8 +263,11 @@ impl<'a> View<'a> {
     /// Leaves the readings that the number of bytes so far allows.
     fn by_count(&self, mut readings: Vec<Reading>, line: LineState) -> Result<Decoded> {
         let fates: Vec<Fate> = readings.iter().map(|reading| self.fate(reading, line)).collect();
-        let mut proved = fates.iter().enumerate().filter(|(_, fate)| **fate == Fate::Proved).map(|(index, _)| index);
-        if let (Some(index), None) = (proved.next(), proved.next()) {
+        let only = |wanted| {
+            let mut found = fates.iter().enumerate().filter(|(_, fate)| **fate == wanted).map(|(index, _)| index);
+            found.next().filter(|_| found.next().is_none())
+        };
+        if let Some(index) = only(Fate::Proved).or_else(|| only(Fate::Matches)) {
             // A count proves a size, and the first packet that ended with the space proves that there is none.
             let is_rivalled = !readings[index].is_line && readings.iter().any(|reading| reading.header.size.is_none());
             let proved = readings.swap_remove(index);
@@ -273,7 +279,7 @@ impl<'a> View<'a> {
         }
         match readings.len() {
             0 => Err(self.no_size_matches()),
-            1 => Ok(Decoded::Header(readings.remove(0))),
+            1 if fates.len() == 1 || !fates.contains(&Fate::Doubtful) => Ok(Decoded::Header(readings.remove(0))),
             _ if self.has_ended() => Err(self.no_size_matches()),
             _ => Ok(Decoded::Undecided(readings)),
         }
@@ -286,11 +292,15 @@ impl<'a> View<'a> {
             Ordering::Less if self.has_ended() => Fate::Disproved,
             Ordering::Less => Fate::Possible,
             Ordering::Equal if line == LineState::Open => Fate::Possible,
-            Ordering::Equal => Fate::Proved,
+            Ordering::Equal => Fate::Matches,
             Ordering::Greater => {
-                let surplus = &content[usize::try_from(size).unwrap_or(content.len())..];
+                let (content, surplus) = content.split_at(usize::try_from(size).unwrap_or(content.len()));
                 match follows(surplus, &reading.header.name, self.has_ended()) {
-                    Follows::Header => Fate::Proved,
+                    Follows::Header if reading.bytes + content.len() == self.before_last_packet => Fate::Proved,
+                    Follows::Header if line == LineState::Open => Fate::Doubtful,
+                    Follows::Header if are_files(surplus, &reading.header.name) => Fate::Matches,
+                    Follows::Header if self.has_ended() => Fate::Disproved,
+                    Follows::Header => Fate::Doubtful,
                     Follows::Unknown => Fate::Possible,
                     Follows::Surplus => Fate::Disproved,
                 }
@@ -312,7 +322,13 @@ impl<'a> View<'a> {
 /// What the number of bytes says of a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
+    /// The header of a further file has come, in a packet of its own.
     Proved,
+    /// The content ends here, and so does the conversation, or whole files follow. Content may look like a header, but does not
+    /// look like whole files but by chance.
+    Matches,
+    /// What looks like the header of a further file follows, of which more may come.
+    Doubtful,
     Possible,
     Disproved,
 }

@@ -47,15 +47,12 @@ pub(super) fn runs_on_behind_extension(name: &[u8]) -> bool {
     if has_known_extension(name) {
         return false;
     }
-    let file_name = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
-    for word in file_name.split(|byte| *byte == b'.').skip(1) {
+    // The content may hold a slash, and make a folder of the name: dates do.
+    name.split(|byte| *byte == b'/').flat_map(|component| component.split(|byte| *byte == b'.').skip(1)).any(|word| {
         let longest = word.len().min(8);
         let known = (1..=longest).find(|end| std::str::from_utf8(&word[..*end]).is_ok_and(is_known));
-        if known.is_some_and(|end| end < word.len()) {
-            return true;
-        }
-    }
-    false
+        known.is_some_and(|end| end < word.len())
+    })
 }
 
 /// The protocol whose first words these are, if it is another one than ours.
@@ -140,10 +137,13 @@ mod tests {
 
     #[test]
     fn content_glued_to_a_name_shows_behind_the_extension() {
-        for name in ["n2.csvts,temp", "n.json{", "x/n.csv17", "a.json5", "a.b/n.txtabc.d", "n.csv-5", "a.csv_old"] {
+        for name in [
+            "n2.csvts,temp", "n.json{", "x/n.csv17", "a.json5", "a.b/n.txtabc.d", "n.csv-5", "a.csv_old", "n.csv2024/01/02,5",
+            "a.csvx/b",
+        ] {
             assert!(runs_on_behind_extension(name.as_bytes()), "{name}");
         }
-        for name in ["n2.csv", "n", "a.csv.bak", "app.log.1", "a.csvx/b", "readings", "a.c"] {
+        for name in ["n2.csv", "n", "a.csv.bak", "app.log.1", "a.tar/b", "readings", "a.c", "a.c/b.d/e"] {
             assert!(!runs_on_behind_extension(name.as_bytes()), "{name}");
         }
     }

@@ -40,7 +40,7 @@ fn outcome(bytes: &[u8], came: Came, options: Options) -> Outcome {
         Came::Whole(first) => (first.unwrap_or(bytes.len()), LineState::Ended),
         Came::Silent(first) => (first.unwrap_or(bytes.len()), LineState::Quiet),
     };
-    let conversation = Conversation { bytes, first_packet, line, previous: None };
+    let conversation = Conversation { bytes, first_packet, before_last_packet: first_packet, line, previous: None };
     let read = |Reading { header, bytes, .. }: Reading| (header.name, header.size, bytes);
     match decode(&conversation, options) {
         Ok(Decoded::Incomplete) => Outcome::More,
@@ -84,6 +84,10 @@ fn a_line_is_a_header_however_it_is_cut() {
             (b"a.csv\r\nx", After(5), named("a.csv", None, 7)),
             (b"a.csv.gz\nx", After(5), named("a.csv.gz", None, 9)),
             (b"a.jsonl\nx", After(6), named("a.jsonl", None, 8)),
+            (b"app.log.1\nx", AtOnce, named("app.log.1", None, 10)),
+            (b"app.log.1\nx", After(3), Outcome::Refused(ErrorKind::BadHeader)),
+            (b"app.log.1\nx", After(7), Outcome::Refused(ErrorKind::BadHeader)),
+            (b"app.log.1 1\nx", After(7), named("app.log.1", Some(1), 12)),
             (b"readings\nx", AtOnce, named("readings", None, 9)),
             (b"readings 1\nx", After(4), named("readings", Some(1), 11)),
             (b"a.csv 0\n", Whole(None), named("a.csv", Some(0), 8)),
@@ -252,6 +256,30 @@ fn a_header_is_bounded() {
         assert_eq!(outcome(&late, Came::AtOnce, options), Outcome::Refused(ErrorKind::BadHeader));
         assert_eq!(outcome(&digits, Came::AtOnce, options), Outcome::Refused(ErrorKind::BadHeader));
     }
+}
+
+#[test]
+fn content_that_looks_like_a_header_proves_no_size() {
+    use Came::{After, AtOnce, Silent, Whole};
+    let list = b"n.csv 17data.csv 1048\n9";
+    check(
+        AUTO,
+        &[
+            (list, AtOnce, undecided(&[(Some(1), 7), (Some(17), 8)])),
+            (list, Silent(None), undecided(&[(Some(1), 7), (Some(17), 8)])),
+            (list, Whole(None), Outcome::Refused(ErrorKind::SizeMismatch)),
+            (b"n.csv 14data.csv 1048\n", Whole(None), named("n.csv", Some(14), 8)),
+            // Whole files behind it do, unless they can be content of just the other size.
+            (b"n.csv 17data.csv 3abc", Whole(None), named("n.csv", Some(1), 7)),
+            (b"n.csv 17data.csv 3\nabc", Silent(None), named("n.csv", Some(1), 7)),
+            (b"n.csv 14data.csv 3\nabc", Whole(None), Outcome::Refused(ErrorKind::SizeMismatch)),
+            (b"n.csv 9171,18,19m.csv 3abcm.csv 0", Whole(None), named("n.csv", Some(9), 7)),
+            // So does a header in a packet of its own.
+            (b"n.csv 9171,18,19m.csv 3", After(16), named("n.csv", Some(9), 7)),
+            (b"n.csv 9171,18,19m.csv 3", After(15), undecided(&[(Some(9), 7), (Some(91), 8), (Some(917), 9), (Some(9171), 10)])),
+            (b"n.csv 44xxxx4444444444444444444444444444444444444444m.csv 3", After(52), named("n.csv", Some(44), 8)),
+        ],
+    );
 }
 
 #[test]

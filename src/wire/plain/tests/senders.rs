@@ -165,18 +165,26 @@ impl Server {
                 line = self.fill();
             }
             let first_packet = self.buffer.len();
+            let mut before_last_packet = 0;
             if self.buffer.is_empty() {
                 return Ok(());
             }
             let reading = loop {
-                let conversation = Conversation { bytes: &self.buffer, first_packet, line, previous: previous.as_ref() };
+                let (bytes, previous) = (&self.buffer[..], previous.as_ref());
+                let conversation = Conversation { bytes, first_packet, before_last_packet, line, previous };
                 match decode(&conversation, AUTO)? {
                     Decoded::Header(reading) => break reading,
                     Decoded::OtherProtocol(name) => return Err(Error::new(ErrorKind::BadHeader, name)),
                     Decoded::Incomplete | Decoded::Undecided(_) if self.events.is_empty() && self.end.is_none() => {
                         return Err(Error::new(ErrorKind::Timeout, "no header"));
                     }
-                    Decoded::Incomplete | Decoded::Undecided(_) => line = self.fill(),
+                    Decoded::Incomplete | Decoded::Undecided(_) => {
+                        let came = self.buffer.len();
+                        line = self.fill();
+                        if self.buffer.len() > came {
+                            before_last_packet = came;
+                        }
+                    }
                 }
             };
             self.buffer.drain(..reading.bytes);
