@@ -15,6 +15,7 @@
 //! Only `s3` knows how S3 is configured and what it answers; everything else speaks through `object_store`.
 
 mod commit;
+mod key_claims;
 mod large;
 mod look;
 mod manifest;
@@ -40,6 +41,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::key_claims::ClaimTimes;
 use self::parts::MAX_PARTS;
 use self::remote::{Clients, Remote, Seen};
 use self::turns::Turns;
@@ -84,6 +86,7 @@ impl Object {
                 unfinished,
                 turns: Turns::default(),
                 seen: Seen::default(),
+                claim_times: ClaimTimes::for_requests_of(config.request_timeout + config.retry_timeout),
                 swept_to: std::sync::Mutex::default(),
             },
             hasty,

@@ -1,8 +1,14 @@
 //! An S3 server in the test's own process: `s3s` over a temporary folder.
 //!
-//! It is a stand-in, and its conditional requests check first and write later: two that come at once may both succeed, and
-//! an object is visible a moment before its metadata. What depends on either is tested on the real `MinIO`.
+//! It is a stand-in, and its conditional requests check first and write later, so they come to it one at a time. An object is
+//! visible a moment before its metadata: what depends on that is tested on the real `MinIO`.
 
+use std::sync::Arc;
+
+use http::Request;
+use http::header::IF_NONE_MATCH;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
@@ -36,11 +42,20 @@ impl S3Server {
         let service = service.build();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let conditions = Arc::new(tokio::sync::Mutex::new(()));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
-                let service = service.clone();
+                let (service, conditions) = (service.clone(), Arc::clone(&conditions));
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let (service, conditions) = (service.clone(), Arc::clone(&conditions));
+                    async move {
+                        let conditional = request.headers().contains_key(IF_NONE_MATCH);
+                        let _turn = if conditional { Some(conditions.lock().await) } else { None };
+                        service.call(request.map(s3s::Body::from)).await
+                    }
+                });
                 connections.spawn(async move {
                     // A connection that a client breaks off is its own affair.
                     let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), service).await;

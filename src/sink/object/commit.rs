@@ -6,10 +6,11 @@ use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{Error as StoreError, PutMode};
 
+use super::key_claims::Claimant;
 use super::look::Found;
 use super::marks::{self, Attempt};
 use super::probe;
-use super::remote::Remote;
+use super::remote::{Remote, Seen};
 use super::versions::Versions;
 use super::words::{brief, is_certain, is_refusal};
 use crate::error::{Error, ErrorKind, Result};
@@ -17,10 +18,10 @@ use crate::sink::place::{Content, Place, Standing, Step};
 use crate::upload::{Durability, Key, OnConflict, Receipt, UploadSpec};
 
 /// How often one key may be taken when it is written, and free, or free to be replaced, when it is looked at.
-const MAX_ROUNDS: u32 = 4;
+pub(super) const MAX_ROUNDS: u32 = 4;
 
 /// What is waited before the first further request; it grows with each.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Commits `body`, which is `content`, by one request.
 ///
@@ -38,7 +39,7 @@ pub(super) async fn small(
         OnConflict::Reject | OnConflict::Overwrite => None,
     };
     if spec.on_conflict != OnConflict::Overwrite {
-        probe::assure(remote, &remote.seen.create).await?;
+        probe::assure(remote, Seen::can_create).await?;
     }
     let mut small = Small { remote, spec, attempt, body, content, tried: None, uncertain: false };
     match small.run().await {
@@ -85,7 +86,7 @@ impl<'a> Small<'a> {
                     }
                 }
             };
-            let error = match self.round(place, replaced).await? {
+            let error = match self.claimed_round(place, replaced).await? {
                 Round::Done(receipt) => return Ok(receipt),
                 Round::Again(error) => error,
             };
@@ -98,6 +99,24 @@ impl<'a> Small<'a> {
                 tokio::time::sleep(PAUSE * rounds).await;
             }
         }
+    }
+
+    /// A round with the right to commit under its key, where the store needs one. The claim is kept where the request may still
+    /// come to something: the next round, which goes there, shares it.
+    async fn claimed_round(&mut self, place: Place<'a>, replaced: Option<Path>) -> Result<Round> {
+        let claimant = Claimant { key: place.key(), upload_id: &self.spec.id, attempt: self.attempt, multipart: None };
+        let claim = self.remote.claim_key(claimant).await?;
+        let outcome = self.round(place, replaced).await;
+        if let Some(claim) = claim
+            && match &outcome {
+                Ok(Round::Done(_)) => true,
+                Ok(Round::Again(_)) => !self.uncertain,
+                Err(error) => !self.uncertain && error.kind() != ErrorKind::Unknown,
+            }
+        {
+            claim.release(self.remote).await;
+        }
+        outcome
     }
 
     async fn round(&mut self, mut place: Place<'a>, replaced: Option<Path>) -> Result<Round> {

@@ -3,18 +3,20 @@
 //! The receipt is noted beside the objects first, then the upload is completed: an object never stands without its record,
 //! while a record without its object is followed by nobody.
 
+use object_store::Error as StoreError;
 use object_store::path::Path;
 
-use super::commit::{Before, Settled, before};
+use super::commit::{Before, MAX_ROUNDS, PAUSE, Settled, before};
+use super::key_claims::{Claimant, KeyClaim};
 use super::marks::Attempt;
 use super::parts::{Completion, Parts, warn_of_litter};
 use super::probe;
-use super::remote::Remote;
+use super::remote::{Remote, Seen};
 use super::versions::Versions;
 use super::words::{brief, is_certain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::place::{Content, Place, Standing, Step};
-use crate::upload::{Durability, OnConflict, Receipt, UploadSpec};
+use crate::upload::{Durability, Key, OnConflict, Receipt, UploadSpec};
 
 /// Commits the bytes in `parts`, which are `content`. Whatever comes of it but [`ErrorKind::Unknown`], the multipart upload
 /// has ended and nothing is written down of it any more, unless it was left to another node.
@@ -26,13 +28,20 @@ pub(super) async fn commit(
     content: Content,
 ) -> Result<Receipt> {
     let record = remote.record_path(&spec.id, attempt);
-    let mut large = Large { remote, spec, attempt, parts, record, recorded: false, content };
+    let mut large = Large { remote, spec, attempt, parts, record, recorded: false, content, claim: None };
     let outcome = large.run().await;
-    match &outcome {
-        Ok(receipt) if !receipt.duplicate => large.parts.forget().await,
+    let is_over = match &outcome {
+        Ok(receipt) if !receipt.duplicate => {
+            large.parts.forget().await;
+            true
+        }
         // It may stand, and then needs its record.
-        Err(error) if error.kind() == ErrorKind::Unknown => {}
+        Err(error) if error.kind() == ErrorKind::Unknown => false,
         Ok(_) | Err(_) => large.give_up().await,
+    };
+    match large.claim {
+        Some(claim) if is_over => claim.release(remote).await,
+        Some(_) | None => {}
     }
     outcome
 }
@@ -63,6 +72,8 @@ struct Large<'a> {
     /// Whether the record may stand.
     recorded: bool,
     content: Content,
+    /// The right to complete, where the store needs one.
+    claim: Option<KeyClaim>,
 }
 
 impl Large<'_> {
@@ -92,7 +103,7 @@ impl Large<'_> {
                 Before::Go(replaced) => replaced,
             },
             OnConflict::Reject | OnConflict::Version => {
-                probe::assure(self.remote, &self.remote.seen.complete).await?;
+                probe::assure(self.remote, Seen::can_complete).await?;
                 None
             }
         };
@@ -121,19 +132,22 @@ impl Large<'_> {
     }
 
     /// Gives up what was not committed. The record goes only once no complete can follow, and if none came before: another
-    /// node may have completed the same multipart upload, and its object needs the record.
-    async fn give_up(&mut self) {
+    /// node may have completed the same multipart upload, and its object needs the record. Says whether no complete can follow.
+    async fn give_up(&mut self) -> bool {
         if let Err(litter) = self.parts.abort().await {
-            return warn_of_litter(&self.spec.key, &litter);
+            warn_of_litter(&self.spec.key, &litter);
+            return false;
         }
+        let is_over = !self.parts.is_ceded();
         if !self.recorded {
-            return;
+            return is_over;
         }
         match self.remote.is_by(self.parts.key(), self.attempt).await {
             Ok(true) => {}
             Ok(false) => self.remote.remove_record(&self.record).await,
             Err(litter) => warn_of_litter(&self.spec.key, &litter),
         }
+        is_over
     }
 
     /// Completes the upload under `place`, to answer with `receipt`.
@@ -142,17 +156,20 @@ impl Large<'_> {
             OnConflict::Overwrite => Completion::Replace,
             OnConflict::Reject | OnConflict::Version => Completion::Create,
         };
-        let Err(error) = self.parts.complete(how).await else { return Ok(receipt) };
-        let mut settled = self.remote.settle(place.key(), self.attempt, &error).await?;
-        if matches!(settled, Settled::Failed) && !is_certain(&error) {
-            // The store may still be about to complete it. Once it is given up, it can't: so look again after that.
-            if let Err(litter) = self.parts.fence().await {
-                let message =
-                    format!("whether {:?} will be committed can't be known: {}", place.key().as_str(), brief(&error));
-                return Err(Error::new(ErrorKind::Unknown, message).because(litter));
+        self.claim = self.remote.claim_key(self.claimant()).await?;
+        let mut rounds = 0;
+        let (error, settled) = loop {
+            if let Some(claim) = &self.claim {
+                claim.check()?;
             }
-            settled = self.remote.settle(place.key(), self.attempt, &error).await?;
-        }
+            let Err(error) = self.parts.complete(how).await else { return Ok(receipt) };
+            match self.settle(place.key(), &error).await? {
+                // Refused, and nothing stands there: somebody is about to write, or what stood has gone.
+                Settled::Vanished if rounds < MAX_ROUNDS => rounds += 1,
+                settled => break (error, settled),
+            }
+            tokio::time::sleep(PAUSE * rounds).await;
+        };
         match settled {
             Settled::Ours => Ok(receipt),
             Settled::Taken(found) => match self.remote.standing(*found, self.content.size).await? {
@@ -164,6 +181,29 @@ impl Large<'_> {
             },
             Settled::Vanished => Err(self.overtaken()),
             Settled::Failed => Err(self.remote.failed(format_args!("completing {:?}", place.key().as_str()), &error)),
+        }
+    }
+
+    /// What a complete that ended in `error` has come to.
+    async fn settle(&self, key: &Key, error: &StoreError) -> Result<Settled> {
+        let settled = self.remote.settle(key, self.attempt, error).await?;
+        if !matches!(settled, Settled::Failed) || is_certain(error) {
+            return Ok(settled);
+        }
+        // The store may still be about to complete it. Once it is given up, it can't: so look again after that.
+        if let Err(litter) = self.parts.fence().await {
+            let message = format!("whether {:?} will be committed can't be known: {}", key.as_str(), brief(error));
+            return Err(Error::new(ErrorKind::Unknown, message).because(litter));
+        }
+        self.remote.settle(key, self.attempt, error).await
+    }
+
+    fn claimant(&self) -> Claimant<'_> {
+        Claimant {
+            key: self.parts.key(),
+            upload_id: &self.spec.id,
+            attempt: self.attempt,
+            multipart: Some(self.parts.multipart()),
         }
     }
 

@@ -12,7 +12,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::manifest::{Journal, Manifest, Saved};
 use super::marks::{self, Attempt};
 use super::probe;
-use super::remote::{Clients, Remote};
+use super::remote::{Clients, Remote, Seen};
 use super::sending::{Arrived, Fate, Outcome, Sending};
 use crate::config::Integrity;
 use crate::error::{Error, ErrorKind, Result};
@@ -131,7 +131,7 @@ impl Parts {
     /// Sees to it that the upload can be resumed; on a store that ignores conditions it can't be, for nobody could tell who
     /// goes on with it.
     async fn write_down(&mut self, manifest: &Manifest) -> Result<()> {
-        if let Err(error) = probe::assure(&self.remote, &self.remote.seen.create).await {
+        if let Err(error) = probe::assure(&self.remote, Seen::can_create).await {
             tracing::debug!(name = self.key.as_str(), %error, "an upload can't be resumed");
             return Ok(());
         }
@@ -142,6 +142,16 @@ impl Parts {
     /// The key that the upload is bound to.
     pub(super) fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// What the store calls the upload.
+    pub(super) fn multipart(&self) -> &MultipartId {
+        &self.multipart
+    }
+
+    /// Whether the upload was left to another node, which may complete it.
+    pub(super) fn is_ceded(&self) -> bool {
+        self.fate == Fate::Ceded
     }
 
     /// Whether no part was sent yet.

@@ -44,6 +44,11 @@ pub(super) async fn sweep(remote: &Remote, writers: &Claims<UploadId>, ttl: Dura
     let probes = std::mem::take(&mut inventory.probes).into_iter().filter(|(_, modified)| is_old(*modified));
     let outcome = remote.remove_all(probes.map(|(path, _)| path).collect()).await;
     sweep.note(outcome);
+    let claims = std::mem::take(&mut inventory.claims).into_iter().filter(|(_, newest)| is_old(*newest));
+    match remote.sweep_claims(claims.map(|(folder, _)| folder).collect()).await {
+        Ok(removed) => sweep.removed += removed,
+        Err(error) => sweep.note(Err(error)),
+    }
     match remote.sweep_quarantine(is_old).await {
         Ok(removed) => sweep.removed += removed,
         Err(error) => sweep.note(Err(error)),
@@ -61,6 +66,8 @@ struct Inventory {
     /// Some of them: those whose turn it is.
     receipts: Vec<Record>,
     probes: Vec<(Path, SystemTime)>,
+    /// The folders of claims, and the newest time of what lies there.
+    claims: BTreeMap<String, SystemTime>,
 }
 
 /// The record of a receipt.
@@ -79,7 +86,7 @@ impl Inventory {
         for record in remote.next_records().await? {
             inventory.add(&folder, record.location, record.last_modified.into());
         }
-        for room in ["uploads", "probe"] {
+        for room in ["uploads", "probe", "claims"] {
             let room = remote.reserved(room);
             let mut objects = remote.clients.plain.list(Some(&room));
             while let Some(object) = objects.next().await {
@@ -108,6 +115,10 @@ impl Inventory {
                 if let Some((id, attempt)) = parse() {
                     self.receipts.push(Record { path, id, attempt, modified });
                 }
+            }
+            (Some("claims"), Some(folder), Some(_)) => {
+                let newest = self.claims.entry(folder.to_owned()).or_insert(modified);
+                *newest = modified.max(*newest);
             }
             (Some("probe"), Some(_), None) => self.probes.push((path, modified)),
             _ => {}
@@ -192,7 +203,7 @@ impl Sweep<'_> {
 
 impl Remote {
     /// What the store's clock shows, as it tells it of an object that is written now.
-    async fn clock(&self) -> Result<SystemTime> {
+    pub(super) async fn clock(&self) -> Result<SystemTime> {
         let path = self.probe_path(UploadId::generate().as_str());
         let asked = async {
             self.put(&path, "what time is it?".into(), Attributes::new(), PutMode::Overwrite).await?;

@@ -106,6 +106,8 @@ pub(super) struct Faulty {
     stuck: Arc<AtomicUsize>,
     healed: Arc<Notify>,
     unconditional: Arc<AtomicBool>,
+    /// Whether conditional completes, and conditional PUTs, check first and write later.
+    loses: Arc<[AtomicBool; 2]>,
     way: Way,
     /// Whether checksums are compared.
     compares: Arc<AtomicBool>,
@@ -123,6 +125,7 @@ impl Faulty {
             stuck: Arc::default(),
             healed: Arc::default(),
             unconditional: Arc::default(),
+            loses: Arc::default(),
             way: Way::Plain,
             compares: Arc::default(),
             checked: Arc::default(),
@@ -222,9 +225,24 @@ impl Faulty {
         self.unconditional.store(true, SeqCst);
     }
 
+    /// Of conditional completes at once all succeed from now on.
+    pub(super) fn lose_completes(&self) {
+        self.loses[0].store(true, SeqCst);
+    }
+
+    /// Of conditional PUTs at once all succeed from now on.
+    pub(super) fn lose_puts(&self) {
+        self.loses[1].store(true, SeqCst);
+    }
+
     /// Calls that are stuck.
     pub(super) fn stuck(&self) -> usize {
         self.stuck.load(SeqCst)
+    }
+
+    /// Counts stuck calls anew.
+    pub(super) fn forget_stuck(&self) {
+        self.stuck.store(0, SeqCst);
     }
 
     /// Multipart uploads that are open.
@@ -305,10 +323,17 @@ impl ObjectStore for Faulty {
         if self.unconditional.load(SeqCst) {
             options.mode = PutMode::Overwrite;
         }
-        let noted = ["/receipts/", "/uploads/"].iter().any(|folder| path.as_ref().contains(folder));
+        let noted = ["/receipts/", "/uploads/", "/claims/"].iter().any(|folder| path.as_ref().contains(folder));
         let op = if noted { Op::Note } else { Op::Put };
         let work = async {
             self.compare_checksum()?;
+            if options.mode == PutMode::Create && self.loses[1].load(SeqCst) {
+                if self.inner.head(path).await.is_ok() {
+                    return Err(Error::AlreadyExists { path: path.to_string(), source: "taken".into() });
+                }
+                tokio::task::yield_now().await;
+                options.mode = PutMode::Overwrite;
+            }
             let done = self.inner.put_opts(path, payload, options).await?;
             self.note_checksum(path);
             self.aged.lock().unwrap().remove(path);
@@ -325,7 +350,9 @@ impl ObjectStore for Faulty {
         if options.head {
             return self.with_fault(Op::Head, path, self.inner.get_opts(path, options)).await;
         }
-        self.with_fault(Op::Get, path, self.inner.get_opts(path, options)).await
+        let mut got = self.with_fault(Op::Get, path, self.inner.get_opts(path, options)).await?;
+        got.meta.last_modified -= self.aged.lock().unwrap().get(path).copied().unwrap_or_default();
+        Ok(got)
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
@@ -432,6 +459,9 @@ impl MultipartStore for Faulty {
             let conditional = self.way == Way::Conditional && !self.unconditional.load(SeqCst);
             if conditional && self.inner.head(path).await.is_ok() {
                 return Err(Error::Precondition { path: path.to_string(), source: "taken".into() });
+            }
+            if self.loses[0].load(SeqCst) {
+                tokio::task::yield_now().await;
             }
             let named: Vec<_> = parts.iter().map(|part| part.content_id.clone()).collect();
             match self.open.lock().unwrap().get(id) {
