@@ -267,8 +267,8 @@ MUTATIONS = [
     Mutation(
         "bucket: every version of the same size is compared",
         "src/sink/object/versions.rs",
-        "            if size == place.size()\n",
-        "            if size != place.size()\n",
+        "            if size == place.size() && own",
+        "            if size != place.size() && own",
         "--lib the_same_content_is_found_behind_a_gap_of_any_width",
     ),
     Mutation(
