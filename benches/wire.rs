@@ -16,7 +16,7 @@ use tidegate::error::{Error, ErrorKind};
 use tidegate::report::{Format, Verdict};
 use tidegate::upload::{Digest, Durability, OnConflict, Receipt, UploadId};
 use tidegate::wire::framed::{self, Chunk, Event, Put, Request};
-use tidegate::wire::plain::{self, HeaderForm, Signal};
+use tidegate::wire::plain::{self, Conversation, HeaderForm, LineState, Options, Sizes};
 
 criterion_group!(benches, puts, chunks, answers, plain_lines);
 criterion_main!(benches);
@@ -80,12 +80,14 @@ fn answers(criterion: &mut Criterion) {
 /// A receipt out, a header in.
 fn plain_lines(criterion: &mut Criterion) {
     let receipt = receipt();
-    let header = b"bench/3f9c0a1b2c4d/0012345.csv 10240\na,b\n1,2\n";
+    let bytes = b"bench/3f9c0a1b2c4d/0012345.csv 10240\na,b\n1,2\n";
+    let conversation = Conversation { bytes, first_packet: bytes.len(), line: LineState::Open, previous: None };
+    let options = Options { form: HeaderForm::Auto, sizes: Sizes::Announced, require_size: false };
     both_ways(
         criterion,
         "plain",
         || plain::encode_receipt(&receipt),
-        || plain::decode(black_box(header), Signal::Data, HeaderForm::Any).unwrap().unwrap(),
+        || plain::decode(black_box(&conversation), options).unwrap(),
     );
 }
 

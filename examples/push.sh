@@ -11,6 +11,10 @@ set -eu
 host=$1 port=$2
 shift 2
 
+# OpenBSD's nc ends its side with -N; others wait until the server closes (plain.linger, 5 s).
+end=
+nc -h 2>&1 | grep -q -e '-N' && end=-N
+
 failed=0
 refuse() {
     printf 'ERR %s: %s\n' "$1" "$2" >&2
@@ -27,7 +31,8 @@ for file in "$@"; do
         *[[:space:]]*) refuse "$file" "the plain protocol takes no name with a space"; continue ;;
     esac
     size=$(wc -c <"$file" | tr -d ' ')
-    answer=$({ printf '%s %s\n' "$name" "$size"; cat "$file"; } | nc "$host" "$port") || true
+    # shellcheck disable=SC2086 # one option, or none
+    answer=$({ printf '%s %s\n' "$name" "$size"; cat "$file"; } | nc $end "$host" "$port") || true
     case $answer in
         "OK "*) printf '%s\n' "$answer" ;;
         *) refuse "$file" "${answer:-no answer}" ;;

@@ -15,7 +15,7 @@ use crate::sink::fs::{self, Fs};
 use crate::sink::memory::Memory;
 use crate::sink::object::Object;
 use crate::sink::validated::Validated;
-use crate::validate::rules::{Rule, Rulebook, Rules};
+use crate::validate::rules::{MatchCase, Rule, Rulebook, Rules};
 use crate::validate::{BlankLines, Limits, Patience, Snippets, Standard};
 
 /// The ledger's folder, below what the file system's sink keeps for itself.
@@ -25,7 +25,7 @@ const LEDGER: &str = "ledger";
 ///
 /// # Errors
 /// Where the store can't be opened.
-pub fn sink(config: &Config, rules: &Arc<Rulebook>, metrics: &Arc<Metrics>) -> Result<Arc<dyn Sink>> {
+pub fn sink(config: &Config, rules: &Arc<Rulebook>, metrics: &Arc<Metrics>) -> Result<Arc<Validated>> {
     let store: Arc<dyn Sink> = match config.sink.kind {
         SinkKind::Fs => {
             let open = match config.sink.fs.durability {
@@ -76,6 +76,7 @@ pub fn rules(config: &Config) -> Result<Rules> {
         let in_rule = |error: Error| Error::new(ErrorKind::Config, format!("rules[{number}]")).because(error);
         Ok(Rule {
             pattern: rule.pattern.clone(),
+            match_case: if rule.match_case == Some(true) { MatchCase::Exact } else { MatchCase::Ignored },
             format: rule.format,
             compression: rule.compression,
             standard: held_to(config, rule).map_err(in_rule)?,
@@ -84,7 +85,7 @@ pub fn rules(config: &Config) -> Result<Rules> {
             on_invalid: rule.on_invalid.unwrap_or_default(),
         })
     });
-    Rules::new(rules.collect::<Result<Vec<_>>>()?, standard)
+    Rules::new(rules.collect::<Result<Vec<_>>>()?, standard, config.defaults.unmatched)
 }
 
 /// What a rule holds content to, whatever its format.

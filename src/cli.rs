@@ -30,7 +30,7 @@ use crate::assemble;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
-use crate::sink::Sink;
+use crate::sink::validated::Validated;
 use crate::validate::rules::Rulebook;
 
 /// Takes files over TCP, validates them, commits them whole to disk or S3, and answers with a durable receipt.
@@ -44,7 +44,7 @@ struct Cli {
 const AFTER_HELP: &str = "\
 Try it:
   tidegate serve                                   listens on 127.0.0.1:5010, stores below ./data
-  printf 'hello.txt 6\\nhello\\n' | nc 127.0.0.1 5010   sends a file: name, size, newline, bytes
+  printf 'hello.txt 6\\nhello\\n' | nc -N 127.0.0.1 5010   sends a file: name, size, newline, bytes
   tidegate push measurements/                      sends a folder
 
 `tidegate help COMMAND` tells more of each command.";
@@ -114,7 +114,7 @@ fn run_with(disk_workers: usize, command: impl Future<Output = ExitCode>) -> Exi
 }
 
 /// The sink that a server of this configuration would write to, with its validators.
-fn open_sink(config: &Config) -> Result<Arc<dyn Sink>> {
+fn open_sink(config: &Config) -> Result<Arc<Validated>> {
     let rules = Arc::new(Rulebook::new(assemble::rules(config)?));
     assemble::sink(config, &rules, &Arc::new(Metrics::new()))
 }

@@ -21,8 +21,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::explain::Setting;
+pub(crate) use self::value::{COMPRESSIONS, ON_CONFLICT, ON_INVALID, choice_text, size_text};
 use crate::report::{Compression, Format, Profile, SchemaFor};
 use crate::upload::{OnConflict, OnInvalid};
+use crate::validate::rules::Unmatched;
+use crate::wire::plain::{HeaderForm, Sizes};
 
 /// Everything that can be set, as `config/default.toml` explains it key by key.
 #[derive(Debug, Clone)]
@@ -43,6 +46,8 @@ pub struct Config {
     pub ledger: Ledger,
     /// What holds for some names; the first that matches wins.
     pub rules: Vec<Rule>,
+    /// What holds for names that no rule matches.
+    pub defaults: Defaults,
     /// Where each value came from, for [`Config::explain`].
     pub origins: Origins,
 }
@@ -197,13 +202,24 @@ pub struct Limits {
     pub max_errors_kept: usize,
 }
 
+/// What holds for names that no rule matches.
+#[derive(Debug, Clone)]
+pub struct Defaults {
+    /// Whether they are taken.
+    pub unmatched: Unmatched,
+}
+
 /// What holds for the plain protocol alone.
 #[derive(Debug, Clone)]
 pub struct Plain {
-    /// Whether a header may end without a newline, as senders that are in the field already have it.
-    pub header_without_newline: bool,
-    /// The pause that ends such a header.
-    pub header_pause: Duration,
+    /// How a header may end.
+    pub header: HeaderForm,
+    /// What digits behind a name are.
+    pub sizes: Sizes,
+    /// Whether a header without a size is refused.
+    pub require_size: bool,
+    /// How long a sender of a file of known size may pause before its next file.
+    pub linger: Duration,
     /// What to do where a name is taken by other content.
     pub on_conflict: OnConflict,
 }
@@ -249,6 +265,8 @@ pub struct Ledger {
 pub struct Rule {
     /// A glob: without a slash it is held against the last component, with one against the whole name.
     pub pattern: String,
+    /// Whether extensions are compared as they are written.
+    pub match_case: Option<bool>,
     /// What the content is validated as.
     pub format: Option<Format>,
     /// The largest file, in bytes.

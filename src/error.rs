@@ -143,12 +143,22 @@ pub struct Error {
     kind: ErrorKind,
     message: Cow<'static, str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    /// Who may read what caused it.
+    audience: Audience,
+}
+
+/// Who may read the cause of an error.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    Everybody,
+    /// The operator, in the log: it may name endpoints, buckets, paths.
+    Operator,
 }
 
 impl Error {
     /// An error that starts here.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), source: None, audience: Audience::Everybody }
     }
 
     /// The same error with what caused it.
@@ -156,6 +166,31 @@ impl Error {
     pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The same error with a cause that only the operator may read: it is in the log, and senders are not told.
+    #[must_use]
+    pub fn because_of_internals(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { audience: Audience::Operator, ..self.because(source) }
+    }
+
+    /// The same error, whose message goes on with `more`.
+    #[must_use]
+    pub fn adding(self, more: &str) -> Self {
+        let whole = match self.audience {
+            Audience::Everybody => self.to_string(),
+            Audience::Operator => self.message.to_string(),
+        };
+        let source = self.source.filter(|_| self.audience == Audience::Operator);
+        Self { message: format!("{whole}{more}").into(), source, ..self }
+    }
+
+    /// What a sender is told, and what the ledger keeps: all but what only the operator may read.
+    pub fn told(&self) -> String {
+        match self.audience {
+            Audience::Everybody => self.to_string(),
+            Audience::Operator => Self::new(self.kind, self.message.clone()).to_string(),
+        }
     }
 
     /// What to decide by.
@@ -241,6 +276,17 @@ mod tests {
     fn a_message_is_one_line_whatever_is_in_it() {
         let error = Error::new(ErrorKind::BadHeader, "a\nINFO forged\r\u{1b}[31m\u{85}é").because("x\ty\n");
         assert_eq!(error.to_string(), "a\\nINFO forged\\r\\u{1b}[31m\\u{85}é: x\\ty\\n");
+    }
+
+    #[test]
+    fn what_only_the_operator_may_read_is_not_told() {
+        let error = || Error::new(ErrorKind::Store, "the store failed").because_of_internals("http://10.0.0.7:9000/bucket");
+        assert_eq!(error().to_string(), "the store failed: http://10.0.0.7:9000/bucket");
+        assert_eq!(error().told(), "the store failed");
+        assert_eq!(error().adding("; more").told(), "the store failed; more");
+        assert_eq!(error().adding("; more").to_string(), "the store failed; more: http://10.0.0.7:9000/bucket");
+        let public = Error::new(ErrorKind::Invalid, "not valid").because("line 3").adding("; more");
+        assert_eq!((public.to_string(), public.told()), ("not valid: line 3; more".to_owned(), public.to_string()));
     }
 
     #[test]

@@ -26,13 +26,15 @@ use self::active::{Active, Turn};
 pub use self::begun::Begun;
 pub use self::landed::Landed;
 use self::open::Open;
-use self::outcome::{Course, refuse_name, refused};
+use self::outcome::{Course, of_store, refuse_name, refused};
+use crate::config::Limits;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Ledger, Origin};
+use crate::ledger::{Ledger, Origin, cut};
 use crate::metrics::{InFlight, Metrics};
-use crate::sink::{Sink, Staged};
+use crate::sink::validated::Validated;
+use crate::sink::{QuarantineId, Sink, Staged};
 use crate::upload::{Digest, Receipt, UploadSpec};
-use crate::validate::rules::Rulebook;
+use crate::validate::rules::Applied;
 
 /// An upload's bytes, as a front end reads them off the wire.
 pub trait Body: Send {
@@ -79,11 +81,23 @@ pub struct Bounds {
     pub max_file_bytes: u64,
 }
 
+impl Bounds {
+    /// Those that are configured.
+    pub fn of(limits: &Limits) -> Self {
+        Self {
+            idle_timeout: limits.idle_timeout,
+            upload_timeout: limits.upload_timeout,
+            commit_timeout: limits.commit_timeout,
+            resume_ttl: limits.resume_ttl,
+            max_file_bytes: limits.max_file_bytes,
+        }
+    }
+}
+
 /// The pump.
 #[derive(Debug, Clone)]
 pub struct Ingest {
-    sink: Arc<dyn Sink>,
-    rules: Arc<Rulebook>,
+    sink: Arc<Validated>,
     bounds: Bounds,
     metrics: Arc<Metrics>,
     active: Active,
@@ -95,26 +109,48 @@ pub struct Ingest {
     stopped: Arc<AtomicU64>,
     /// Commits go on by themselves here, whoever waits for them.
     tasks: TaskTracker,
+    /// Whether only commits are counted, logged and entered.
+    reports_commits_only: bool,
+    /// The file in quarantine that the upload is made of.
+    replayed: Option<QuarantineId>,
 }
 
 impl Ingest {
     /// A pump into `sink`, whose commits run among `tasks`.
-    pub fn new(
-        sink: Arc<dyn Sink>,
-        rules: Arc<Rulebook>,
-        bounds: Bounds,
-        metrics: Arc<Metrics>,
-        ledger: Ledger,
-        tasks: TaskTracker,
-    ) -> Self {
+    pub fn new(sink: Arc<Validated>, bounds: Bounds, metrics: Arc<Metrics>, ledger: Ledger, tasks: TaskTracker) -> Self {
         let (active, stop, stopped) = (Active::default(), CancellationToken::new(), Arc::default());
-        Self { sink, rules, bounds, metrics, active, ledger, origin: None, stop, stopped, tasks }
+        Self {
+            sink,
+            bounds,
+            metrics,
+            active,
+            ledger,
+            origin: None,
+            stop,
+            stopped,
+            tasks,
+            reports_commits_only: false,
+            replayed: None,
+        }
     }
 
     /// The same pump for uploads of this origin.
     #[must_use]
     pub fn of(&self, origin: Origin) -> Self {
         Self { origin: Some(Arc::new(origin)), ..self.clone() }
+    }
+
+    /// The same pump for uploads of which only one will be committed. A refusal before the commit is not counted, logged or
+    /// entered: the caller tells what becomes of the whole.
+    #[must_use]
+    pub fn unreported(&self) -> Self {
+        Self { reports_commits_only: true, ..self.clone() }
+    }
+
+    /// The same pump for an upload of this file in quarantine.
+    #[must_use]
+    pub fn replaying(&self, id: QuarantineId) -> Self {
+        Self { replayed: Some(id), ..self.clone() }
     }
 
     /// Whose uploads these are, where that is known.
@@ -152,7 +188,8 @@ impl Ingest {
     /// What fails is counted and logged before this returns.
     ///
     /// # Errors
-    /// Whatever ends the upload before its first byte; [`ErrorKind::Busy`] where somebody else goes on with it just now.
+    /// Whatever ends the upload before its first byte; [`ErrorKind::Busy`] where another sender goes on with it just now,
+    /// [`ErrorKind::Conflict`] where the id is that of another upload.
     pub async fn resume(&self, spec: UploadSpec) -> Result<Asked> {
         let upload = spec.clone();
         let course = Course::begin();
@@ -166,7 +203,7 @@ impl Ingest {
 
     async fn begin(&self, spec: UploadSpec, course: Course) -> Result<Begun> {
         let entry = self.enter(spec, course)?;
-        let turn = self.active.claim(&entry.spec.id)?;
+        let turn = self.active.claim(&entry.spec)?;
         let staged = self.stage(&entry).await?;
         Ok(entry.begun(staged, turn))
     }
@@ -188,21 +225,24 @@ impl Ingest {
     fn enter(&self, mut spec: UploadSpec, course: Course) -> Result<Entry> {
         let in_flight = self.metrics.upload_in_flight();
         let deadline = TokioInstant::now() + self.bounds.upload_timeout;
-        let applied = self.rules.find(&spec.key);
+        let applied = self.sink.admit(&spec.key)?;
+        if let Some(collector) = self.origin.as_ref().and_then(|origin| origin.collector.as_ref()) {
+            spec.collector = Some(cut(collector));
+        }
         if let Some(on_conflict) = applied.on_conflict {
             spec.on_conflict = on_conflict;
         }
         let max_bytes = applied.max_bytes.map_or(self.bounds.max_file_bytes, |most| most.min(self.bounds.max_file_bytes));
         match spec.size {
             Some(size) if size > max_bytes => Err(too_large(&spec, &format!("{size} bytes"), max_bytes)),
-            Some(_) | None => Ok(Entry { spec, max_bytes, deadline, course, in_flight, pump: self.clone() }),
+            Some(_) | None => Ok(Entry { spec, applied, max_bytes, deadline, course, in_flight, pump: self.clone() }),
         }
     }
 
     /// Waits until an upload of this id that is under way in this process has ended, after asking it to.
     async fn take_over(&self, spec: &UploadSpec) -> Result<Turn> {
         tokio::select! {
-            turn = self.active.take_over(&spec.id, self.bounds.commit_timeout) => turn,
+            turn = self.active.take_over(spec, self.bounds.commit_timeout) => turn,
             () = self.stop.cancelled() => Err(Error::new(ErrorKind::ShuttingDown, "the server stopped; send it again")),
         }
     }
@@ -220,16 +260,18 @@ impl Ingest {
         }))
     }
 
-    async fn stage(&self, Entry { spec, deadline, .. }: &Entry) -> Result<Box<dyn Staged>> {
-        self.step("opening a place for it", Some(*deadline), self.sink.stage(spec.clone())).await
+    async fn stage(&self, Entry { spec, applied, deadline, .. }: &Entry) -> Result<Box<dyn Staged>> {
+        self.step("opening a place for it", Some(*deadline), self.sink.stage_as(spec.clone(), applied)).await
     }
 
-    /// What was kept of this upload, unless it is more than the whole of it may be.
-    async fn reopen(&self, Entry { spec, deadline, max_bytes, .. }: &Entry) -> Result<Option<Box<dyn Staged>>> {
-        let found = self.step("looking for what was kept of it", Some(*deadline), self.sink.resume(spec.clone())).await?;
+    /// What was kept of this upload, unless it is more than a file may have.
+    async fn reopen(&self, entry: &Entry) -> Result<Option<Box<dyn Staged>>> {
+        let Entry { spec, applied, deadline, max_bytes, .. } = entry;
+        let resume = self.sink.resume_as(spec.clone(), applied);
+        let found = self.step("looking for what was kept of it", Some(*deadline), resume).await?;
         let Some(staged) = found else { return Ok(None) };
         let offset = staged.offset();
-        if offset > spec.size.unwrap_or(*max_bytes) {
+        if offset > *max_bytes {
             return Ok(None);
         }
         if offset > 0 {
@@ -250,7 +292,7 @@ impl Ingest {
         tokio::select! {
             biased;
             done = tokio::time::timeout_at(deadline.map_or(patience, |deadline| deadline.min(patience)), work) => {
-                done.unwrap_or_else(|Elapsed { .. }| Err(match deadline {
+                done.map(|done| done.map_err(of_store)).unwrap_or_else(|Elapsed { .. }| Err(match deadline {
                     Some(deadline) if deadline <= patience => {
                         let timeout = self.bounds.upload_timeout;
                         Error::new(ErrorKind::Timeout, format!("not complete within {timeout:?}, while the store was {doing}"))
@@ -266,6 +308,9 @@ impl Ingest {
 
     /// Counts and logs an upload that has ended without a receipt; gives the error back.
     fn ended(&self, spec: &UploadSpec, course: Course, error: Error) -> Error {
+        if self.reports_commits_only {
+            return error;
+        }
         if error.kind() == ErrorKind::ShuttingDown {
             self.stopped.fetch_add(1, Ordering::Relaxed);
         }
@@ -277,6 +322,8 @@ impl Ingest {
 #[derive(Debug)]
 struct Entry {
     spec: UploadSpec,
+    /// What the rules say of its name, for its whole life.
+    applied: Applied,
     max_bytes: u64,
     deadline: TokioInstant,
     course: Course,
@@ -286,9 +333,9 @@ struct Entry {
 
 impl Entry {
     fn begun(self, staged: Box<dyn Staged>, turn: Turn) -> Begun {
-        let Self { max_bytes, deadline, mut course, in_flight, pump, spec: _ } = self;
+        let Self { max_bytes, deadline, mut course, in_flight, pump, spec: _, applied: _ } = self;
         course.goes_on_at(staged.offset());
-        turn.opened();
+        turn.opened(staged.spec());
         Begun::new(Open { staged, turn, course, in_flight, pump }, max_bytes, deadline)
     }
 }

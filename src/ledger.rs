@@ -89,6 +89,9 @@ pub struct Entry {
     /// What the sender calls itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collector: Option<String>,
+    /// The file in quarantine that was replayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<String>,
 }
 
 /// How an upload ended.
@@ -138,6 +141,7 @@ impl Entry {
             peer: origin.map(|origin| origin.peer),
             protocol: origin.map(|origin| origin.protocol),
             collector: collector.map(cut),
+            quarantine: None,
         }
     }
 
@@ -145,11 +149,11 @@ impl Entry {
     #[must_use]
     pub fn because(self, error: &Error) -> Self {
         let reason = Some(error.kind().code().to_owned());
-        Self { reason, message: Some(cut(&error.to_string())), report: error.find::<Report>().cloned(), ..self }
+        Self { reason, message: Some(cut(&error.told())), report: error.find::<Report>().cloned(), ..self }
     }
 }
 
-fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     text.chars().take(MAX_TEXT_CHARS).collect()
 }
 

@@ -28,7 +28,7 @@ use crate::ingest::{Bounds, Ingest};
 use crate::ledger::{Ledger, Origin};
 use crate::metrics::Metrics;
 use crate::sink::Sink;
-use crate::validate::rules::Rulebook;
+use crate::sink::validated::Validated;
 
 /// How long uploads that are cut off at the end of the drain may take to clean up after themselves.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -84,25 +84,13 @@ impl Server {
     ///
     /// # Errors
     /// [`ErrorKind::Io`] naming the address that can't be listened on.
-    pub async fn bind(
-        config: &Config,
-        sink: Arc<dyn Sink>,
-        rules: Arc<Rulebook>,
-        ledger: Ledger,
-        metrics: Arc<Metrics>,
-    ) -> Result<Self> {
+    pub async fn bind(config: &Config, sink: Arc<Validated>, ledger: Ledger, metrics: Arc<Metrics>) -> Result<Self> {
         let senders = listen(config.listen.tcp, "listen.tcp").await?;
         let admin = listen(config.listen.admin, "listen.admin").await?;
         let limits = config.limits.clone();
-        let bounds = Bounds {
-            idle_timeout: limits.idle_timeout,
-            upload_timeout: limits.upload_timeout,
-            commit_timeout: limits.commit_timeout,
-            resume_ttl: limits.resume_ttl,
-            max_file_bytes: limits.max_file_bytes,
-        };
+        let bounds = Bounds::of(&limits);
         let tasks = TaskTracker::new();
-        let ingest = Ingest::new(Arc::clone(&sink), rules, bounds, Arc::clone(&metrics), ledger.clone(), tasks.clone());
+        let ingest = Ingest::new(Arc::clone(&sink), bounds, Arc::clone(&metrics), ledger.clone(), tasks.clone());
         let shared = Arc::new(Shared {
             ingest,
             limits,

@@ -34,19 +34,21 @@ use crate::upload::{Ending, Key, Note, Receipt, UploadId, UploadSpec};
 ///   [`Receipt::duplicate`] set.
 #[async_trait]
 pub trait Sink: Debug + Send + Sync {
-    /// Opens a place for an upload's bytes, invisible until committed. What an upload of this id has left before is dropped;
-    /// under the id of one that is not kept when it is cut, none has ever left anything.
+    /// Opens a place for an upload's bytes, invisible until committed. What this upload has left before is dropped, but what
+    /// was announced of it holds. Under the id of an upload that is not kept when it is cut, nothing is ever left.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`] while somebody else writes an upload of this id, [`ErrorKind::NoSpace`], [`ErrorKind::Store`].
+    /// [`ErrorKind::Conflict`] where an upload is kept that has this id and is another one ([`UploadSpec::continues`]): it stays
+    /// as it is. [`ErrorKind::Busy`] while another writer has an upload of this id, [`ErrorKind::NoSpace`], [`ErrorKind::Store`].
     async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>>;
 
     /// Reopens what an upload of this id left when it was cut off, at the offset that is durable ([`Staged::offset`]), with the
-    /// [`Note`] that was saved there. `None` where nothing is left, or where it is of another upload: whose name, size or digest
-    /// are others ([`UploadSpec::continues`]). [`Sink::stage`] then begins anew, and drops what there may be.
+    /// [`Note`] that was saved there. `None` where nothing is left to go on with. [`Sink::stage`] then begins anew, and drops what
+    /// there may be.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`] while somebody else writes an upload of this id, [`ErrorKind::Store`].
+    /// [`ErrorKind::Conflict`] where what is kept is of another upload ([`UploadSpec::continues`]): it stays as it is.
+    /// [`ErrorKind::Busy`] while another writer has an upload of this id, [`ErrorKind::Store`].
     async fn resume(&self, spec: UploadSpec) -> Result<Option<Box<dyn Staged>>>;
 
     /// What stands under this key, if anything: how a retry learns that it had succeeded.

@@ -36,6 +36,9 @@ pub struct UploadSpec {
     pub on_conflict: OnConflict,
     /// What becomes of the bytes that have come where their sender is cut off.
     pub when_cut: WhenCut,
+    /// What the sender calls itself, where it says so: kept with a file in quarantine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collector: Option<String>,
     /// What to do with the file where it is not valid: a store that must know beforehand where the bytes may lie looks here.
     #[serde(default)]
     pub on_invalid: OnInvalid,
@@ -63,16 +66,52 @@ impl UploadSpec {
             meta: Meta::default(),
             on_conflict: OnConflict::Reject,
             when_cut: WhenCut::Drop,
+            collector: None,
             on_invalid: OnInvalid::Reject,
         }
     }
 
-    /// Whether `self`, which comes to go on, announces the same upload as `begun` did, as far as both say: then the bytes that
-    /// were kept are the beginning of its own.
-    pub fn continues(&self, begun: &Self) -> bool {
-        let agree = |ours: Option<u64>, theirs: Option<u64>| ours.is_none() || theirs.is_none() || ours == theirs;
-        let same_digest = self.digest.is_none() || begun.digest.is_none() || self.digest == begun.digest;
-        (&self.id, &self.key) == (&begun.id, &begun.key) && agree(self.size, begun.size) && same_digest
+    /// Whether `self`, which has the id of `begun`, announces the same upload, as far as both say. `kept` is the number of bytes
+    /// that are kept of it, which are then the beginning of its own.
+    ///
+    /// The one place that tells uploads of one id apart: whose they are belongs here too, once senders have an identity.
+    pub fn continues(&self, begun: &Self, kept: u64) -> bool {
+        fn agree<T: PartialEq>(ours: Option<T>, theirs: Option<T>) -> bool {
+            ours.zip(theirs).is_none_or(|(ours, theirs)| ours == theirs)
+        }
+        let is_same = (&self.id, &self.key) == (&begun.id, &begun.key);
+        let fits = self.size.is_none_or(|size| kept <= size);
+        is_same && fits && agree(self.size, begun.size) && agree(self.digest, begun.digest)
+    }
+
+    /// Holds an upload against another one that has its id: see [`UploadSpec::continues`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] where it is of something else. Neither name is told: it may be another sender's.
+    pub fn check_continues(&self, begun: &Self, kept: u64) -> Result<()> {
+        if self.continues(begun, kept) { Ok(()) } else { Err(self.id_taken()) }
+    }
+
+    /// The answer to a sender that uses the id of another upload.
+    pub fn id_taken(&self) -> Error {
+        let message = format!(
+            "upload id {} belongs to another upload, with another name, size or digest: use an id of its own for each file",
+            self.id
+        );
+        Error::new(ErrorKind::Conflict, message)
+    }
+
+    /// The same upload, held to what was announced of it when it was `begun`.
+    #[must_use]
+    pub fn held_to(self, begun: Self) -> Self {
+        Self {
+            size: self.size.or(begun.size),
+            digest: self.digest.or(begun.digest),
+            content_type: self.content_type.or(begun.content_type),
+            meta: if self.meta.is_empty() { begun.meta } else { self.meta },
+            collector: self.collector.or(begun.collector),
+            ..self
+        }
     }
 
     /// Holds the number of bytes that came against the one that was announced.

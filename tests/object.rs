@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use object_store::ObjectStoreExt;
@@ -18,6 +19,7 @@ use tidegate::upload::{Digest, Ending, Note, OnConflict, Receipt, UploadId, Uplo
 use self::common::bucket::Bucket;
 use self::common::minio::Minio;
 use self::common::s3_server::S3Server;
+use self::common::serve::{Serve, until};
 
 fn spec(on_conflict: OnConflict) -> UploadSpec {
     UploadSpec { on_conflict, ..UploadSpec::new(UploadId::generate(), "a.bin".parse().unwrap()) }
@@ -190,4 +192,32 @@ async fn two_nodes_commit_one_upload_once_on_minio() {
     sinks[0].sweep(Duration::ZERO).await.unwrap();
     assert_eq!(bucket.unfinished().await, Vec::<String>::new());
     assert_eq!(bucket.list().await.len(), 2, "the file and its receipt");
+}
+
+#[test]
+fn senders_and_the_ledger_are_not_told_where_the_store_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = folder.path().join("ledger");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    // Nothing listens on port 9, which discards.
+    command.arg("serve").env("TIDEGATE__SINK__KIND", "s3").env("TIDEGATE__SINK__S3__ENDPOINT", "http://127.0.0.1:9");
+    command.env("TIDEGATE__SINK__S3__BUCKET", "inner-bucket").env("TIDEGATE__SINK__S3__ALLOW_HTTP", "true");
+    command.env("TIDEGATE__SINK__S3__RETRY_TIMEOUT", "1s").env("TIDEGATE__LEDGER__FOLDER", &ledger);
+    command
+        .env("TIDEGATE__SINK__S3__ACCESS_KEY_ID", "inner-key")
+        .env("TIDEGATE__SINK__S3__SECRET_ACCESS_KEY", "inner-secret");
+    let serve = Serve::run(&mut command, folder.path());
+    let put = "{\"op\":\"put\",\"id\":\"u\",\"name\":\"a.bin\",\"size\":4}\nbody";
+    let told = [serve.exchange(b"a.bin 4\nbody"), serve.exchange(put.as_bytes())];
+    let lines = || {
+        let files = std::fs::read_dir(&ledger).unwrap().map(|entry| entry.unwrap().path());
+        files.map(|file| std::fs::read_to_string(file).unwrap()).collect::<String>()
+    };
+    until("the lines of the ledger", || lines().lines().count() == 2);
+    for text in [&told[0], &told[1], &lines()] {
+        assert!(text.contains("store") && text.contains("send it again"), "{text}");
+        for inner in ["127.0.0.1:9", "http", "inner-", "sink.s3"] {
+            assert!(!text.contains(inner), "{inner:?} in {text}");
+        }
+    }
 }

@@ -151,6 +151,46 @@ fn dropped_from_a_folder_it_is_gone() {
     assert!(Path::new(&bed.root()).exists());
 }
 
+#[test]
+fn a_replay_has_a_line_in_the_ledger_of_the_upload_that_brought_the_file() {
+    let bed = Bed::new(&[]);
+    let serve = bed.serve();
+    let put = format!("{{\"op\":\"put\",\"id\":\"u-17\",\"name\":\"in/a.dat\",\"size\":{}}}\n{BAD}", BAD.len());
+    let answer = serve.exchange(format!("{{\"op\":\"hello\",\"collector\":\"edge-17\"}}\n{put}").as_bytes());
+    let id = bed.list()[0]["id"].as_str().unwrap().to_owned();
+    assert!(answer.contains(&id), "{answer}");
+    assert_eq!(bed.quarantine(&["replay", &id]).0, 1);
+    bed.rule("quarantine", "none");
+    let (code, _, why) = bed.quarantine(&["replay", &id]);
+    assert_eq!(code, 0, "{why}");
+    // The server need not stop for the command's lines to be there.
+    let output = bed.command(&["log", "--json"]).output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let replayed: Vec<_> = lines.iter().filter(|line| line["quarantine"].as_str() == Some(&id)).collect();
+    let outcomes: Vec<_> = replayed.iter().map(|line| line["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["rejected", "committed"], "{lines:?}");
+    for line in replayed {
+        assert_eq!((line["id"].as_str(), line["collector"].as_str()), (Some("u-17"), Some("edge-17")), "{line}");
+        assert_eq!((&line["name"], &line["peer"]), (&Value::from("in/a.dat"), &Value::Null), "{line}");
+    }
+    // It is that upload: its sender gets the receipt.
+    let asked = put.replace("\"size\"", "\"resume\":true,\"size\"").split('\n').next().unwrap().to_owned() + "\n";
+    let answer: Value = serde_json::from_str(serve.exchange(asked.as_bytes()).lines().next().unwrap()).unwrap();
+    assert_eq!((&answer["event"], &answer["receipt"]["id"]), (&Value::from("committed"), &Value::from("u-17")), "{answer}");
+}
+
+#[test]
+fn a_replay_is_held_to_the_limits_of_its_rule() {
+    let bed = Bed::new(&[]);
+    let serve = bed.serve();
+    let id = send(&serve, "in/a.dat", BAD);
+    std::fs::write(bed.config(), "[[rules]]\nmatch = \"in/**\"\nformat = \"none\"\nmax_bytes = 5\n").unwrap();
+    let (code, _, why) = bed.quarantine(&["replay", &id]);
+    assert!(code == 1 && why.contains("[too_large]") | why.contains("5 bytes at most"), "{why}");
+    assert_eq!(bed.list().len(), 1);
+}
+
 /// A bed over a new bucket.
 fn in_minio() -> Option<Bed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use common::serve::{Serve, until};
 
@@ -125,5 +125,112 @@ fn what_a_schema_asks_for_and_nobody_does_is_refused_at_the_start() {
     ] {
         let told = rules(schema, format);
         assert!(told.contains("rules[1]") && told.contains("s.json") && told.contains(words), "{told}");
+    }
+}
+
+const METERS: &str = "[[rules]]\nmatch = \"meters/**/*.csv\"\nformat = \"csv\"\nschema = \"readings.json\"\n";
+
+/// What `gzip` makes of a text.
+fn gzipped(text: &str) -> Vec<u8> {
+    let mut child = Command::new("gzip").arg("-c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    child.wait_with_output().unwrap().stdout
+}
+
+#[test]
+fn a_file_that_is_packed_or_shouts_is_held_to_its_rule() {
+    let bench = Bench::start(METERS);
+    let (good, bad) = ("site,value\nn4,17\n", "site,value\nn4,warm\n");
+    for name in ["meters/t.csv", "meters/T.CSV", "meters/deep/er/t.Csv"] {
+        bench.says(&format!("{name} {}\n{bad}", bad.len()), "ERR invalid ");
+        bench.says(&format!("{name} {}\n{good}", good.len()), &format!("OK {name} "));
+    }
+    for name in ["meters/t.csv.gz", "meters/T.CSV.GZ"] {
+        for (text, answer) in [(bad, "ERR invalid ".to_owned()), (good, format!("OK {name} "))] {
+            let packed = gzipped(text);
+            let sent = [format!("{name} {}\n", packed.len()).as_bytes(), &packed].concat();
+            let said = bench.serve.exchange(&sent);
+            assert!(said.starts_with(&answer), "{name}: {said}");
+        }
+        // Not packed, whatever its name says.
+        bench.says(&format!("{name} {}\n{good}", good.len()), "ERR invalid ");
+    }
+}
+
+#[test]
+fn a_rule_can_want_its_extension_exactly() {
+    let bench = Bench::start(&METERS.replace("format", "match_case = true\nformat"));
+    bench.says("meters/t.csv 8\nx,y\n1,2\n", "ERR invalid ");
+    bench.says("meters/T.CSV 8\nx,y\n1,2\n", "OK meters/T.CSV ");
+}
+
+#[test]
+fn a_name_that_no_rule_matches_can_be_refused() {
+    let bench = Bench::start(&format!("[defaults]\nunmatched = \"reject\"\n{METERS}"));
+    bench.says("meters/t.csv 17\nsite,value\nn4,17\n", "OK meters/t.csv ");
+    for name in ["meters/t.json", "t.csv", "meters/t.csv.bak", "Meters/t.csv"] {
+        bench.says(&format!("{name} 2\n{{}}"), &format!("ERR bad_name no rule matches \"{name}\""));
+        let put = format!("{{\"op\":\"put\",\"name\":\"{name}\",\"size\":2}}\n{{}}");
+        let said = bench.serve.exchange(put.as_bytes());
+        assert!(said.contains("\"code\":\"bad_name\"") && said.contains("no rule matches"), "{said}");
+    }
+    assert_eq!(bench.serve.visible().len(), 1);
+}
+
+impl Bench {
+    fn check(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command.args(["check", "--config", "rules.toml"]).args(arguments).current_dir(self.folder.path());
+        let output = command.output().unwrap();
+        let both = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(both).unwrap())
+    }
+}
+
+#[test]
+fn check_tells_what_holds_for_a_name() {
+    let bench = Bench::start(&format!("{METERS}max_bytes = \"10MiB\"\non_invalid = \"quarantine\"\n"));
+    let (code, told) = bench.check(&["--name", "meters/a/T.CSV.gz"]);
+    assert_eq!(code, Some(0), "{told}");
+    let words: Vec<String> = told.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        words,
+        [
+            "name \"meters/a/T.CSV.gz\"",
+            "rule rules[1], \"meters/**/*.csv\"",
+            "format csv",
+            "compression gzip",
+            "schema readings.json",
+            "dialect none",
+            "max_bytes 10MiB",
+            "on_conflict version (plain), reject (framed)",
+            "on_invalid quarantine",
+        ]
+    );
+    let (code, told) = bench.check(&["--name", "other/a.bin"]);
+    assert!(code == Some(0) && told.contains("none matches") && told.contains("none: not parsed"), "{told}");
+    let (code, told) = bench.check(&["--name", "../a"]);
+    assert!(code == Some(1) && told.contains("\"..\""), "{told}");
+    let bench = Bench::start(&format!("[defaults]\nunmatched = \"reject\"\n{METERS}"));
+    let (code, told) = bench.check(&["--name", "other/a.bin"]);
+    assert!(code == Some(1) && told.contains("no rule matches \"other/a.bin\""), "{told}");
+}
+
+#[test]
+fn check_warns_of_names_that_slip_through() {
+    let exact = METERS.replace("format", "match_case = true\nformat");
+    for (rules, warned) in [
+        (METERS.to_owned(), vec![]),
+        (exact.clone(), vec!["meters/x/x.CSV"]),
+        (format!("{exact}[[rules]]\nmatch = \"*\"\n"), vec![]),
+        (format!("[defaults]\nunmatched = \"reject\"\n{exact}"), vec![]),
+    ] {
+        let bench = Bench::start(&rules);
+        let (_, told) = bench.check(&[]);
+        let warnings: Vec<_> = told.lines().filter(|line| line.starts_with("warning ")).collect();
+        assert_eq!(warnings.len(), warned.len(), "{told}");
+        for (line, name) in warnings.iter().zip(warned) {
+            assert!(line.contains("rules[1]") && line.contains(&format!("not for {name:?}")), "{line}");
+        }
     }
 }

@@ -165,7 +165,7 @@ impl Args {
 /// Where the server is, how the files are called, and what is in them; or what is wrong with the arguments.
 fn prepared(args: &Args) -> Result<(String, Names, Vec<Body>), String> {
     if args.protocol == Protocol::Plain && args.pipeline > 1 {
-        return Err("--pipeline needs --protocol framed: a plain connection carries one file".to_owned());
+        return Err("--pipeline needs --protocol framed: a plain sender waits for each answer".to_owned());
     }
     let to = target::server(args.to.as_deref())?;
     let names = names(&args.name_prefix, args.format)?;

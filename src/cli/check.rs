@@ -1,5 +1,7 @@
 //! `tidegate check`: what is in force, and whether the store can do what is asked of it.
 
+mod told_name;
+
 use std::process::ExitCode;
 
 use super::{ConfigArgs, bad_config, fail, open_sink, print};
@@ -7,7 +9,8 @@ use crate::assemble;
 use crate::config::Config;
 use crate::error::Result;
 use crate::ledger::Ledger;
-use crate::sink::Probe;
+use crate::sink::{Probe, Sink as _};
+use crate::validate::rules::{Bypass, Rules};
 
 /// Print the configuration in force and try the store out
 ///
@@ -15,8 +18,12 @@ use crate::sink::Probe;
 /// writes to the store, tries a conditional create, and deletes again. Also tries whether the ledger can be written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 all is well, 1 the store or the ledger can't do what is needed, 2 the configuration is wrong.")]
+Exit codes: 0 all is well, 1 the store or the ledger can't do what is needed, or NAME would be refused, 2 the
+configuration is wrong.")]
 pub(super) struct Args {
+    /// Print which rule, format, schema and policies hold for this name, and nothing else; the store is not tried
+    #[arg(long)]
+    name: Option<String>,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -26,7 +33,15 @@ pub(super) async fn run(args: &Args) -> ExitCode {
         Ok(config) => config,
         Err(error) => return bad_config(&error),
     };
+    let rules = match assemble::rules(&config) {
+        Ok(rules) => rules,
+        Err(error) => return bad_config(&error),
+    };
+    if let Some(name) = &args.name {
+        return told_name::run(&config, &rules, name);
+    }
     print_settings(&config);
+    print_bypasses(&config, &rules);
     let sink = match open_sink(&config) {
         Ok(sink) => sink,
         Err(error) => return fail(1, &error.to_string()),
@@ -50,6 +65,17 @@ fn print_settings(config: &Config) {
     let value_width = settings.iter().map(|setting| setting.value.chars().count()).max().unwrap_or(0).min(40);
     for setting in &settings {
         print::line(&format!("{:key_width$}  {:value_width$}  {}", setting.key, setting.value, setting.origin));
+    }
+}
+
+/// Warns of names that a rule seems to be for, and is not.
+fn print_bypasses(config: &Config, rules: &Rules) {
+    for Bypass { rule, matched, missed, difference } in rules.bypasses() {
+        let (pattern, matched, missed) = (&config.rules[rule - 1].pattern, matched.as_str(), missed.as_str());
+        print::line(&format!(
+            "\nwarning  rules[{rule}], {pattern:?}, is for {matched:?} but not for {missed:?}: {difference}. No rule holds for such \
+             a name: add one, or set defaults.unmatched = \"reject\""
+        ));
     }
 }
 

@@ -15,7 +15,7 @@ use super::{ConfigArgs, bad_config, fail};
 use crate::assemble;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Day, Entry, Line, Outcome, Reader};
-use crate::validate::rules::Pattern;
+use crate::validate::rules::{MatchCase, Pattern};
 
 /// How often it is looked whether more has come.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
@@ -71,7 +71,7 @@ pub(super) struct Args {
 }
 
 fn pattern(text: &str) -> Result<Pattern, String> {
-    Pattern::new(text).map_err(|error| error.to_string())
+    Pattern::new(text, MatchCase::Exact).map_err(|error| error.to_string())
 }
 
 /// How an upload ended, as the filter names it.

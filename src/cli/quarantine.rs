@@ -14,6 +14,7 @@ use super::print::{self, Form};
 use super::{ConfigArgs, bad_config, fail, open_sink};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sink::validated::Validated;
 use crate::sink::{Quarantined, Sink};
 
 const AFTER_HELP: &str = "\
@@ -101,7 +102,7 @@ pub(super) async fn run(args: &Args) -> ExitCode {
     }
 }
 
-async fn act(action: &Action, config: &Config, sink: &Arc<dyn Sink>) -> Result<ExitCode> {
+async fn act(action: &Action, config: &Config, sink: &Arc<Validated>) -> Result<ExitCode> {
     let files = sink.quarantined().await?;
     match action {
         Action::List { older_than, json } => {
@@ -110,7 +111,7 @@ async fn act(action: &Action, config: &Config, sink: &Arc<dyn Sink>) -> Result<E
         }
         Action::Show { id, bytes: true, .. } => print_bytes(sink.as_ref(), find(&files, id)?).await?,
         Action::Show { id, json, .. } => told::show(Form::of(*json), find(&files, id)?),
-        Action::Replay { ids } => return replay::run(sink.as_ref(), config, &find_all(&files, ids)?).await,
+        Action::Replay { ids } => return replay::run(sink, config, &find_all(&files, ids)?).await,
         Action::Drop { ids, older_than } => {
             let named = if ids.is_empty() { files.iter().collect() } else { find_all(&files, ids)? };
             for file in named.into_iter().filter(|file| is_older(file, *older_than)) {

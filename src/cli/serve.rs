@@ -95,7 +95,7 @@ async fn serve(config: &Config, layers: &ConfigArgs) -> Result<Drained> {
     // Before the listeners, so that a signal is never missed once somebody can connect.
     let shutdown = shutdown_signal()?;
     let reloads = Arc::clone(&metrics);
-    let server = Server::bind(config, sink, Arc::clone(&rules), ledger, metrics).await?;
+    let server = Server::bind(config, sink, ledger, metrics).await?;
     greet(&server, &store)?;
     // A task of its own: connections are then accepted by a worker, and not by this thread for one.
     let mut running = tokio::spawn(server.run(shutdown));
@@ -156,7 +156,7 @@ fn greet(server: &Server, store: &str) -> Result<()> {
     print::line(&format!("tidegate {}", env!("CARGO_PKG_VERSION")));
     print::line(&format!("  listening  {senders} for files, http://{admin} for /healthz /readyz /metrics"));
     print::line(&format!("  storing    {store}"));
-    print::line(&format!("  try        printf 'hello.txt 6\\nhello\\n' | nc {} {}", senders.ip(), senders.port()));
+    print::line(&format!("  try        printf 'hello.txt 6\\nhello\\n' | nc -N {} {}", senders.ip(), senders.port()));
     Ok(())
 }
 

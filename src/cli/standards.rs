@@ -42,7 +42,7 @@ impl Standards {
         let (standard, max_bytes) = match (item.name.is_empty(), format) {
             (true, Some(_)) => (self.rules.standard().clone(), None),
             (true | false, _) => {
-                let applied = self.rules.find(&item.name.parse::<Key>()?);
+                let applied = self.rules.admit(&item.name.parse::<Key>()?)?;
                 (applied.standard, applied.max_bytes)
             }
         };

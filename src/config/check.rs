@@ -9,6 +9,7 @@ use super::keys::RULES;
 use super::problems::{DEFAULT, Problems, whence};
 use super::value::{duration_text, size_text};
 use super::{Config, SinkKind};
+use crate::wire::plain::Sizes;
 
 /// The most parts a multipart upload has: "Amazon S3 multipart upload limits", AWS.
 const MAX_PARTS: u64 = 10_000;
@@ -20,6 +21,7 @@ pub(super) fn config(config: &Config, problems: &mut Problems) {
     if config.sink.kind == SinkKind::S3 {
         checker.s3();
     }
+    checker.plain();
     checker.timing();
     checker.ledger();
     checker.rules();
@@ -71,11 +73,17 @@ impl Checker<'_> {
         }
     }
 
-    fn timing(&mut self) {
-        if self.config.plain.header_pause >= self.config.limits.header_timeout {
-            let what = "must be shorter than limits.header_timeout, or no pause ever ends a header";
-            self.refuse(&["plain.header_pause", "limits.header_timeout"], what);
+    fn plain(&mut self) {
+        let plain = &self.config.plain;
+        if plain.require_size && plain.sizes == Sizes::Never {
+            self.refuse(
+                &["plain.require_size", "plain.sizes"],
+                "asks for sizes, and plain.sizes is \"never\": set one of them",
+            );
         }
+    }
+
+    fn timing(&mut self) {
         let limits = &self.config.limits;
         if limits.resume_ttl < limits.upload_timeout {
             let what = format!(

@@ -8,10 +8,10 @@ use std::path::Path;
 use super::keys::RULES;
 use super::problems::DEFAULT;
 use super::value::{
-    COMPRESSIONS, FS_DURABILITIES, INTEGRITIES, LOG_FORMATS, ON_CONFLICT, ON_INVALID, PROFILES, SCHEMA_FOR, SINK_KINDS,
-    choice_text, duration_text, size_text,
+    COMPRESSIONS, FS_DURABILITIES, HEADER_FORMS, INTEGRITIES, LOG_FORMATS, ON_CONFLICT, ON_INVALID, PROFILES, SCHEMA_FOR,
+    SINK_KINDS, SIZES, UNMATCHED, choice_text, duration_text, size_text,
 };
-use super::{Config, Framed, Fs, Ledger, Limits, Listen, Log, Plain, Rule, S3, Sink};
+use super::{Config, Defaults, Framed, Fs, Ledger, Limits, Listen, Log, Plain, Rule, S3, Sink};
 
 /// One key of the configuration in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,16 +27,18 @@ pub struct Setting {
 impl Config {
     /// Every key in the order of `config/default.toml`, then every rule.
     pub fn explain(&self) -> Vec<Setting> {
-        let Self { listen, sink, limits, plain, framed, log, ledger, rules, origins: _ } = self;
+        let Self { listen, sink, limits, plain, framed, log, ledger, rules, defaults, origins: _ } = self;
         let mut lines = Lines { config: self, settings: Vec::new() };
         let Listen { tcp, admin } = listen;
         lines.add("listen.tcp", tcp);
         lines.add("listen.admin", admin);
         sink_lines(&mut lines, sink);
         limits_lines(&mut lines, limits);
-        let Plain { header_without_newline, header_pause, on_conflict } = plain;
-        lines.add("plain.header_without_newline", header_without_newline);
-        lines.add("plain.header_pause", &duration_text(*header_pause));
+        let Plain { header, sizes, require_size, linger, on_conflict } = plain;
+        lines.add("plain.header", choice_text(&HEADER_FORMS, header));
+        lines.add("plain.sizes", choice_text(&SIZES, sizes));
+        lines.add("plain.require_size", require_size);
+        lines.add("plain.linger", &duration_text(*linger));
         lines.add("plain.on_conflict", choice_text(&ON_CONFLICT, on_conflict));
         let Framed { max_pending_commits, on_conflict } = framed;
         lines.add("framed.max_pending_commits", max_pending_commits);
@@ -50,6 +52,8 @@ impl Config {
             "ledger.folder",
             &folder.as_deref().map(Path::display).map(|folder| folder.to_string()).unwrap_or_default(),
         );
+        let Defaults { unmatched } = defaults;
+        lines.add("defaults.unmatched", choice_text(&UNMATCHED, unmatched));
         for (index, rule) in rules.iter().enumerate() {
             rule_lines(&mut lines, index + 1, rule);
         }
@@ -156,6 +160,7 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
 fn rule_lines(lines: &mut Lines<'_>, number: usize, rule: &Rule) {
     let Rule {
         pattern,
+        match_case,
         format,
         max_bytes,
         on_conflict,
@@ -173,6 +178,7 @@ fn rule_lines(lines: &mut Lines<'_>, number: usize, rule: &Rule) {
     let key = |name: &str| format!("{RULES}[{number}].{name}");
     lines.add(&key("match"), pattern);
     let said = [
+        ("match_case", match_case.map(|exact| exact.to_string())),
         ("format", format.map(|format| format.to_string())),
         ("max_bytes", max_bytes.map(size_text)),
         ("on_conflict", on_conflict.map(|policy| choice_text(&ON_CONFLICT, &policy).to_owned())),

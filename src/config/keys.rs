@@ -17,8 +17,9 @@ pub(super) const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
 pub(super) const RULES: &str = "rules";
 
 /// The keys of a rule.
-pub(super) const RULE_KEYS: [&str; 14] = [
+pub(super) const RULE_KEYS: [&str; 15] = [
     "match",
+    "match_case",
     "format",
     "max_bytes",
     "on_conflict",
@@ -181,6 +182,9 @@ mod tests {
     fn the_listing_is_that_of_the_nearest_section() {
         assert_eq!(KEYS.listing("listen.port"), "the keys of listen are tcp, admin");
         assert_eq!(KEYS.listing("sink.s4.x"), "the keys of sink are kind, fs, s3");
-        assert_eq!(KEYS.listing("x.y"), "the sections are listen, sink, limits, plain, framed, log, ledger and [[rules]]");
+        assert_eq!(
+            KEYS.listing("x.y"),
+            "the sections are listen, sink, limits, plain, framed, log, ledger, defaults and [[rules]]"
+        );
     }
 }

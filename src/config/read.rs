@@ -8,7 +8,7 @@ use ::config::{Map, Value, ValueKind};
 use super::keys::{RULE_KEYS, RULES};
 use super::problems::{DEFAULT, Problems};
 use super::value::{self, Parsed};
-use super::{Config, Framed, Fs, Ledger, Limits, Listen, Log, Origins, Plain, Rule, S3, Sink};
+use super::{Config, Defaults, Framed, Fs, Ledger, Limits, Listen, Log, Origins, Plain, Rule, S3, Sink};
 
 /// Reads every key.
 pub(super) fn config(in_force: &Value, defaults: &Value, problems: &mut Problems) -> Config {
@@ -22,8 +22,10 @@ pub(super) fn config(in_force: &Value, defaults: &Value, problems: &mut Problems
         sink: sink(reader),
         limits: limits(reader),
         plain: Plain {
-            header_without_newline: reader.read("plain.header_without_newline", value::flag),
-            header_pause: reader.read("plain.header_pause", value::duration),
+            header: reader.read("plain.header", |value| value::choice(&value::HEADER_FORMS, value)),
+            sizes: reader.read("plain.sizes", |value| value::choice(&value::SIZES, value)),
+            require_size: reader.read("plain.require_size", value::flag),
+            linger: reader.read("plain.linger", value::duration),
             on_conflict: reader.read("plain.on_conflict", |value| value::choice(&value::ON_CONFLICT, value)),
         },
         framed: Framed {
@@ -39,6 +41,7 @@ pub(super) fn config(in_force: &Value, defaults: &Value, problems: &mut Problems
             folder: reader.read("ledger.folder", value::optional_path),
         },
         rules: reader.rules(),
+        defaults: Defaults { unmatched: reader.read("defaults.unmatched", |value| value::choice(&value::UNMATCHED, value)) },
         origins: std::mem::take(&mut reader.origins),
     }
 }
@@ -141,6 +144,7 @@ impl Reader<'_> {
         let field = |name| (format!("{RULES}[{number}].{name}"), table.get(name));
         let [
             pattern,
+            match_case,
             format,
             max_bytes,
             on_conflict,
@@ -161,6 +165,7 @@ impl Reader<'_> {
         }
         Rule {
             pattern: self.optional(pattern, value::glob).unwrap_or_default(),
+            match_case: self.optional(match_case, value::flag),
             format: self.optional(format, value::format),
             max_bytes: self.optional(max_bytes, value::positive_size),
             on_conflict: self.optional(on_conflict, |value| value::choice(&value::ON_CONFLICT, value)),

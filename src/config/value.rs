@@ -13,6 +13,8 @@ use bytesize::ByteSize;
 use super::{FsDurability, Integrity, LogFormat, Secret, SinkKind};
 use crate::report::{Compression, Format, Profile, SchemaFor};
 use crate::upload::{Key, OnConflict, OnInvalid};
+use crate::validate::rules::Unmatched;
+use crate::wire::plain::{HeaderForm, Sizes};
 
 /// A typed value, or what is wrong.
 pub(super) type Parsed<T> = Result<T, String>;
@@ -33,18 +35,25 @@ pub(super) const FS_DURABILITIES: [(&str, FsDurability); 2] = [("disk", FsDurabi
 pub(super) const INTEGRITIES: [(&str, Integrity); 2] =
     [("checksum", Integrity::Checksum), ("signature", Integrity::Signature)];
 /// The names of the conflict policies.
-pub(super) const ON_CONFLICT: [(&str, OnConflict); 3] =
+pub(crate) const ON_CONFLICT: [(&str, OnConflict); 3] =
     [("reject", OnConflict::Reject), ("version", OnConflict::Version), ("overwrite", OnConflict::Overwrite)];
 /// The names of what becomes of files that are not valid.
-pub(super) const ON_INVALID: [(&str, OnInvalid); 3] =
+pub(crate) const ON_INVALID: [(&str, OnInvalid); 3] =
     [("reject", OnInvalid::Reject), ("quarantine", OnInvalid::Quarantine), ("warn", OnInvalid::Warn)];
 /// The names of what is unpacked.
-pub(super) const COMPRESSIONS: [(&str, Compression); 3] =
+pub(crate) const COMPRESSIONS: [(&str, Compression); 3] =
     [("none", Compression::None), ("gzip", Compression::Gzip), ("zstd", Compression::Zstd)];
 /// The names of the profiles of JSON.
 pub(super) const PROFILES: [(&str, Profile); 2] = [("rfc8259", Profile::Rfc8259), ("i-json", Profile::IJson)];
 /// The names of what a JSON Schema is held against.
 pub(super) const SCHEMA_FOR: [(&str, SchemaFor); 2] = [("document", SchemaFor::Document), ("items", SchemaFor::Items)];
+/// The names of how a plain header may end.
+pub(super) const HEADER_FORMS: [(&str, HeaderForm); 3] =
+    [("auto", HeaderForm::Auto), ("line", HeaderForm::Line), ("first-packet", HeaderForm::FirstPacket)];
+/// The names of what digits behind a plain name are.
+pub(super) const SIZES: [(&str, Sizes); 2] = [("announced", Sizes::Announced), ("never", Sizes::Never)];
+/// The names of what becomes of a name that no rule matches.
+pub(super) const UNMATCHED: [(&str, Unmatched); 2] = [("accept", Unmatched::Accept), ("reject", Unmatched::Reject)];
 /// The names of the log formats.
 pub(super) const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
@@ -198,7 +207,7 @@ pub(super) fn choice<T: Copy>(names: &[(&str, T)], value: &ValueKind) -> Parsed<
 }
 
 /// The name of a choice; a test holds that every choice has one.
-pub(super) fn choice_text<T: PartialEq>(names: &[(&'static str, T)], choice: &T) -> &'static str {
+pub(crate) fn choice_text<T: PartialEq>(names: &[(&'static str, T)], choice: &T) -> &'static str {
     names.iter().find(|(_, named)| named == choice).map_or("", |(name, _)| name)
 }
 
@@ -274,7 +283,7 @@ pub(super) fn log_level(value: &ValueKind) -> Parsed<String> {
 }
 
 /// A size as text that reads back as the same size: in the largest unit that divides it.
-pub(super) fn size_text(bytes: u64) -> String {
+pub(crate) fn size_text(bytes: u64) -> String {
     const UNITS: [(u32, &str); 6] = [(60, "EiB"), (50, "PiB"), (40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     match UNITS.iter().find(|(bits, _)| bytes != 0 && bytes.trailing_zeros() >= *bits) {
         Some((bits, unit)) => format!("{}{unit}", bytes >> bits),

@@ -2,7 +2,8 @@
 //!
 //! A line that dies without a word leaves a connection behind that the server still listens to. Its sender comes back on
 //! another one, and can't wait for that to time out: whoever asks to go on with an upload ends the one before it, and follows
-//! when that is over. Knows no bytes and no sink.
+//! when that is over. Only the same upload is taken over: an id that is reused for another one ends nothing. Knows no bytes and no
+//! sink.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::upload::UploadId;
+use crate::upload::{UploadId, UploadSpec};
 
 /// The uploads that are under way.
 #[derive(Debug, Clone, Default)]
@@ -20,11 +21,12 @@ pub(super) struct Active(Arc<Mutex<HashMap<UploadId, Slot>>>);
 
 #[derive(Debug)]
 struct Slot {
+    spec: UploadSpec,
     phase: Phase,
     /// Cancelled when somebody waits to go on with it.
     wanted: CancellationToken,
-    /// Who waits.
-    heir: Option<oneshot::Sender<Turn>>,
+    /// Who waits, and with which upload.
+    heir: Option<(oneshot::Sender<Turn>, UploadSpec)>,
 }
 
 /// Whether an upload may be taken over.
@@ -48,38 +50,42 @@ impl Active {
     /// The turn, if nobody has it.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`].
-    pub(super) fn claim(&self, id: &UploadId) -> Result<Turn> {
+    /// [`ErrorKind::Busy`]; [`ErrorKind::Conflict`] where the upload under way is another one.
+    pub(super) fn claim(&self, spec: &UploadSpec) -> Result<Turn> {
         let mut slots = self.slots();
-        if slots.contains_key(id) { Err(busy(id)) } else { Ok(self.enter(&mut slots, id.clone())) }
+        let Some(slot) = slots.get(&spec.id) else { return Ok(self.enter(&mut slots, spec.clone())) };
+        spec.check_continues(&slot.spec, 0)?;
+        Err(busy(&spec.id))
     }
 
     /// The turn, behind the one who has it: that one is told that it is [wanted](Turn::wanted), and `patience` is how long it
     /// may take to be over.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`] where somebody else waits already, where the one before has only just begun, or is not over in time.
-    pub(super) async fn take_over(&self, id: &UploadId, patience: Duration) -> Result<Turn> {
+    /// [`ErrorKind::Busy`] where another sender waits already, where the one before has only just begun, or is not over in time;
+    /// [`ErrorKind::Conflict`] where the upload under way is another one, which goes on.
+    pub(super) async fn take_over(&self, spec: &UploadSpec, patience: Duration) -> Result<Turn> {
         let (heir, inherited) = oneshot::channel();
         {
             let mut slots = self.slots();
-            let Some(slot) = slots.get_mut(id) else { return Ok(self.enter(&mut slots, id.clone())) };
-            let somebody_waits = slot.heir.as_ref().is_some_and(|heir| !heir.is_closed());
+            let Some(slot) = slots.get_mut(&spec.id) else { return Ok(self.enter(&mut slots, spec.clone())) };
+            spec.check_continues(&slot.spec, 0)?;
+            let somebody_waits = slot.heir.as_ref().is_some_and(|(heir, _)| !heir.is_closed());
             if slot.phase == Phase::Opening || somebody_waits {
-                return Err(busy(id));
+                return Err(busy(&spec.id));
             }
-            slot.heir = Some(heir);
+            slot.heir = Some((heir, spec.clone()));
             slot.wanted.cancel();
         }
         match tokio::time::timeout(patience, inherited).await {
             Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) | Err(_) => Err(busy(id)),
+            Ok(Err(_)) | Err(_) => Err(busy(&spec.id)),
         }
     }
 
-    fn enter(&self, slots: &mut HashMap<UploadId, Slot>, id: UploadId) -> Turn {
-        let wanted = CancellationToken::new();
-        slots.insert(id.clone(), Slot { phase: Phase::Opening, wanted: wanted.clone(), heir: None });
+    fn enter(&self, slots: &mut HashMap<UploadId, Slot>, spec: UploadSpec) -> Turn {
+        let (id, wanted) = (spec.id.clone(), CancellationToken::new());
+        slots.insert(id.clone(), Slot { spec, phase: Phase::Opening, wanted: wanted.clone(), heir: None });
         Turn { id, wanted, active: self.clone() }
     }
 
@@ -89,10 +95,11 @@ impl Active {
 }
 
 impl Turn {
-    /// From now on somebody else may take over.
-    pub(super) fn opened(&self) {
+    /// From now on the same upload may take over: this one, with all that was announced of it.
+    pub(super) fn opened(&self, spec: &UploadSpec) {
         if let Some(slot) = self.active.slots().get_mut(&self.id) {
             slot.phase = Phase::Open;
+            slot.spec = spec.clone();
         }
     }
 
@@ -108,7 +115,7 @@ impl Drop for Turn {
             let mut slots = self.active.slots();
             let heir = slots.remove(&self.id).and_then(|slot| slot.heir);
             // In one step, so that nobody comes in between.
-            heir.map(|heir| (heir, self.active.enter(&mut slots, self.id.clone())))
+            heir.map(|(heir, spec)| (heir, self.active.enter(&mut slots, spec)))
         };
         if let Some((heir, turn)) = handed_over {
             // An heir that waits no longer gives the turn back, and its drop frees the place.
@@ -127,44 +134,57 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(20);
 
-    fn id() -> UploadId {
-        "u1".parse().unwrap()
+    fn upload() -> UploadSpec {
+        UploadSpec::new("u1".parse().unwrap(), "a.csv".parse().unwrap())
+    }
+
+    #[tokio::test]
+    async fn another_upload_of_the_id_neither_waits_nor_ends_anything() {
+        let active = Active::default();
+        let begun = UploadSpec { size: Some(9), ..upload() };
+        let turn = active.claim(&upload()).unwrap();
+        turn.opened(&begun);
+        for other in [UploadSpec { size: Some(8), ..upload() }, UploadSpec { key: "b.csv".parse().unwrap(), ..upload() }] {
+            assert_eq!(active.claim(&other).unwrap_err().kind(), ErrorKind::Conflict);
+            assert_eq!(active.take_over(&other, LONG).await.unwrap_err().kind(), ErrorKind::Conflict);
+        }
+        assert!(!turn.wanted().is_cancelled());
     }
 
     #[tokio::test]
     async fn a_turn_goes_to_the_one_who_waits_and_to_nobody_in_between() {
         let active = Active::default();
-        let first = active.take_over(&id(), LONG).await.unwrap();
-        first.opened();
+        let first = active.take_over(&upload(), LONG).await.unwrap();
+        first.opened(&upload());
         let (heir, waiting) = (active.clone(), first.wanted().clone());
-        let second = tokio::spawn(async move { heir.take_over(&id(), LONG).await });
+        let second = tokio::spawn(async move { heir.take_over(&upload(), LONG).await });
         waiting.cancelled().await;
-        assert_eq!(active.take_over(&id(), LONG).await.unwrap_err().kind(), ErrorKind::Busy, "one waits already");
+        assert_eq!(active.take_over(&upload(), LONG).await.unwrap_err().kind(), ErrorKind::Busy, "one waits already");
         drop(first);
-        assert_eq!(active.claim(&id()).unwrap_err().kind(), ErrorKind::Busy, "it was handed over at once");
+        assert_eq!(active.claim(&upload()).unwrap_err().kind(), ErrorKind::Busy, "it was handed over at once");
         let second = second.await.unwrap().unwrap();
         assert!(!second.wanted().is_cancelled());
         drop(second);
-        drop(active.claim(&id()).unwrap());
+        drop(active.claim(&upload()).unwrap());
         assert!(active.slots().is_empty());
     }
 
     #[tokio::test]
     async fn what_is_only_being_opened_is_not_taken_over() {
         let active = Active::default();
-        let first = active.claim(&id()).unwrap();
-        assert_eq!(active.take_over(&id(), LONG).await.unwrap_err().kind(), ErrorKind::Busy);
+        let first = active.claim(&upload()).unwrap();
+        assert_eq!(active.take_over(&upload(), LONG).await.unwrap_err().kind(), ErrorKind::Busy);
         assert!(!first.wanted().is_cancelled());
     }
 
     #[tokio::test]
     async fn who_gives_up_waiting_leaves_nothing_behind() {
         let active = Active::default();
-        let first = active.claim(&id()).unwrap();
-        first.opened();
-        assert_eq!(active.take_over(&id(), Duration::ZERO).await.unwrap_err().kind(), ErrorKind::Busy);
-        let id = id();
-        let mut second = Box::pin(active.take_over(&id, LONG));
+        let first = active.claim(&upload()).unwrap();
+        first.opened(&upload());
+        assert_eq!(active.take_over(&upload(), Duration::ZERO).await.unwrap_err().kind(), ErrorKind::Busy);
+        let upload = upload();
+        let mut second = Box::pin(active.take_over(&upload, LONG));
         tokio::select! {
             biased;
             _ = &mut second => panic!("the place of the one who gave up is free, and the turn is not"),
@@ -189,9 +209,9 @@ mod tests {
     async fn hundred_turns(active: Active) {
         let mut turns = 0;
         while turns < 100 {
-            if let Ok(turn) = active.take_over(&id(), LONG).await {
+            if let Ok(turn) = active.take_over(&upload(), LONG).await {
                 turns += 1;
-                turn.opened();
+                turn.opened(&upload());
             }
             tokio::task::yield_now().await;
         }

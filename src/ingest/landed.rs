@@ -7,7 +7,7 @@ use tokio::time::error::Elapsed;
 use tracing::Instrument;
 
 use super::Open;
-use super::outcome::{refused, report};
+use super::outcome::{of_store, refused, report};
 use crate::error::{Error, ErrorKind, Result};
 #[cfg(doc)]
 use crate::sink::Staged;
@@ -44,7 +44,7 @@ impl Landed {
             let (pump, spec) = (pump.clone(), spec.clone());
             async move {
                 let began = Instant::now();
-                let outcome = staged.commit(Ending { claim, verdict: None }).await;
+                let outcome = staged.commit(Ending { claim, verdict: None }).await.map_err(of_store);
                 pump.metrics.commit_took(began.elapsed());
                 report(&pump, &spec, course, &outcome);
                 drop((turn, in_flight, held));

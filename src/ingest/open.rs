@@ -84,8 +84,7 @@ fn told_what_is_kept(error: Error, kept: u64, ttl: Duration) -> Error {
     if kept == 0 {
         return error;
     }
-    let ttl = spoken(ttl);
-    Error::new(error.kind(), format!("{error}; {kept} bytes are kept for {ttl}"))
+    error.adding(&format!("; {kept} bytes are kept for {}", spoken(ttl)))
 }
 
 /// `1 day`, `2 days 12h`, `1m 30s`.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Ingest;
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::ledger::{Entry, Outcome};
 use crate::upload::{Receipt, UploadId, UploadSpec};
 
@@ -36,6 +36,18 @@ impl Course {
     fn took_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// An error of the store, as a sender may read it: where the store lies, and what it says of itself, is for the log alone.
+pub(super) fn of_store(error: Error) -> Error {
+    let told = match error.kind() {
+        ErrorKind::Store => "the store failed, and nothing was committed: send it again later",
+        ErrorKind::NoSpace => "the store has no room: send it again later",
+        ErrorKind::Unknown => "the store did not say whether the file is committed: send it again to learn it",
+        ErrorKind::Io => "the server failed: send it again later",
+        _ => return error,
+    };
+    Error::new(error.kind(), told).because_of_internals(error)
 }
 
 /// An upload ended after its bytes had all come.
@@ -79,7 +91,7 @@ pub(super) fn refuse(pump: &Ingest, spec: &UploadSpec, course: Course, error: &E
         bytes: course.bytes,
         resumed_at: course.resumed_at,
         took_ms: course.took_ms(),
-        ..refused_entry(pump, spec.key.as_str(), error)
+        ..refused_entry(pump, spec.key.as_str(), error).replayed(pump, spec)
     });
     log_refusal(spec.key.as_str(), Some(spec.id.as_str()), error);
 }
@@ -104,7 +116,15 @@ fn committed_entry(pump: &Ingest, spec: &UploadSpec, course: Course, receipt: &R
         durability: Some(receipt.durability),
         verdict: receipt.verdict,
         report: receipt.report.as_deref().cloned(),
-        ..Entry::new(Outcome::Committed, spec.key.as_str(), pump.origin.as_deref())
+        ..Entry::new(Outcome::Committed, spec.key.as_str(), pump.origin.as_deref()).replayed(pump, spec)
+    }
+}
+
+impl Entry {
+    /// The same, with what is known of a file that comes out of quarantine, whose sender is not there.
+    fn replayed(self, pump: &Ingest, spec: &UploadSpec) -> Self {
+        let collector = self.collector.or_else(|| spec.collector.clone());
+        Self { collector, quarantine: pump.replayed.as_ref().map(ToString::to_string), ..self }
     }
 }
 

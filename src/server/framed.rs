@@ -7,10 +7,11 @@ mod body;
 mod writer;
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::Instant;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tracing::Instrument;
 
 use self::body::{FramedBody, Rest};
@@ -31,11 +32,14 @@ pub(super) async fn serve(stream: Stream, shared: &Arc<Shared>) {
     let (reader, writer) = stream.into_parts();
     // Answers wait in the queue; how many commits are among them is bounded by the permits.
     let (answers, queue) = mpsc::channel(shared.framed.max_pending_commits);
-    let writer = writer::run(writer, queue, shared.limits.idle_timeout);
+    let (unwritten, _) = watch::channel(0);
+    let unwritten = Arc::new(unwritten);
+    let writer = writer::run(writer, queue, Arc::clone(&unwritten), shared.limits.idle_timeout);
     let session = Session {
         reader,
         shared: Arc::clone(shared),
         answers,
+        unwritten,
         commits: Arc::new(Semaphore::new(shared.framed.max_pending_commits)),
         keys: HashSet::new(),
     };
@@ -54,6 +58,8 @@ struct Session {
     reader: Reader,
     shared: Arc<Shared>,
     answers: mpsc::Sender<Answer>,
+    /// Answers that are queued and not yet written.
+    unwritten: Arc<watch::Sender<usize>>,
     commits: Arc<Semaphore>,
     /// Keys that a commit may be under way for.
     keys: HashSet<Key>,
@@ -90,7 +96,7 @@ impl Session {
     /// The next request; `None` where the sender has ended, or the server drains and nothing has begun.
     async fn next_request(&mut self) -> Result<Option<Request>> {
         let idle_timeout = self.shared.limits.idle_timeout;
-        let deadline = Instant::now() + idle_timeout;
+        let mut idle = pin!(idle(self.unwritten.subscribe(), idle_timeout));
         loop {
             self.skip_blank();
             if !self.reader.buffer().is_empty() {
@@ -100,14 +106,16 @@ impl Session {
             let filled = tokio::select! {
                 biased;
                 () = self.shared.drain.cancelled() => return Ok(None),
-                filled = tokio::time::timeout_at(deadline, self.reader.fill_small()) => filled,
-            };
-            match filled {
-                Ok(Ok(Filled::Some)) => {}
-                Ok(Ok(Filled::End) | Err(_)) => return Ok(None),
-                Err(_elapsed) => {
+                filled = self.reader.fill_small() => filled,
+                // The sender takes no more answers: there is no end to be waited for.
+                () = self.answers.closed() => return Ok(None),
+                () = &mut idle => {
                     return Err(Error::new(ErrorKind::Timeout, format!("no request for {idle_timeout:?}")));
                 }
+            };
+            match filled {
+                Ok(Filled::Some) => {}
+                Ok(Filled::End) | Err(_) => return Ok(None),
             }
         }
         if self.shared.drain.is_cancelled() {
@@ -263,10 +271,18 @@ impl Session {
 
     /// Queues an answer, behind those of the requests before.
     async fn answer(&self, answer: Answer) -> Next {
+        self.unwritten.send_modify(|count| *count += 1);
         match self.answers.send(answer).await {
             Ok(()) => Next::Request,
             // The sender takes no more answers.
             Err(_closed) => Next::Close,
         }
     }
+}
+
+/// Done when the sender has been silent for `idle_timeout` without waiting for an answer: a commit may take longer than that.
+async fn idle(mut unwritten: watch::Receiver<usize>, idle_timeout: Duration) {
+    // An error means that the connection is over, and so does the wait.
+    drop(unwritten.wait_for(|count| *count == 0).await);
+    tokio::time::sleep(idle_timeout).await;
 }

@@ -1,102 +1,180 @@
-//! The plain protocol over a connection: one file, one line for an answer.
+//! The plain protocol over a connection: files, one line for an answer to each.
+//!
+//! A file of known size may be followed by another one; a file without a size lasts until the end of the stream.
+
+mod contest;
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Shared;
-use super::stream::{Filled, Patience, Reader, Stream};
+use super::stream::{Filled, Reader, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Body, Piece};
 use crate::upload::{Receipt, UploadId, UploadSpec};
-use crate::wire::plain::{self, Header, HeaderForm, Signal};
+use crate::wire::plain::{self, Conversation, Decoded, Follows, Header, LineState, Options, Reading};
 
-/// How long the end of the stream, or a byte too many, is awaited behind a body of known size. A sender that goes on gets a
-/// refusal if its surplus comes together with the body; one that keeps the connection open waits this long for its receipt.
-const SURPLUS_PAUSE: Duration = Duration::from_millis(20);
+/// How long a sender must be silent to be taken for one that waits for its answer, where its header has more than one reading.
+/// Longer than the pauses that senders make between two calls of `send`.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// Bytes that are read before several readings of a header are written to the store side by side. Most files are shorter, and
+/// are decided by their end.
+const MAX_UNDECIDED_BYTES: usize = 64 * 1024;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(mut stream: Stream, shared: &Shared) {
-    let header = match read_header(stream.reader(), shared).await {
-        Ok(Some(header)) => header,
-        Ok(None) => return,
-        Err(error) => {
-            shared.ingest.refuse("", &error);
-            return stream.refuse(plain::encode_error(&error).as_bytes(), shared).await;
-        }
-    };
-    let sized = header.size.is_some();
-    match receive(header, stream.reader(), shared).await {
-        Ok(receipt) => {
-            stream.answer(plain::encode_receipt(&receipt).as_bytes(), shared.limits.idle_timeout).await;
-            if sized {
-                watch_surplus(stream.reader(), &receipt, shared).await;
-            }
-        }
-        Err(error) => stream.refuse(plain::encode_error(&error).as_bytes(), shared).await,
-    }
-}
-
-async fn receive(header: Header, reader: &mut Reader, shared: &Shared) -> Result<Receipt> {
-    let key = header.name.parse().inspect_err(|error| shared.ingest.refuse(&header.name, error))?;
-    let spec = UploadSpec {
-        size: header.size,
-        on_conflict: shared.plain.on_conflict,
-        ..UploadSpec::new(UploadId::generate(), key)
-    };
-    let mut body = PlainBody { reader, size: header.size, read: 0 };
-    shared.ingest.receive(spec, &mut body).await?.commit(()).await
-}
-
-/// What comes behind a file of known size after its receipt can't be taken back any more; that it came is told.
-async fn watch_surplus(reader: &mut Reader, receipt: &Receipt, shared: &Shared) {
-    if let Some(Ok(Some(_))) = Patience::new(shared).wait(reader.next_chunk(u64::MAX)).await {
-        shared.metrics.connection_refused("surplus");
-        tracing::warn!(key = %receipt.key, size = receipt.size, "more bytes came behind a file of this size, after its receipt");
-        reader.discard(shared).await;
-    }
-}
-
-/// Reads to the end of the header; `None` where the sender went away without a word.
-async fn read_header(reader: &mut Reader, shared: &Shared) -> Result<Option<Header>> {
-    let form = if shared.plain.header_without_newline { HeaderForm::Any } else { HeaderForm::Newline };
-    let deadline = Instant::now() + shared.limits.header_timeout;
-    let mut signal = Signal::Data;
+    let mut place = Place { first_packet: stream.buffer().len(), previous: None };
     loop {
-        if let Some((header, taken)) = plain::decode(reader.buffer(), signal, form)? {
-            reader.take(taken);
-            return Ok(Some(header));
-        }
-        let pause = Instant::now() + shared.plain.header_pause;
-        // After a pause that ended nothing only more bytes, or the deadline, change anything.
-        let wait_until = if form == HeaderForm::Any && signal == Signal::Data { pause.min(deadline) } else { deadline };
-        signal = match tokio::time::timeout_at(wait_until, reader.fill_small()).await {
-            Ok(Ok(Filled::Some)) => Signal::Data,
-            Ok(Ok(Filled::End)) if reader.buffer().is_empty() => return Ok(None),
-            Ok(Ok(Filled::End)) => Signal::End,
-            Ok(Err(error)) => {
-                return Err(Error::new(ErrorKind::Incomplete, "the connection broke inside the header").because(error));
-            }
-            Err(_elapsed) if wait_until < deadline => Signal::Pause,
-            Err(_elapsed) => {
-                let message = format!("the header did not end within {:?}", shared.limits.header_timeout);
-                return Err(Error::new(ErrorKind::Timeout, message));
+        let header = match place.read_header(stream.reader(), shared).await {
+            Ok(Some(header)) => header,
+            Ok(None) => return stream.end(shared.limits.idle_timeout).await,
+            Err(error) => {
+                place.refuse(&error, shared);
+                return stream.refuse(plain::encode_error(&error).as_bytes(), shared).await;
             }
         };
+        let received = match header {
+            Found::Header(reading) => receive(reading, stream.reader(), shared).await,
+            Found::Undecided(readings) => contest::receive(readings, stream.reader(), shared).await,
+            Found::OtherProtocol(name) => Err(other_protocol(name, shared)),
+        };
+        let (receipt, reading) = match received {
+            Ok(received) => received,
+            Err(error) => return stream.refuse(plain::encode_error(&error).as_bytes(), shared).await,
+        };
+        let answer = plain::encode_receipt(&receipt);
+        if reading.header.size.is_none() {
+            return stream.answer(answer.as_bytes(), shared.limits.idle_timeout).await;
+        }
+        if !stream.answer_and_go_on(answer.as_bytes(), shared.limits.idle_timeout).await {
+            return;
+        }
+        place = Place { first_packet: stream.buffer().len(), previous: Some(reading) };
     }
+}
+
+/// What `[plain]` of the configuration asks of headers.
+fn options(shared: &Shared) -> Options {
+    let crate::config::Plain { header, sizes, require_size, .. } = shared.plain;
+    Options { form: header, sizes, require_size }
+}
+
+/// What a connection says next.
+enum Found {
+    Header(Reading),
+    /// The number of bytes decides between these.
+    Undecided(Vec<Reading>),
+    /// The first words of this protocol.
+    OtherProtocol(&'static str),
+}
+
+/// Where a header is looked for.
+#[derive(Debug)]
+struct Place {
+    /// Bytes of the first packet, behind the end of the file before.
+    first_packet: usize,
+    /// The header of the file before.
+    previous: Option<Reading>,
+}
+
+impl Place {
+    /// Reads to the end of the header; `None` where the sender has no more files.
+    async fn read_header(&mut self, reader: &mut Reader, shared: &Shared) -> Result<Option<Found>> {
+        if reader.buffer().is_empty() && !self.await_next(reader, shared).await {
+            return Ok(None);
+        }
+        let (begun, limits, mut line) = (Instant::now(), &shared.limits, LineState::Open);
+        loop {
+            let Self { first_packet, previous } = self;
+            let conversation =
+                Conversation { bytes: reader.buffer(), first_packet: *first_packet, line, previous: previous.as_ref() };
+            let (wait_until, after_wait) = match plain::decode(&conversation, options(shared))? {
+                Decoded::Header(reading) => {
+                    reader.take(reading.bytes);
+                    return Ok(Some(Found::Header(reading)));
+                }
+                Decoded::Undecided(readings) if reader.buffer().len() >= MAX_UNDECIDED_BYTES => {
+                    return Ok(Some(Found::Undecided(readings)));
+                }
+                Decoded::OtherProtocol(name) => return Ok(Some(Found::OtherProtocol(name))),
+                Decoded::Undecided(_) if line == LineState::Open => (Instant::now() + QUIET, Some(LineState::Quiet)),
+                Decoded::Undecided(_) => (Instant::now() + limits.idle_timeout, None),
+                Decoded::Incomplete => (begun + limits.header_timeout, None),
+            };
+            let deadline = wait_until.min(begun + limits.upload_timeout);
+            line = match (tokio::time::timeout_at(deadline, reader.fill_small()).await, after_wait) {
+                (Ok(Ok(Filled::Some)), _) => LineState::Open,
+                // Bytes that came before a reset are a file only where their number proves it.
+                (Ok(Ok(Filled::End) | Err(_)), _) => LineState::Ended,
+                (Err(_elapsed), Some(line)) => line,
+                (Err(_elapsed), None) => return Err(header_timeout(begun.elapsed())),
+            };
+        }
+    }
+
+    /// Waits for the first bytes behind a file of known size; whether any come.
+    async fn await_next(&mut self, reader: &mut Reader, shared: &Shared) -> bool {
+        let filled = tokio::select! {
+            biased;
+            filled = tokio::time::timeout(shared.plain.linger, reader.fill_small()) => filled,
+            () = shared.drain.cancelled() => return false,
+        };
+        self.first_packet = reader.buffer().len();
+        matches!(filled, Ok(Ok(Filled::Some)))
+    }
+
+    /// Counts and logs a header that is none.
+    fn refuse(&self, error: &Error, shared: &Shared) {
+        if self.previous.is_some() {
+            shared.metrics.connection_refused("surplus");
+        }
+        shared.ingest.refuse("", error);
+    }
+}
+
+fn header_timeout(waited: Duration) -> Error {
+    let message = format!("the header did not end within {}s: end it with a newline", waited.as_secs());
+    Error::new(ErrorKind::Timeout, message)
+}
+
+/// Counts a client of another protocol, which has no file to lose, and tells it.
+fn other_protocol(name: &str, shared: &Shared) -> Error {
+    shared.metrics.connection_refused("other_protocol");
+    tracing::info!(protocol = name, "connection of another protocol refused");
+    Error::new(ErrorKind::BadHeader, format!("this port takes files, and these are the first words of {name}"))
+}
+
+/// The spec of a plain upload.
+fn spec(header: &Header, shared: &Shared) -> Result<UploadSpec> {
+    let key = header.name.parse()?;
+    Ok(UploadSpec { size: header.size, on_conflict: shared.plain.on_conflict, ..UploadSpec::new(UploadId::generate(), key) })
+}
+
+/// The receipt of a file, and its header.
+type Received = (Receipt, Reading);
+
+async fn receive(reading: Reading, reader: &mut Reader, shared: &Shared) -> Result<Received> {
+    let header = &reading.header;
+    let spec = spec(header, shared).inspect_err(|error| shared.ingest.refuse(&header.name, error))?;
+    let mut body = PlainBody { reader, reading: &reading, read: 0, idle_timeout: shared.limits.idle_timeout };
+    let receipt = shared.ingest.receive(spec, &mut body).await?.commit(()).await?;
+    Ok((receipt, reading))
 }
 
 /// Exactly so many bytes, or all until the end.
 #[derive(Debug)]
 struct PlainBody<'a> {
     reader: &'a mut Reader,
-    size: Option<u64>,
+    reading: &'a Reading,
     read: u64,
+    idle_timeout: Duration,
 }
 
 impl Body for PlainBody<'_> {
     async fn next(&mut self) -> Result<Piece> {
-        let left = self.size.map_or(u64::MAX, |size| size - self.read);
+        let left = self.reading.header.size.map_or(u64::MAX, |size| size - self.read);
         if left == 0 {
             return self.check_surplus().await.map(|()| Piece::End(None));
         }
@@ -105,8 +183,7 @@ impl Body for PlainBody<'_> {
                 self.read += chunk.len() as u64;
                 Ok(Piece::Bytes(chunk))
             }
-            // Where a size was announced, the pump holds it against what came.
-            Ok(None) => Ok(Piece::End(None)),
+            Ok(None) => self.check_end().map(|()| Piece::End(None)),
             Err(error) => {
                 let message = format!("the connection broke after {} bytes", self.read);
                 Err(Error::new(ErrorKind::Incomplete, message).because(error))
@@ -116,19 +193,46 @@ impl Body for PlainBody<'_> {
 }
 
 impl PlainBody<'_> {
-    /// Fails where more comes than was announced.
-    async fn check_surplus(&mut self) -> Result<()> {
-        let surplus = match tokio::time::timeout(SURPLUS_PAUSE, self.reader.next_chunk(1)).await {
-            Ok(Ok(surplus)) => surplus.is_some(),
-            Ok(Err(error)) => {
-                let message = format!("the connection broke after {} bytes", self.read);
-                return Err(Error::new(ErrorKind::Incomplete, message).because(error));
-            }
-            Err(_elapsed) => false,
-        };
-        if surplus {
-            return Err(Error::new(ErrorKind::SizeMismatch, format!("more than the announced {} bytes came", self.read)));
+    /// Fails where the stream ended before the announced size, of which the pump would not know what it may have been instead.
+    fn check_end(&self) -> Result<()> {
+        match self.reading.header.size {
+            Some(size) if !self.reading.is_line => Err(self.wrong_size(&format!("{} of {size} bytes came", self.read))),
+            Some(_) | None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Fails where more has come than was announced, and is no header of a further file. Waits for nothing where nothing more
+    /// has come.
+    async fn check_surplus(&mut self) -> Result<()> {
+        match follows(self.reader, &self.reading.header.name, self.idle_timeout).await {
+            Follows::Header | Follows::Unknown => Ok(()),
+            Follows::Surplus => Err(self.wrong_size(&format!("more than the announced {} bytes came", self.read))),
+        }
+    }
+
+    fn wrong_size(&self, what: &str) -> Error {
+        let remedy = if self.reading.is_line {
+            "announce as many bytes as follow"
+        } else {
+            "end the header with a newline, or set plain.sizes = \"never\" where no sender announces a size"
+        };
+        Error::new(ErrorKind::SizeMismatch, format!("{what} behind {:?}: {remedy}", self.reading.header.name))
+    }
+}
+
+/// What has come behind a file of known size: the header of another one, [`Follows::Unknown`] where nothing has, or surplus.
+async fn follows(reader: &mut Reader, name: &str, idle_timeout: Duration) -> Follows {
+    let mut has_ended = false;
+    loop {
+        if reader.buffer().is_empty() && (has_ended || !reader.has_more()) {
+            return Follows::Unknown;
+        }
+        match plain::follows(reader.buffer(), name, has_ended) {
+            Follows::Unknown if has_ended => return Follows::Surplus,
+            Follows::Unknown => {}
+            told => return told,
+        }
+        let filled = tokio::time::timeout(idle_timeout, reader.fill_small()).await;
+        has_ended = !matches!(filled, Ok(Ok(Filled::Some)));
     }
 }

@@ -1,13 +1,16 @@
 //! A connection's bytes: read into a buffer, handed out without copying.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
@@ -40,6 +43,8 @@ pub(super) struct Reader {
     half: OwnedReadHalf,
     buffer: BytesMut,
     large_bytes: usize,
+    /// How the connection broke: the system tells it once, and reports an end of the stream afterwards.
+    broken: Option<io::ErrorKind>,
 }
 
 impl Reader {
@@ -58,11 +63,33 @@ impl Reader {
             // No buffer for who sends nothing.
             self.half.readable().await?;
         }
-        self.buffer.reserve(room);
-        match self.half.read_buf(&mut self.buffer).await? {
-            0 => Ok(Filled::End),
-            _ => Ok(Filled::Some),
+        if let Some(kind) = self.broken {
+            return Err(kind.into());
         }
+        self.buffer.reserve(room);
+        match self.half.read_buf(&mut self.buffer).await {
+            Ok(0) => Ok(Filled::End),
+            Ok(_) => Ok(Filled::Some),
+            Err(error) => {
+                self.broken = Some(error.kind());
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads as much into the buffer as a body is read in.
+    pub(super) async fn fill_large(&mut self) -> io::Result<Filled> {
+        self.fill(self.large_bytes).await
+    }
+
+    /// Whether the connection broke, instead of being ended by the sender.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    /// Whether bytes have come that were not read yet. Waits for nothing: the socket does not block.
+    pub(super) fn has_more(&self) -> bool {
+        SockRef::from(self.half.as_ref()).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
     }
 
     /// Takes `bytes` from the front of the buffer.
@@ -95,7 +122,8 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn new(socket: TcpStream) -> Self {
         let (half, writer) = socket.into_split();
-        Self { reader: Reader { half, buffer: BytesMut::new(), large_bytes: LARGE_BYTES }, writer }
+        let reader = Reader { half, buffer: BytesMut::new(), large_bytes: LARGE_BYTES, broken: None };
+        Self { reader, writer }
     }
 
     pub(super) fn into_parts(self) -> (Reader, OwnedWriteHalf) {
@@ -116,16 +144,19 @@ impl Stream {
 
     /// Writes the last answer and ends this side.
     pub(super) async fn answer(&mut self, line: &[u8], timeout: Duration) {
-        let written = tokio::time::timeout(timeout, async {
-            self.writer.write_all(line).await?;
-            self.writer.shutdown().await
-        });
-        // A sender may well have gone without waiting; what became of its file is in the log.
-        match written.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "the sender did not wait for the answer"),
-            Err(_elapsed) => tracing::debug!("the sender did not read the answer"),
+        if self.answer_and_go_on(line, timeout).await {
+            self.end(timeout).await;
         }
+    }
+
+    /// Writes an answer behind which another one may follow; whether the sender took it.
+    pub(super) async fn answer_and_go_on(&mut self, line: &[u8], timeout: Duration) -> bool {
+        was_taken(tokio::time::timeout(timeout, self.writer.write_all(line)).await)
+    }
+
+    /// Ends this side.
+    pub(super) async fn end(&mut self, timeout: Duration) {
+        was_taken(tokio::time::timeout(timeout, self.writer.shutdown()).await);
     }
 
     /// Answers a refusal while the sender may still be sending: to close with bytes unread would reset the connection, and
@@ -133,6 +164,21 @@ impl Stream {
     pub(super) async fn refuse(mut self, line: &[u8], shared: &Shared) {
         self.answer(line, shared.limits.idle_timeout).await;
         self.reader.discard(shared).await;
+    }
+}
+
+/// Whether an answer was written in time. A sender may have left without waiting; what became of its file is in the log.
+fn was_taken(written: Result<io::Result<()>, Elapsed>) -> bool {
+    match written {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the sender did not wait for the answer");
+            false
+        }
+        Err(Elapsed { .. }) => {
+            tracing::debug!("the sender did not read the answer");
+            false
+        }
     }
 }
 

@@ -314,12 +314,18 @@ impl<D: Disk> Sink for Fs<D> {
 }
 
 impl<D: Disk> Shared<D> {
-    /// Fails where the store takes nothing any more.
+    /// Fails where the store takes nothing: for good after a failed flush, and for as long as its root is not where it was
+    /// opened, because what is committed then is found by nobody.
     fn check_writable(&self, doing: &str, key: &Key) -> Result<()> {
-        let Some(why) = self.broken.get() else { return Ok(()) };
-        let message =
-            format!("{doing} {:?}: the store is read-only since {why}; check the disk, then restart", key.as_str());
-        Err(Error::new(ErrorKind::Store, message))
+        let why = match self.broken.get() {
+            Some(why) => format!("the store is read-only since {why}; check the disk, then restart"),
+            None if self.tree.stands_at(&self.root) => return Ok(()),
+            None => format!(
+                "the folder {:?} was moved, unmounted or replaced since the start: put it back, or restart",
+                self.root.display().to_string()
+            ),
+        };
+        Err(Error::new(ErrorKind::Store, format!("{doing} {:?}: {why}", key.as_str())))
     }
 
     /// The receipt of a file that stands under a key, once it is flushed.

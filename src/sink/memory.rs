@@ -71,6 +71,15 @@ impl Memory {
         self.quarantine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes what is kept of the upload, of whose bytes `used` are used.
+    fn take_kept(&self, spec: &UploadSpec, used: impl FnOnce(&Suspended) -> u64) -> Result<Option<Suspended>> {
+        let mut suspended = self.suspended();
+        if let Some(kept) = suspended.get(&spec.id) {
+            spec.check_continues(&kept.spec, used(kept))?;
+        }
+        Ok(suspended.remove(&spec.id))
+    }
+
     fn claim(&self, id: &UploadId) -> Result<Claim<UploadId>> {
         let busy = || Error::new(ErrorKind::Busy, format!("upload {id} is being written by somebody else"));
         self.writers.claim(id).ok_or_else(busy)
@@ -81,18 +90,19 @@ impl Memory {
 impl Sink for Memory {
     async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
         let claim = self.claim(&spec.id)?;
-        self.suspended().remove(&spec.id);
+        let spec = match self.take_kept(&spec, |_| 0)? {
+            Some(kept) => spec.held_to(kept.spec),
+            None => spec,
+        };
         let (tally, chunks, note) = Default::default();
         Ok(Box::new(InMemory { store: self.clone(), spec, tally, chunks, note, _claim: claim }))
     }
 
     async fn resume(&self, spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
         let claim = self.claim(&spec.id)?;
-        let mut suspended = self.suspended();
-        if !suspended.get(&spec.id).is_some_and(|kept| spec.continues(&kept.spec)) {
-            return Ok(None);
-        }
-        let Some(Suspended { tally, chunks, note, .. }) = suspended.remove(&spec.id) else { return Ok(None) };
+        let Some(kept) = self.take_kept(&spec, |kept| kept.tally.size())? else { return Ok(None) };
+        let Suspended { spec: begun, tally, chunks, note, .. } = kept;
+        let spec = spec.held_to(begun);
         Ok(Some(Box::new(InMemory { store: self.clone(), spec, tally, chunks, note, _claim: claim })))
     }
 

@@ -113,7 +113,7 @@ impl Sink for Object {
         }
         let claim = self.claim(&spec.id)?;
         if spec.when_cut == WhenCut::Keep {
-            resume::begin_anew(&self.remote, &spec.id).await?;
+            spec = resume::begin_anew(&self.remote, spec).await?;
         }
         if spec.on_invalid == OnInvalid::Quarantine {
             spec.when_cut = WhenCut::Drop;

@@ -91,6 +91,9 @@ pub struct Quarantined {
     pub quarantined_at: SystemTime,
     /// The upload that brought it first.
     pub upload: UploadId,
+    /// What its sender calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collector: Option<String>,
     /// The media type that the sender gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<ContentType>,
@@ -111,6 +114,7 @@ impl Quarantined {
             digest: content.digest,
             quarantined_at: rfc3339::now(),
             upload: spec.id.clone(),
+            collector: spec.collector.clone(),
             content_type: spec.content_type.clone(),
             meta: spec.meta.clone(),
             report: Report { quarantined: Some(id.to_string()), ..report },

@@ -38,29 +38,36 @@ impl Validated {
         Self { inner, rules, metrics }
     }
 
-    fn judged(&self, staged: Box<dyn Staged>, terms: Terms, validator: Box<dyn Validator>) -> Box<dyn Staged> {
-        let (judge, busy, metrics) = (Judge::Reading(validator), Duration::ZERO, Arc::clone(&self.metrics));
-        let kept = Some(staged.offset()).filter(|offset| *offset > 0);
-        Box::new(Judged { staged, judge, late: None, kept, terms, busy, metrics })
+    /// What the rules in force say of a name; an upload keeps to it for its whole life.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadName`] where no rule matches, and such names are refused.
+    pub fn admit(&self, key: &Key) -> Result<Applied> {
+        self.rules.admit(key)
     }
-}
 
-#[async_trait]
-impl Sink for Validated {
-    async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
-        let Applied { standard, on_invalid, .. } = self.rules.find(&spec.key);
+    /// As [`Sink::stage`], for an upload that was [admitted](Self::admit).
+    ///
+    /// # Errors
+    /// As [`Sink::stage`].
+    pub async fn stage_as(&self, spec: UploadSpec, applied: &Applied) -> Result<Box<dyn Staged>> {
+        let Applied { standard, on_invalid, .. } = applied;
+        let (format, on_invalid) = (standard.format, *on_invalid);
         let staged = self.inner.stage(UploadSpec { on_invalid, ..spec }).await?;
         match standard.validator() {
-            Some(validator) => Ok(self.judged(staged, Terms { format: standard.format, on_invalid }, validator)),
+            Some(validator) => Ok(self.judged(staged, Terms { format, on_invalid }, validator)),
             None => Ok(staged),
         }
     }
 
-    /// An upload whose validator can't go on where the bytes end, because none had read along or because another one would
-    /// now, counts as not there.
-    async fn resume(&self, spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
-        let Applied { standard, on_invalid, .. } = self.rules.find(&spec.key);
-        let format = standard.format;
+    /// As [`Sink::resume`], for an upload that was [admitted](Self::admit). One whose validator can't go on where the bytes end
+    /// counts as not there: none had read along, or other rules held then.
+    ///
+    /// # Errors
+    /// As [`Sink::resume`].
+    pub async fn resume_as(&self, spec: UploadSpec, applied: &Applied) -> Result<Option<Box<dyn Staged>>> {
+        let Applied { standard, on_invalid, .. } = applied;
+        let (format, on_invalid) = (standard.format, *on_invalid);
         let Some(staged) = self.inner.resume(UploadSpec { on_invalid, ..spec }).await? else { return Ok(None) };
         match (format, &staged.note().0) {
             (Format::None, _) => Ok(Some(staged)),
@@ -71,6 +78,25 @@ impl Sink for Validated {
             }
             (_, None) => Ok(None),
         }
+    }
+
+    fn judged(&self, staged: Box<dyn Staged>, terms: Terms, validator: Box<dyn Validator>) -> Box<dyn Staged> {
+        let (judge, busy, metrics) = (Judge::Reading(validator), Duration::ZERO, Arc::clone(&self.metrics));
+        let kept = Some(staged.offset()).filter(|offset| *offset > 0);
+        Box::new(Judged { staged, judge, late: None, kept, terms, busy, metrics })
+    }
+}
+
+#[async_trait]
+impl Sink for Validated {
+    async fn stage(&self, spec: UploadSpec) -> Result<Box<dyn Staged>> {
+        let applied = self.admit(&spec.key)?;
+        self.stage_as(spec, &applied).await
+    }
+
+    async fn resume(&self, spec: UploadSpec) -> Result<Option<Box<dyn Staged>>> {
+        let applied = self.admit(&spec.key)?;
+        self.resume_as(spec, &applied).await
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {

@@ -88,6 +88,7 @@ impl Put {
             meta: self.meta.clone().try_into()?,
             on_conflict,
             when_cut,
+            collector: None,
             on_invalid: OnInvalid::Reject,
         })
     }
@@ -187,12 +188,12 @@ pub struct Limits {
 impl Event {
     /// The last word on a connection that can't go on because of `error`.
     pub fn from_connection(error: &Error) -> Self {
-        Self::Error { code: error.kind().code().to_owned(), message: error.to_string() }
+        Self::Error { code: error.kind().code().to_owned(), message: error.told() }
     }
 
     /// The answer to an upload that ended in `error`.
     pub fn from_error(id: String, error: &Error) -> Self {
-        let (code, message) = (error.kind().code().to_owned(), error.to_string());
+        let (code, message) = (error.kind().code().to_owned(), error.told());
         match error.kind().fault() {
             Fault::Upload => Self::Rejected { id, code, message, report: error.find::<Report>().cloned() },
             Fault::Passing => Self::Failed { id, code, message, retry: true },

@@ -6,6 +6,8 @@ use std::time::Duration;
 use tidegate::config::{Config, FsDurability, Integrity, LogFormat, Secret, SinkKind};
 use tidegate::report::Format;
 use tidegate::upload::OnConflict;
+use tidegate::validate::rules::Unmatched;
+use tidegate::wire::plain::{HeaderForm, Sizes};
 
 use crate::{default_keys, explained, files, load, refusal, variable};
 
@@ -29,13 +31,15 @@ fn the_defaults_are_those_that_were_agreed() {
     assert_eq!((limits.drain_timeout, limits.max_file_bytes), (Duration::from_secs(30), 64 << 30));
     assert_eq!((limits.max_connections, limits.max_connections_per_address), (4096, 2048));
     assert_eq!((limits.max_discard_bytes, limits.max_json_depth, limits.max_record_bytes), (64 << 20, 128, 16 << 20));
-    assert!(config.plain.header_without_newline);
-    assert_eq!(config.plain.header_pause, Duration::from_millis(300));
+    let plain = &config.plain;
+    assert_eq!((plain.header, plain.sizes, plain.require_size), (HeaderForm::Auto, Sizes::Announced, false));
+    assert_eq!(plain.linger, Duration::from_secs(5));
     assert_eq!((config.plain.on_conflict, config.framed.on_conflict), (OnConflict::Version, OnConflict::Reject));
     assert_eq!(config.framed.max_pending_commits, 16);
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Text));
     assert_eq!((config.ledger.enabled, config.ledger.folder), (true, None));
     assert!(config.rules.is_empty());
+    assert_eq!(config.defaults.unmatched, Unmatched::Accept);
 }
 
 #[test]
@@ -122,7 +126,14 @@ fn sizes_durations_and_flags_are_read_in_all_their_spellings() {
         let limits = load(&[], &[("TIDEGATE__LIMITS__COMMIT_TIMEOUT", text)]).unwrap().limits;
         assert_eq!(limits.commit_timeout, Duration::from_millis(millis), "{text}");
     }
-    assert!(!load(&[], &[("TIDEGATE__PLAIN__HEADER_WITHOUT_NEWLINE", "false")]).unwrap().plain.header_without_newline);
+    assert!(load(&[], &[("TIDEGATE__PLAIN__REQUIRE_SIZE", "true")]).unwrap().plain.require_size);
+    for (text, form) in [("auto", HeaderForm::Auto), ("line", HeaderForm::Line), ("first-packet", HeaderForm::FirstPacket)] {
+        assert_eq!(load(&[], &[("TIDEGATE__PLAIN__HEADER", text)]).unwrap().plain.header, form);
+    }
+    assert_eq!(load(&["plain.sizes = \"never\""], &[]).unwrap().plain.sizes, Sizes::Never);
+    assert_eq!(load(&["defaults.unmatched = \"reject\""], &[]).unwrap().defaults.unmatched, Unmatched::Reject);
+    let rules = load(&["[[rules]]\nmatch = \"*.csv\"\nmatch_case = true"], &[]).unwrap().rules;
+    assert_eq!(rules[0].match_case, Some(true));
     assert!(load(&["sink.s3.allow_http = true"], &[]).unwrap().sink.s3.allow_http);
 }
 

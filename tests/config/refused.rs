@@ -19,12 +19,12 @@ fn an_unknown_key_with_the_nearest_one() {
         ("listen.port = 1", "listen.port: unknown key (in 0.toml, line 1); the keys of listen are tcp, admin"),
         (
             "[database]\nurl = \"x\"",
-            "database: unknown key (in 0.toml, line 1); the sections are listen, sink, limits, plain, framed, log, ledger and [[rules]]",
+            "database: unknown key (in 0.toml, line 1); the sections are listen, sink, limits, plain, framed, log, ledger, defaults and [[rules]]",
         ),
         ("[listen.tcp]\nport = 1", "listen.tcp: is a table, and must be a single value (in 0.toml, line 1)"),
         (
             "\"sink.kind\" = \"s3\"",
-            "\"sink.kind\": unknown key (in 0.toml, line 1); the sections are listen, sink, limits, plain, framed, log, ledger and [[rules]]",
+            "\"sink.kind\": unknown key (in 0.toml, line 1); the sections are listen, sink, limits, plain, framed, log, ledger, defaults and [[rules]]",
         ),
         (
             "[[rules]]\nmatch = \"*\"\nformt = \"csv\"",
@@ -32,7 +32,7 @@ fn an_unknown_key_with_the_nearest_one() {
         ),
         (
             "[[rules]]\nmatch = \"*\"\ncolour = \"red\"",
-            "rules[1].colour: unknown key (in 0.toml, line 3); the keys of a rule are match, format, max_bytes, on_conflict, on_invalid, compression, schema, schema_for, dialect, profile, blank_lines, max_errors, max_error_ratio, mask_snippets",
+            "rules[1].colour: unknown key (in 0.toml, line 3); the keys of a rule are match, match_case, format, max_bytes, on_conflict, on_invalid, compression, schema, schema_for, dialect, profile, blank_lines, max_errors, max_error_ratio, mask_snippets",
         ),
         ("[[rules]]\nmtch = \"*\"", "rules[1].mtch: unknown key (in 0.toml, line 2); did you mean rules[1].match?"),
         ("[[rule]]\nmatch = \"*\"", "rule: unknown key (in 0.toml, line 1); did you mean rules?"),
@@ -64,7 +64,7 @@ fn a_variable_that_names_no_key() {
         ("TIDEGATE__SINK", "sink: is a section, not a key: set one of kind, fs, s3 (from TIDEGATE__SINK)"),
         (
             "TIDEGATE__",
-            "TIDEGATE__: unknown key (from TIDEGATE__); the sections are listen, sink, limits, plain, framed, log, ledger and [[rules]]",
+            "TIDEGATE__: unknown key (from TIDEGATE__); the sections are listen, sink, limits, plain, framed, log, ledger, defaults and [[rules]]",
         ),
         ("TIDEGATE__RULES", "rules: rules can only stand in files (from TIDEGATE__RULES)"),
         ("TIDEGATE__RULES__0__MATCH", "rules.0.match: rules can only stand in files (from TIDEGATE__RULES__0__MATCH)"),
@@ -136,11 +136,14 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("limits.max_json_depth", "1.5", "1.5 is not a whole number from 1 to 1000000"),
     ("plain.on_conflict", "\"rename\"", "\"rename\" is not one of reject, version, overwrite"),
     ("framed.on_conflict", "true", "true is not one of reject, version, overwrite"),
-    ("plain.header_without_newline", "\"\"", "\"\" is not true or false"),
+    ("plain.header", "\"pause\"", "\"pause\" is not one of auto, line, first-packet"),
+    ("plain.sizes", "false", "false is not one of announced, never"),
+    ("plain.require_size", "\"\"", "\"\" is not true or false"),
     ("log.level", "\"inof\"", "\"inof\" is not one of off, error, warn, info, debug, trace, nor a list such as \"warn,tidegate=debug\""),
     ("log.level", "\"tidegate=loud\"", "\"tidegate=loud\" is not one of off, error, warn, info, debug, trace, nor a list such as \"warn,tidegate=debug\""),
     ("log.level", "\" λ=\"", "\" λ=\" is not one of off, error, warn, info, debug, trace, nor a list such as \"warn,tidegate=debug\""),
     ("log.level", "\"\"", "\"\" says nothing: it must be set"),
+    ("defaults.unmatched", "\"drop\"", "\"drop\" is not one of accept, reject"),
     ("log.format", "\"xml\"", "\"xml\" is not one of text, json"),
 ];
 
@@ -217,8 +220,8 @@ fn keys_that_do_not_go_together() {
             "listen.admin: 127.0.0.1:5011 is taken by listen.tcp, 0.0.0.0:5011 (listen.tcp is set in 0.toml, line 1)",
         ),
         (
-            "plain.header_pause = \"10s\"",
-            "plain.header_pause: must be shorter than limits.header_timeout, or no pause ever ends a header (in 0.toml, line 1)",
+            "plain.require_size = true\nplain.sizes = \"never\"",
+            "plain.require_size: asks for sizes, and plain.sizes is \"never\": set one of them (in 0.toml, line 1)",
         ),
         (
             "sink.fs.root = \"./store\"\nledger.folder = \"store/log\"",

@@ -28,7 +28,8 @@ macro_rules! contract {
                     the_same_upload_again, large_files_conflict_too, versions_of_odd_names,
                     found_again_behind_a_gap;
                 resumes: goes_on_where_it_was_suspended, goes_on_from_its_last_checkpoint, goes_on_at_another_node,
-                    nothing_is_resumed_of_another_upload, staged_anew_begins_at_zero, kept_is_invisible_until_committed,
+                    nothing_is_resumed_of_another_upload, nothing_is_resumed_that_is_longer_than_announced,
+                    what_was_announced_holds_to_the_end, staged_anew_begins_at_zero, kept_is_invisible_until_committed,
                     swept_when_nobody_comes_back, a_sweep_leaves_alone_what_is_in_use, nothing_is_kept_of_who_can_not_come_back,
                     a_broken_beginning_is_not_committed, one_at_a_time_goes_on, the_verdict_is_kept;
                 quarantine: it_is_kept_where_nobody_sees_it, the_same_is_kept_once, what_was_not_announced_is_not_kept,

@@ -41,11 +41,11 @@ fn a_full_disk_refuses_and_recovers() {
     assert!(serve.exchange(b"small.bin 4\nbody").starts_with("OK "));
     // Announced: refused before the first byte. Not announced: refused when the floor is reached.
     let announced = serve.exchange(b"big.bin 8000000\n");
-    assert!(announced.starts_with("ERR no_space ") && announced.contains("disk full"), "{announced}");
+    assert!(announced.starts_with("ERR no_space ") && announced.contains("no room"), "{announced}");
     let mut bytes = b"big.bin ".to_vec();
     bytes.resize(8_000_000, b'x');
     let sent = serve.exchange(&bytes);
-    assert!(sent.starts_with("ERR no_space ") && sent.contains("disk full"), "{sent}");
+    assert!(sent.starts_with("ERR no_space ") && sent.contains("no room"), "{sent}");
     until("the staged file to go", || serve.staged().is_empty());
     assert_eq!(serve.visible(), [Path::new("small.bin")]);
     let failed = "tidegate_uploads_total{outcome=\"failed\",reason=\"no_space\"} 2";

@@ -256,12 +256,15 @@ fn a_flush_that_fails_makes_the_store_read_only() {
     assert!(serve.get("/readyz").starts_with("HTTP/1.1 200 "));
     let broken = BrokenDisk::under(&serve);
     let answer = serve.exchange(b"a.bin 4\nbody");
-    assert!(answer.starts_with("ERR store ") && answer.contains("flushing \"a.bin\""), "{answer}");
+    assert!(answer.starts_with("ERR store ") && !answer.contains("flushing"), "{answer}");
     drop(broken);
     // The disk seems well again; what it said before can't be believed any more.
     let answer = serve.exchange(b"b.bin 4\nbody");
-    assert!(answer.starts_with("ERR store ") && answer.contains("read-only"), "{answer}");
+    assert!(answer.starts_with("ERR store "), "{answer}");
     assert_eq!(serve.visible(), [Path::new("before.bin")]);
-    until("the store to be unready", || serve.get("/readyz").starts_with("HTTP/1.1 503 "));
+    until("the store to be unready", || {
+        let ready = serve.get("/readyz");
+        ready.starts_with("HTTP/1.1 503 ") && ready.contains("read-only since flushing")
+    });
     assert!(serve.staged().is_empty());
 }

@@ -1,5 +1,6 @@
 //! Folders, links, leftovers and strangers.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
@@ -9,16 +10,11 @@ use std::time::{Duration, Instant};
 use tidegate::error::ErrorKind;
 use tidegate::sink::Sink;
 use tidegate::sink::fs::Fs;
-use tidegate::upload::{Digest, Ending, Note, OnConflict, UploadId, UploadSpec, WhenCut};
+use tidegate::upload::{Digest, Ending, Note, OnConflict, Receipt, UploadId, UploadSpec, WhenCut};
 
 use crate::common::serve::{Serve, until};
 
-async fn put(
-    sink: &Fs,
-    key: &str,
-    body: &'static str,
-    on_conflict: OnConflict,
-) -> tidegate::error::Result<tidegate::upload::Receipt> {
+async fn put(sink: &Fs, key: &str, body: &'static str, on_conflict: OnConflict) -> tidegate::error::Result<Receipt> {
     let spec = UploadSpec { on_conflict, ..UploadSpec::new(UploadId::generate(), key.parse().unwrap()) };
     let mut staged = sink.stage(spec).await?;
     staged.write(body.into()).await?;
@@ -137,4 +133,66 @@ fn a_server_that_was_killed_leaves_nothing_visible_and_the_next_one_cleans_up() 
     drop(serve.begin(b"half.bin 100000\nhalf"));
     until("the staged file to go", || serve.staged().is_empty());
     assert_eq!(serve.visible(), [Path::new("whole.bin")]);
+}
+
+#[tokio::test]
+async fn a_root_that_is_not_where_it_was_takes_nothing_until_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, away) = (folder.path().join("store"), folder.path().join("away"));
+    let sink = Fs::open(&root, 0).unwrap();
+    put(&sink, "before.bin", "body", OnConflict::Reject).await.unwrap();
+    let kept = UploadSpec { when_cut: WhenCut::Keep, ..UploadSpec::new("u1".parse().unwrap(), "a.bin".parse().unwrap()) };
+    let mut staged = sink.stage(kept.clone()).await.unwrap();
+    staged.write("body".into()).await.unwrap();
+    staged.suspend(Note::default()).await.unwrap();
+    let begun = UploadSpec::new("u2".parse().unwrap(), "b.bin".parse().unwrap());
+    for replaced in [false, true] {
+        let mut staged = sink.stage(begun.clone()).await.unwrap();
+        staged.write("body".into()).await.unwrap();
+        fs::rename(&root, &away).unwrap();
+        if replaced {
+            fs::create_dir(&root).unwrap();
+        }
+        let refused = [
+            staged.commit(Ending::default()).await.unwrap_err(),
+            put(&sink, "c.bin", "body", OnConflict::Reject).await.unwrap_err(),
+            put(&sink, "before.bin", "body", OnConflict::Reject).await.unwrap_err(),
+            sink.resume(kept.clone()).await.unwrap_err(),
+            sink.stat(&"before.bin".parse().unwrap()).await.unwrap_err(),
+        ];
+        for error in refused {
+            assert_eq!(error.kind(), ErrorKind::Store, "{error}");
+            let told = error.to_string();
+            assert!(told.contains("was moved, unmounted or replaced") && told.contains("store\""), "{told}");
+        }
+        if replaced {
+            assert_eq!(fs::read_dir(&root).unwrap().count(), 0, "nothing is written into another folder");
+            fs::remove_dir(&root).unwrap();
+        }
+        fs::rename(&away, &root).unwrap();
+    }
+    put(&sink, "c.bin", "body", OnConflict::Reject).await.unwrap();
+    assert_eq!(sink.resume(kept).await.unwrap().unwrap().offset(), 4);
+}
+
+#[tokio::test]
+async fn an_upload_whose_record_does_not_fit_is_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = Fs::open(folder.path(), 0).unwrap();
+    // In JSON a quote takes two bytes: more than the 4 KiB that ext4 has for all attributes of a file.
+    let meta = BTreeMap::from([("note".to_owned(), "\"".repeat(1500))]);
+    let name = ["long", &"x".repeat(240), &"y".repeat(240), &"z".repeat(240), "a.bin"].join("/");
+    let spec = UploadSpec {
+        when_cut: WhenCut::Keep,
+        meta: meta.try_into().unwrap(),
+        ..UploadSpec::new("u1".parse().unwrap(), name.parse().unwrap())
+    };
+    let mut receipts = Vec::new();
+    for _ in 0..2 {
+        let mut staged = sink.stage(spec.clone()).await.unwrap();
+        staged.write("body".into()).await.unwrap();
+        receipts.push(staged.commit(Ending::default()).await.unwrap());
+    }
+    assert_eq!(receipts[1], Receipt { duplicate: true, ..receipts[0].clone() });
+    assert_eq!(sink.committed(&spec.id, &spec.key).await.unwrap().as_ref(), Some(&receipts[0]));
 }

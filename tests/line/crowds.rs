@@ -17,7 +17,7 @@ fn half_open_peers_are_let_go_and_their_places_are_free_again() {
     let keys = [
         ("limits.header_timeout", "300ms"),
         ("limits.idle_timeout", "300ms"),
-        ("plain.header_pause", "100ms"),
+        ("plain.linger", "300ms"),
         ("limits.max_connections", "6"),
     ];
     let server = Server::with(&keys);

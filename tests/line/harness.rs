@@ -15,11 +15,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// With these keys set; no pause ends a header unless they say so, so that nothing depends on how fast the machine is.
+    /// With these keys set; only a newline ends a header, unless they say otherwise.
     pub(crate) fn with(keys: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        command.arg("serve").env("TIDEGATE__PLAIN__HEADER_WITHOUT_NEWLINE", "false");
+        command.arg("serve").env("TIDEGATE__PLAIN__HEADER", "line");
         for (key, value) in keys {
             command.env(format!("TIDEGATE__{}", key.to_uppercase().replace('.', "__")), value);
         }

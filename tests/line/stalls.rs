@@ -31,7 +31,7 @@ const PHASES: &[(&str, &str, &str, &str)] = &[
 #[test]
 fn a_stall_in_any_phase_is_ended_by_its_own_deadline() {
     for (phase, key, sent, expected) in PHASES {
-        let server = Server::with(&[(*key, SHORT), ("plain.header_pause", "10ms")]);
+        let server = Server::with(&[(*key, SHORT)]);
         let mut socket = connect(&server.serve.address);
         socket.write_all(sent.as_bytes()).unwrap();
         let answer = rest(socket);

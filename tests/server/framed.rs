@@ -1,7 +1,10 @@
 //! The framed protocol.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tidegate::upload::Digest;
+use tokio::io::AsyncWriteExt;
 
 use crate::harness::{Gated, Running, Sender, config, start, start_with_held_commits};
 
@@ -293,4 +296,42 @@ async fn garbage_behind_a_rejection_is_told_too() {
     let put = json!({"op": "put", "id": "u", "name": "a.csv"});
     let answer = events(&server, format!("{put}\n{{\"chunk\":10}}\na,b\n1,2,3\ngarbage\n").as_bytes()).await;
     assert_eq!(answer, [expect("rejected", "u", "invalid"), expect("error", "", "bad_header")]);
+}
+
+#[tokio::test]
+async fn a_sender_that_waits_for_a_receipt_is_not_idle() {
+    let mut config = config();
+    config.limits.idle_timeout = Duration::from_millis(100);
+    let (server, commits) = start_with_held_commits(config).await;
+    let mut sender = server.connect().await;
+    sender.send(put("u1", "a.bin", "one") + &put("u2", "b.bin", "two")).await;
+    server.until("both commits", |server| server.metrics.uploads_in_flight() == 2).await;
+    // Far longer than a sender may be silent that waits for nothing.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(server.metric("tidegate_connections "), 1);
+    commits.add_permits(1);
+    assert_eq!(next(&mut sender).await, expect("committed", "u1", "a.bin"));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    commits.add_permits(1);
+    assert_eq!(next(&mut sender).await, expect("committed", "u2", "b.bin"));
+    // From the last answer on it may be silent for so long, and no longer.
+    sender.send(put("u3", "c.bin", "three")).await;
+    commits.add_permits(1);
+    assert_eq!(next(&mut sender).await, expect("committed", "u3", "c.bin"));
+    let event = sender.event().await;
+    assert_eq!((event["event"].as_str(), event["code"].as_str()), (Some("error"), Some("timeout")), "{event}");
+}
+
+#[tokio::test]
+async fn a_sender_that_reads_no_answers_does_not_keep_its_place() {
+    let mut config = config();
+    config.limits.idle_timeout = Duration::from_millis(100);
+    // So many answers may wait that the server goes on reading.
+    config.framed.max_pending_commits = 100_000;
+    let server = start(config).await;
+    let mut sender = server.connect().await;
+    // More refusals than the system buffers between the two.
+    let line = format!("{{\"op\":\"put\",\"name\":\"../{}\",\"size\":0}}\n", "x".repeat(900));
+    let _ = tokio::time::timeout(Duration::from_secs(5), sender.socket.write_all(line.repeat(30_000).as_bytes())).await;
+    server.until("the end of the connection", |server| server.metric("tidegate_connections ") == 0).await;
 }

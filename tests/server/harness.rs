@@ -36,6 +36,7 @@ pub(crate) struct Running {
     pub(crate) address: std::net::SocketAddr,
     pub(crate) admin: std::net::SocketAddr,
     pub(crate) store: Memory,
+    pub(crate) rules: Arc<Rulebook>,
     pub(crate) metrics: Arc<Metrics>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Drained>,
@@ -47,8 +48,8 @@ pub(crate) fn config() -> Config {
     config.listen.tcp = "127.0.0.1:0".parse().unwrap();
     config.listen.admin = "127.0.0.1:0".parse().unwrap();
     config.sink.kind = SinkKind::Memory;
-    // So that no test depends on how fast the machine is; those about a pause set their own.
-    config.plain.header_pause = Duration::from_mins(10);
+    // Most senders of a test have one file.
+    config.plain.linger = Duration::from_millis(100);
     config
 }
 
@@ -63,14 +64,14 @@ pub(crate) async fn start_with(config: Config, wrap: impl FnOnce(Memory) -> Arc<
     let rules = Arc::new(Rulebook::new(assemble::rules(&config).unwrap()));
     let sink = Arc::new(Validated::new(wrap(store.clone()), Arc::clone(&rules), Arc::clone(&metrics)));
     let ledger = assemble::ledger(&config, &metrics).unwrap();
-    let server = Server::bind(&config, sink, rules, ledger, Arc::clone(&metrics)).await.unwrap();
+    let server = Server::bind(&config, sink, ledger, Arc::clone(&metrics)).await.unwrap();
     let (address, admin) = (server.address().unwrap(), server.admin_address().unwrap());
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(server.run(async move {
         // A test that ends without stopping its server drops the sender, which stops it as well.
         let _ = stopped.await;
     }));
-    Running { address, admin, store, metrics, stop: Some(stop), task }
+    Running { address, admin, store, rules, metrics, stop: Some(stop), task }
 }
 
 /// A server whose commits wait until the test lets them through.
@@ -159,6 +160,15 @@ impl Sender {
         soon("sending", self.socket.write_all(bytes.as_ref())).await.unwrap();
     }
 
+    /// Sends a packet that the server reads before it can see the next one: the runtime of a test has one thread, and a turn
+    /// of its driver runs the server as far as the bytes go.
+    pub(crate) async fn send_apart(&mut self, bytes: impl AsRef<[u8]>) {
+        self.send(bytes).await;
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// The socket, with nothing read from it yet.
     pub(crate) fn take_socket(self) -> TcpStream {
         assert!(self.unread.is_empty());
@@ -215,6 +225,8 @@ pub(crate) struct Gated {
     pub(crate) inner: Memory,
     pub(crate) writes: Arc<Semaphore>,
     pub(crate) commits: Arc<Semaphore>,
+    /// Looking for what was committed before; open unless a test closes it.
+    pub(crate) looks: Arc<Semaphore>,
     /// What writing and sweeping fail with.
     pub(crate) failing: Arc<Mutex<Option<ErrorKind>>>,
     /// Bytes from one checkpoint to the next.
@@ -227,7 +239,8 @@ impl Gated {
     pub(crate) fn new(inner: Memory) -> Self {
         let gate = || Arc::new(Semaphore::new(0));
         let (failing, checkpoints) = Default::default();
-        Self { inner, writes: gate(), commits: gate(), failing, checkpoint_bytes: u64::MAX, checkpoints }
+        let looks = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS / 2));
+        Self { inner, writes: gate(), commits: gate(), looks, failing, checkpoint_bytes: u64::MAX, checkpoints }
     }
 
     /// One that lets everything through.
@@ -271,6 +284,7 @@ impl Sink for Gated {
     }
 
     async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>> {
+        self.looks.acquire().await.unwrap().forget();
         self.inner.committed(id, key).await
     }
 

@@ -10,3 +10,4 @@ mod ledger;
 mod plain;
 mod quarantine;
 mod resume;
+mod several;

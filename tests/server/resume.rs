@@ -4,9 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tidegate::assemble;
+use tidegate::config::Config;
 use tidegate::error::ErrorKind;
+use tidegate::report::Format;
 use tidegate::sink::memory::Memory;
 use tidegate::upload::Digest;
+use tidegate::validate::rules::Rules;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::harness::{Gated, Running, Sender, config, soon, start, start_with, start_with_held_commits};
@@ -138,34 +143,87 @@ async fn a_rejection_behind_a_resume_tells_the_same_place_as_one_without() {
     assert_eq!(server.keys(), [""; 0]);
 }
 
-#[tokio::test]
-async fn what_is_announced_as_something_else_begins_anew() {
-    let body = "0123456789";
+/// What a first sender announces, what a second one says under the same id, and how the first one sends its first half.
+fn strangers() -> Vec<(Value, Value)> {
     let line = |more: Value| {
         let mut line = json!({"op": "put", "id": "u", "name": "a.bin"});
         line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         line
     };
-    for (begun, other) in [
-        (json!({"size": 10}), json!({"size": 11})),
-        (json!({}), json!({"size": 4})),
-        (json!({"size": 10}), json!({"name": "b.bin"})),
-        (json!({"digest": Digest::of(b"x"), "size": 10}), json!({"digest": Digest::of(b"y")})),
-    ] {
+    vec![
+        (line(json!({"size": 10})), line(json!({"size": 11}))),
+        (line(json!({})), line(json!({"size": 4}))),
+        (line(json!({"size": 10})), line(json!({"name": "b.bin"}))),
+        (line(json!({"size": 10})), line(json!({"name": "b.bin", "size": 10}))),
+        (line(json!({"digest": Digest::of(b"x"), "size": 10})), line(json!({"digest": Digest::of(b"y")}))),
+    ]
+}
+
+fn first_half(begun: &Value) -> &'static [u8] {
+    if begun["size"].is_null() { b"{\"chunk\":5}\n01234" } else { b"01234" }
+}
+
+#[tokio::test]
+async fn an_id_that_is_reused_for_another_upload_does_not_touch_what_is_kept() {
+    for (begun, other) in strangers() {
         let server = start(config()).await;
-        let event =
-            cut_off(&server, line(begun.clone()), if begun["size"].is_null() { b"{\"chunk\":5}\n01234" } else { b"01234" })
-                .await;
+        let event = cut_off(&server, begun.clone(), first_half(&begun)).await;
         assert!(event["message"].as_str().unwrap().contains("5 bytes are kept"), "{event}");
-        let (_sender, offset) = ready(&server, line(other.clone())).await;
-        assert_eq!(offset, 0, "{other}");
+        let (_, event) = ask(&server, other.clone()).await;
+        assert_eq!(code(&event), ("rejected", "conflict"), "{other}");
+        let told = event["message"].as_str().unwrap();
+        assert!(told.contains("upload id u ") && told.contains("use an id of its own") && !told.contains("a.bin"), "{told}");
+        // Without asking, only what is of another file for sure can be told.
+        if !(begun["size"].is_null()) {
+            let event = cut_off(&server, other.clone(), b"0123456789").await;
+            assert_eq!(code(&event), ("rejected", "conflict"), "{other}");
+        }
+        assert_eq!(ready(&server, begun).await.1, 5, "after {other}");
+        assert_eq!(server.keys(), [""; 0]);
     }
-    // What is put without asking begins anew as well.
+}
+
+#[tokio::test]
+async fn an_id_that_is_reused_for_another_upload_does_not_end_the_one_under_way() {
+    for (begun, other) in strangers() {
+        if begun["size"].is_null() || begun.get("digest").is_some() {
+            continue;
+        }
+        let server = start(config()).await;
+        let mut sender = server.connect().await;
+        sender.send(format!("{begun}\n01234")).await;
+        received(&server, 5).await;
+        assert_eq!(code(&ask(&server, other.clone()).await.1), ("rejected", "conflict"), "{other}");
+        assert_eq!(code(&cut_off(&server, other.clone(), b"").await), ("rejected", "conflict"), "{other}");
+        sender.send("56789").await;
+        assert_eq!(code(&sender.event().await), ("committed", ""), "after {other}");
+        assert_eq!(server.keys(), ["a.bin"]);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_is_completed_with_the_bytes_that_its_first_sender_announced_or_not_at_all() {
     let server = start(config()).await;
-    cut_off(&server, line(json!({"size": 10})), b"01234").await;
-    let event = cut_off(&server, line(json!({"size": 10})), body.as_bytes()).await;
+    let begun = json!({"op": "put", "id": "u", "name": "a.bin", "size": 10, "digest": Digest::of(b"0123456789")});
+    let vague = json!({"op": "put", "id": "u", "name": "a.bin"});
+    for (rest, expected) in [("abcde", "digest_mismatch"), ("567", "size_mismatch"), ("56789-", "size_mismatch")] {
+        cut_off(&server, begun.clone(), b"01234").await;
+        let (mut sender, offset) = ready(&server, vague.clone()).await;
+        assert_eq!(offset, 5);
+        sender.send(format!("{{\"chunk\":{}}}\n{rest}{{\"end\":true}}\n", rest.len())).await;
+        assert_eq!(code(&sender.event().await), ("rejected", expected));
+        assert_eq!(server.keys(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_put_again_without_asking_begins_anew() {
+    let server = start(config()).await;
+    let line = json!({"op": "put", "id": "u", "name": "a.bin", "size": 10});
+    cut_off(&server, line.clone(), b"01234").await;
+    let event = cut_off(&server, line, b"0123456789").await;
     assert_eq!(event["event"], "committed");
-    assert_eq!(server.stored("a.bin").as_deref(), Some(body));
+    assert_eq!(server.stored("a.bin").as_deref(), Some("0123456789"));
 }
 
 #[tokio::test]
@@ -430,4 +488,49 @@ async fn what_nobody_goes_on_with_is_swept_up() {
     server.until("a sweep later on", |server| server.metric("tidegate_swept_total") == 2).await;
     let drained = soon("the sweeper's end", server.drained()).await;
     assert_eq!(drained.cut_off, 0);
+}
+
+/// The rules of a configuration with one rule, for `*.dat`.
+fn rules_for_dat(format: Format) -> Rules {
+    let mut config = config();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.toml");
+    std::fs::write(&file, format!("[[rules]]\nmatch = \"*.dat\"\nformat = \"{format}\"\n")).unwrap();
+    config.rules = Config::load_with(&[file], []).unwrap().rules;
+    assemble::rules(&config).unwrap()
+}
+
+#[tokio::test]
+async fn one_rule_holds_for_an_upload_from_its_first_look_to_its_end() {
+    let looks = Arc::new(Semaphore::new(0));
+    let gate = Arc::clone(&looks);
+    let server = start_with(config(), |store| Arc::new(Gated { looks: gate, ..Gated::wide_open(store) })).await;
+    server.rules.replace(rules_for_dat(Format::Csv));
+    let mut sender = server.connect().await;
+    sender.send(asking(json!({"op": "put", "id": "u", "name": "a.dat", "size": CSV.len()}))).await;
+    server.until("the look at the store", |server| server.metrics.uploads_in_flight() == 1).await;
+    // Between the look and the place for the bytes.
+    server.rules.replace(rules_for_dat(Format::Json));
+    looks.add_permits(1);
+    assert_eq!(sender.event().await["event"], "ready");
+    server.rules.replace(rules_for_dat(Format::Ndjson));
+    sender.send(CSV).await;
+    let event = sender.event().await;
+    assert_eq!(code(&event), ("committed", ""), "{event}");
+    assert_eq!(event["receipt"]["verdict"]["format"], "csv");
+}
+
+#[tokio::test]
+async fn an_upload_that_began_under_other_rules_begins_anew() {
+    let server = start(config()).await;
+    server.rules.replace(rules_for_dat(Format::Csv));
+    let line = json!({"op": "put", "id": "u", "name": "a.dat", "size": 8});
+    let event = cut_off(&server, line.clone(), b"x,y\n").await;
+    assert!(event["message"].as_str().unwrap().contains("4 bytes are kept"), "{event}");
+    server.rules.replace(rules_for_dat(Format::Tsv));
+    let (mut sender, offset) = ready(&server, line).await;
+    assert_eq!(offset, 0, "its beginning was not read as tsv");
+    sender.send("x\ty\n1\t2\n").await;
+    let event = sender.event().await;
+    assert_eq!(event["receipt"]["verdict"]["format"], "tsv", "{event}");
 }

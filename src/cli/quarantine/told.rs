@@ -44,7 +44,7 @@ fn row(file: &Quarantined) -> String {
 }
 
 fn words(file: &Quarantined) -> Vec<String> {
-    let Quarantined { id, name, size, digest, quarantined_at, upload, content_type, meta, report } = file;
+    let Quarantined { id, name, size, digest, quarantined_at, upload, collector, content_type, meta, report } = file;
     let fact = |what: &str, said: &dyn std::fmt::Display| format!("{what:9}  {}", harmless(&said.to_string()));
     let mut told_of = vec![
         fact("id", id),
@@ -54,6 +54,7 @@ fn words(file: &Quarantined) -> Vec<String> {
         fact("since", &humantime::format_rfc3339_seconds(*quarantined_at)),
         fact("upload", upload),
     ];
+    told_of.extend(collector.as_ref().map(|collector| fact("collector", collector)));
     told_of.extend(content_type.as_ref().map(|content_type| fact("type", &content_type.as_str())));
     told_of.extend(meta.iter().map(|(name, value)| fact("meta", &format_args!("{name}={value}"))));
     let read = if report.complete { "read to its end" } else { "not read to its end" };

@@ -1,10 +1,11 @@
 //! Answers, in the order of the requests.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -20,15 +21,21 @@ pub(super) enum Answer {
     Commit { id: String, commit: JoinHandle<Result<Receipt>> },
 }
 
-/// Writes answers until there are no more, or the sender takes none. Commits go on by themselves then.
-pub(super) async fn run(mut socket: OwnedWriteHalf, mut queue: mpsc::Receiver<Answer>, timeout: Duration) {
+/// Writes answers until there are no more, or the sender takes none. Commits go on by themselves then. Each answer that is
+/// written is taken off `unwritten`.
+pub(super) async fn run(
+    mut socket: OwnedWriteHalf,
+    mut queue: mpsc::Receiver<Answer>,
+    unwritten: Arc<watch::Sender<usize>>,
+    timeout: Duration,
+) {
     while let Some(answer) = queue.recv().await {
         let event = match answer {
             Answer::Now(event) => event,
             Answer::Commit { id, commit } => outcome(id, commit).await,
         };
         match tokio::time::timeout(timeout, socket.write_all(encode_event(&event).as_bytes())).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => unwritten.send_modify(|count| *count -= 1),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "the sender takes no more answers");
                 return;

@@ -10,7 +10,7 @@ use super::tree::{Found, NoFolder};
 use super::{Loses, Shared, failed, tree};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::place::{Content, Place, Standing, Step};
-use crate::upload::{Ending, Receipt, Tally, UploadSpec};
+use crate::upload::{Ending, Key, Receipt, Tally, UploadSpec};
 
 /// Which name an upload's file has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl<D: Disk> Shared<D> {
             }
             let Some(standing) = self.look(&folder, &place, &record)? else { continue };
             match place.taken(standing)? {
-                Step::Done(receipt) => return Ok(receipt),
+                Step::Done(receipt) => return self.check_found(place.key()).map(|()| receipt),
                 Step::Next => {}
                 Step::Replace => {
                     self.disk
@@ -68,7 +68,16 @@ impl<D: Disk> Shared<D> {
         self.promise(&folder, Loses::Names, &format!("the folder of {:?}", place.key().as_str())).map_err(|error| {
             Error::new(ErrorKind::Unknown, format!("{:?} may not survive a power cut", place.key().as_str())).because(error)
         })?;
+        self.check_found(place.key())?;
         Ok(Receipt { committed_at: record.committed_at, ..place.receipt(self.terms.durability) })
+    }
+
+    /// Fails where a reader would not find what was just committed: the root may have been moved meanwhile.
+    fn check_found(&self, key: &Key) -> Result<()> {
+        let lost = |error: Error| {
+            Error::new(ErrorKind::Unknown, format!("{:?} is not where it belongs", key.as_str())).because(error)
+        };
+        self.check_writable("looking at", key).map_err(lost)
     }
 
     /// The folder of the upload's key, durable.

@@ -26,6 +26,11 @@ pub trait Disk: Debug + Clone + Send + Sync + 'static {
     /// Opens the folder at a path.
     fn open_root(&self, path: &Path) -> Result<Self::Handle, Errno>;
 
+    /// What stands at a path.
+    fn stat_root(&self, path: &Path) -> Result<Stat, Errno> {
+        self.stat(&self.open_root(path)?)
+    }
+
     /// Opens a folder.
     fn open_folder(&self, folder: &Self::Handle, name: &str) -> Result<Self::Handle, Errno>;
 
@@ -136,6 +141,10 @@ impl Disk for Os {
 
     fn open_root(&self, path: &Path) -> Result<OwnedFd, Errno> {
         rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    }
+
+    fn stat_root(&self, path: &Path) -> Result<Stat, Errno> {
+        rustix::fs::stat(path).map(Stat::from)
     }
 
     fn open_folder(&self, folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {

@@ -55,18 +55,13 @@ impl<D: Disk> Place<D> {
         Self { file: file.map(Arc::new), held: Vec::new(), room: None }
     }
 
-    /// The file, which is made where there is none.
+    /// The file, which is made where there is none. That of an upload that is kept is made before anything is written.
     fn open(&mut self, shared: &Shared<D>, spec: &UploadSpec) -> Result<&D::Handle> {
-        let (file, is_new) = match self.file.take() {
-            Some(file) => (file, false),
-            None => (Arc::new(create(shared, spec)?), true),
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => Arc::new(create(shared, spec, |_| Ok(true))?),
         };
-        let file = self.file.insert(file);
-        if is_new && spec.when_cut == WhenCut::Keep {
-            // Before the first byte: what was saved of another file must not be taken for this one's.
-            shared.forget(&spec.id)?;
-        }
-        Ok(file)
+        Ok(self.file.insert(file))
     }
 
     /// Writes what was held back, then `bytes`. Gives the file.
@@ -119,13 +114,12 @@ impl<D: Disk> Job<D> {
             .map_err(|errno| not_locked("resuming", &spec, errno))?;
         let Some(file) = left else { return Ok(None) };
         let saved = shared.saved(&spec.id, &file).map_err(failed)?;
-        let Some(Checkpoint { spec: begun, tally, note, .. }) = saved.filter(|saved| spec.continues(&saved.spec)) else {
-            return Ok(None);
-        };
+        let Some(Checkpoint { spec: begun, tally, note, .. }) = saved else { return Ok(None) };
         let offset = tally.size();
+        spec.check_continues(&begun, offset)?;
         // What came behind the checkpoint may have holes.
         shared.disk.truncate(&file, offset).map_err(failed)?;
-        let spec = completed(spec, begun);
+        let spec = spec.held_to(begun);
         shared.check_room(spec.size.map_or(0, |size| size.saturating_sub(offset)), "resuming", &spec.key)?;
         let (spec, place) = (Arc::new(spec), Place::new(Some(file)));
         Ok(Some((Self { shared, spec, place, tally, _claim: claim }, note)))
@@ -147,9 +141,27 @@ impl<D: Disk> Job<D> {
         self.place.holds(&self.shared, bytes)
     }
 
-    /// Opens a place for the upload, if it has none.
+    /// Opens a place for the upload, which has none. What it has left before is dropped, but what was announced of it holds.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] where an upload is kept that has this id and is another one.
     pub(super) fn open(&mut self) -> Result<()> {
-        self.place.open(&self.shared, &self.spec).map(drop)
+        let (shared, spec) = (&self.shared, &self.spec);
+        if spec.when_cut == WhenCut::Drop {
+            return self.place.open(shared, spec).map(drop);
+        }
+        let mut begun = None;
+        let file = create(shared, spec, |left| {
+            begun = shared.saved(&spec.id, left)?.map(|saved| saved.spec);
+            Ok(begun.as_ref().is_none_or(|begun| spec.continues(begun, 0)))
+        })?;
+        self.place = Place::new(Some(file));
+        // Before the first byte: what was saved of another file must not be taken for this one's.
+        shared.forget(&spec.id)?;
+        if let Some(begun) = begun {
+            self.spec = Arc::new(UploadSpec::clone(spec).held_to(begun));
+        }
+        Ok(())
     }
 
     /// Writes what was held back, then `bytes`.
@@ -238,10 +250,15 @@ impl<D: Disk> Job<D> {
     }
 }
 
-fn create<D: Disk>(shared: &Shared<D>, spec: &UploadSpec) -> Result<D::Handle> {
+fn create<D: Disk>(
+    shared: &Shared<D>,
+    spec: &UploadSpec,
+    may_go: impl FnMut(&D::Handle) -> Result<bool, Errno>,
+) -> Result<D::Handle> {
     shared.check_writable("staging", &spec.key)?;
     shared.check_room(spec.size.unwrap_or(0), "staging", &spec.key)?;
-    lock_new(&shared.disk, &shared.staging, spec.id.as_str()).map_err(|errno| not_locked("staging", spec, errno))
+    let locked = lock_new(&shared.disk, &shared.staging, spec.id.as_str(), may_go);
+    locked.map_err(|errno| not_locked("staging", spec, errno))
 }
 
 fn busy(spec: &UploadSpec) -> Error {
@@ -251,17 +268,7 @@ fn busy(spec: &UploadSpec) -> Error {
 fn not_locked(doing: &str, spec: &UploadSpec, errno: Errno) -> Error {
     match errno {
         Errno::WOULDBLOCK => busy(spec),
+        Errno::EXIST => spec.id_taken(),
         errno => failed(doing, spec, errno),
-    }
-}
-
-/// What comes to go on, with what it leaves out taken from what was begun.
-fn completed(spec: UploadSpec, begun: UploadSpec) -> UploadSpec {
-    UploadSpec {
-        size: spec.size.or(begun.size),
-        digest: spec.digest.or(begun.digest),
-        content_type: spec.content_type.or(begun.content_type),
-        meta: if spec.meta.is_empty() { begun.meta } else { spec.meta },
-        ..spec
     }
 }

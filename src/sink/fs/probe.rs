@@ -37,7 +37,7 @@ impl<D: Disk> Shared<D> {
     fn probe_commit(&self, probe: &mut Probe) {
         let name = format!("probe-{}", Uuid::now_v7());
         let other = format!("{name}-other");
-        let written = lock_new(&self.disk, &self.staging, &name).and_then(|file| {
+        let written = lock_new(&self.disk, &self.staging, &name, |_| Ok(true)).and_then(|file| {
             self.disk.write_at(&file, b"tidegate", 0)?;
             self.disk.flush(&file)?;
             Ok(file)
@@ -47,7 +47,7 @@ impl<D: Disk> Shared<D> {
             Err(errno) => return probe.fail("write and flush", format!("{errno}: may this user write there?")),
         };
         probe.pass("write and flush", "works");
-        let clobbered = lock_new(&self.disk, &self.staging, &other).and_then(|file| {
+        let clobbered = lock_new(&self.disk, &self.staging, &other, |_| Ok(true)).and_then(|file| {
             tree::rename_new(&self.disk, (&self.staging, &name), (&self.staging, &other))?;
             Ok(file)
         });

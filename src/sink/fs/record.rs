@@ -50,15 +50,32 @@ impl Record {
         }
     }
 
-    /// Puts the record on a file; where the file system keeps no attributes, or has no room for this one, the file goes
-    /// without.
+    /// Puts the record on a file. Where it does not fit, what the sender wanted kept beside the bytes is left out; where the
+    /// file system keeps no attributes, the file goes without. Either is logged.
     pub(super) fn write<D: Disk>(&self, disk: &D, file: &D::Handle) -> io::Result<()> {
-        let json = serde_json::to_vec(self)?;
-        match disk.set_attribute(file, ATTRIBUTE, &json) {
-            Ok(())
-            | Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOSPC | Errno::DQUOT | Errno::RANGE | Errno::TOOBIG | Errno::PERM) => {
-                Ok(())
-            }
+        let Err(error) = self.write_as_it_is(disk, file)? else { return Ok(()) };
+        let brief = Self { content_type: None, meta: Meta::default(), ..self.clone() };
+        let key = self.name.as_str();
+        match brief.write_as_it_is(disk, file)? {
+            Ok(()) => tracing::warn!(key, %error, "content type and metadata not kept: they do not fit into an attribute"),
+            Err(error) => tracing::warn!(key, %error, "upload not noted on its file: the attribute can't be set"),
+        }
+        Ok(())
+    }
+
+    /// Puts the record on a file; the inner error is that of a file system that can't keep it.
+    fn write_as_it_is<D: Disk>(&self, disk: &D, file: &D::Handle) -> io::Result<Result<(), Errno>> {
+        match disk.set_attribute(file, ATTRIBUTE, &serde_json::to_vec(self)?) {
+            Ok(()) => Ok(Ok(())),
+            Err(
+                errno @ (Errno::NOTSUP
+                | Errno::NOSYS
+                | Errno::NOSPC
+                | Errno::DQUOT
+                | Errno::RANGE
+                | Errno::TOOBIG
+                | Errno::PERM),
+            ) => Ok(Err(errno)),
             Err(errno) => Err(errno.into()),
         }
     }

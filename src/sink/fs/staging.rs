@@ -13,9 +13,14 @@ use super::disk::{Access, Disk};
 const MAX_TAKEN: u32 = 100;
 const SWEEPING: Duration = Duration::from_millis(1);
 
-/// Creates and locks a staged file, in the place of what a dead writer has left; [`Errno::WOULDBLOCK`] while somebody else
-/// has it.
-pub(super) fn lock_new<D: Disk>(disk: &D, staging: &D::Handle, name: &str) -> Result<D::Handle, Errno> {
+/// Creates and locks a staged file, in the place of what a dead writer has left, if that `may_go`; [`Errno::WOULDBLOCK`] while
+/// another writer has it, [`Errno::EXIST`] where it may not go.
+pub(super) fn lock_new<D: Disk>(
+    disk: &D,
+    staging: &D::Handle,
+    name: &str,
+    mut may_go: impl FnMut(&D::Handle) -> Result<bool, Errno>,
+) -> Result<D::Handle, Errno> {
     let mut taken = 0;
     loop {
         match disk.create(staging, name) {
@@ -26,7 +31,8 @@ pub(super) fn lock_new<D: Disk>(disk: &D, staging: &D::Handle, name: &str) -> Re
                 Err(errno) => return Err(errno),
             },
             Err(Errno::EXIST) => match lock_left(disk, staging, name, Access::Read) {
-                Ok(Some(_dead)) => disk.unlink(staging, name)?,
+                Ok(Some(dead)) if may_go(&dead)? => disk.unlink(staging, name)?,
+                Ok(Some(_)) => return Err(Errno::EXIST),
                 Ok(None) => {}
                 // The sweeper that took ours is not done yet.
                 Err(Errno::WOULDBLOCK) if (1..MAX_TAKEN).contains(&taken) => {

@@ -43,8 +43,7 @@ impl<D: Disk> Tree<D> {
 
     /// Whether the root still stands where it was opened.
     pub(super) fn stands_at(&self, path: &Path) -> bool {
-        let there = self.disk.open_root(path).and_then(|there| self.disk.stat(&there));
-        match (self.disk.stat(&self.root), there) {
+        match (self.disk.stat(&self.root), self.disk.stat_root(path)) {
             (Ok(ours), Ok(there)) => ours.identity == there.identity,
             (Ok(_) | Err(_), _) => false,
         }

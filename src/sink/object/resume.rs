@@ -13,7 +13,7 @@ use super::parts::{Parts, Reopened};
 use super::remote::Remote;
 use crate::config::Integrity;
 use crate::error::Result;
-use crate::upload::{Note, Tally, UploadId, UploadSpec};
+use crate::upload::{Note, Tally, UploadSpec};
 
 /// Records read at once.
 const READERS: usize = 16;
@@ -43,10 +43,9 @@ pub(super) async fn resume(remote: &Arc<Remote>, spec: UploadSpec) -> Result<Opt
         (&spec.on_conflict, &spec.meta, &spec.content_type) == (&begun.on_conflict, &begun.meta, &begun.content_type);
     // Where payloads are signed now, for good, nothing goes on that was opened for checksums.
     let is_checked = manifest.integrity == Integrity::Checksum;
-    if !bound || (is_checked && !remote.may_send_checksums()) || !spec.continues(begun) {
+    if !bound || (is_checked && !remote.may_send_checksums()) {
         return Ok(None);
     }
-    let spec = UploadSpec { size: spec.size.or(begun.size), digest: spec.digest.or(begun.digest), ..spec };
     let folder = remote.attempt_folder(&manifest.spec.id, &manifest.attempt);
     let names: Vec<_> = remote.list(&folder).await?.into_iter().map(|object| object.location).collect();
     let run = read_run(remote, &manifest, &names).await?;
@@ -54,6 +53,9 @@ pub(super) async fn resume(remote: &Arc<Remote>, spec: UploadSpec) -> Result<Opt
     if run.last.is_none() && tail.is_none() {
         return Ok(None);
     }
+    let kept = tail.as_ref().map_or_else(|| run.saved().tally.size(), |tail| tail.saved.tally.size());
+    spec.check_continues(begun, kept)?;
+    let spec = spec.held_to(begun.clone());
     // What lies behind a gap would be in the way of who sends it again.
     remote.remove_all(beyond(&names, run.parts.len())).await?;
     let journal = Journal::of(Arc::clone(remote), &manifest);
@@ -68,12 +70,24 @@ pub(super) async fn resume(remote: &Arc<Remote>, spec: UploadSpec) -> Result<Opt
     Ok(Some(Resumed { spec, attempt, parts, part_bytes, saved, tail: bytes }))
 }
 
-/// Removes what uploads of this id have left, so that one can begin anew.
-pub(super) async fn begin_anew(remote: &Remote, id: &UploadId) -> Result<()> {
-    match remote.manifest(id).await? {
-        Standing::Nothing => Ok(()),
-        Standing::Manifest(_) | Standing::Unreadable => remote.drop_upload(id, |_| true).await.map(drop),
+/// Removes what this upload has left, so that it can begin anew, held to what was announced of it.
+///
+/// # Errors
+/// [`ErrorKind::Conflict`](crate::error::ErrorKind::Conflict) where an upload is kept that has this id and is another one.
+pub(super) async fn begin_anew(remote: &Remote, spec: UploadSpec) -> Result<UploadSpec> {
+    let begun = match remote.manifest(&spec.id).await? {
+        Standing::Nothing => return Ok(spec),
+        Standing::Manifest(manifest) => Some(manifest.spec),
+        Standing::Unreadable => None,
+    };
+    if let Some(begun) = &begun {
+        spec.check_continues(begun, 0)?;
     }
+    remote.drop_upload(&spec.id, |_| true).await?;
+    Ok(match begun {
+        Some(begun) => spec.held_to(begun),
+        None => spec,
+    })
 }
 
 /// Parts without a gap, from the first one on.

@@ -9,7 +9,7 @@ use tidegate::report::Format;
 use tidegate::sink::Sink;
 use tidegate::sink::validated::Validated;
 use tidegate::upload::{Durability, Key, OnInvalid};
-use tidegate::validate::rules::{Rule, Rulebook, Rules};
+use tidegate::validate::rules::{MatchCase, Rule, Rulebook, Rules, Unmatched};
 use tidegate::validate::{Limits, Standard};
 
 use super::Bed;
@@ -72,6 +72,7 @@ fn validated(inner: Arc<dyn Sink>) -> Arc<dyn Sink> {
 pub(crate) fn judge_by(inner: Arc<dyn Sink>, format: Format) -> Validated {
     let rule = |pattern: &str, on_invalid| Rule {
         pattern: pattern.to_owned(),
+        match_case: MatchCase::default(),
         format: Some(format),
         compression: None,
         standard: Standard::of(Format::None, Limits::default()),
@@ -80,6 +81,6 @@ pub(crate) fn judge_by(inner: Arc<dyn Sink>, format: Format) -> Validated {
         on_invalid,
     };
     let rules = [rule("kept/**", OnInvalid::Quarantine), rule("warned/**", OnInvalid::Warn)];
-    let rules = Rules::new(rules, Standard::of(Format::None, Limits::default())).unwrap();
+    let rules = Rules::new(rules, Standard::of(Format::None, Limits::default()), Unmatched::Accept).unwrap();
     Validated::new(inner, Arc::new(Rulebook::new(rules)), Arc::new(Metrics::new()))
 }

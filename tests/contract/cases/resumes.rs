@@ -125,17 +125,59 @@ pub(crate) async fn nothing_is_resumed_of_another_upload(bed: &dyn Bed) {
     let spec = UploadSpec { size: Some(1000), digest: Some(Digest::of(b"x")), ..kept("a.bin") };
     assert!(resume(bed.sink(), &spec).await.is_none(), "nothing was ever sent");
     suspended(bed.sink(), &spec, &noise(200, 1)).await;
-    for other in [
-        UploadSpec { key: "b.bin".parse().unwrap(), ..spec.clone() },
-        UploadSpec { id: "other".parse().unwrap(), ..spec.clone() },
-        UploadSpec { size: Some(1001), ..spec.clone() },
-        UploadSpec { digest: Some(Digest::of(b"y")), ..spec.clone() },
-    ] {
-        assert!(resume(bed.sink(), &other).await.is_none(), "{other:?}");
+    let other = UploadSpec { id: "other".parse().unwrap(), ..spec.clone() };
+    assert!(resume(bed.sink(), &other).await.is_none());
+    for other in others(&spec) {
+        assert_eq!(bed.sink().resume(other.clone()).await.unwrap_err().kind(), ErrorKind::Conflict, "{other:?}");
+        assert_eq!(bed.sink().stage(other.clone()).await.unwrap_err().kind(), ErrorKind::Conflict, "{other:?}");
+        let node = bed.another().await;
+        assert_eq!(node.stage(other.clone()).await.unwrap_err().kind(), ErrorKind::Conflict, "{other:?}");
     }
     let staged = resume(bed.sink(), &UploadSpec { size: None, digest: None, ..spec }).await.unwrap();
-    assert_eq!(staged.offset(), 200);
+    assert_eq!(staged.offset(), 200, "what was kept is there still");
     staged.abort().await.unwrap();
+    assert_untouched(bed).await;
+}
+
+/// Other uploads that come with the same id.
+fn others(spec: &UploadSpec) -> [UploadSpec; 3] {
+    [
+        UploadSpec { key: "b.bin".parse().unwrap(), ..spec.clone() },
+        UploadSpec { size: Some(1001), ..spec.clone() },
+        UploadSpec { digest: Some(Digest::of(b"y")), ..spec.clone() },
+    ]
+}
+
+/// More than this sender says it has is kept: it has another file.
+pub(crate) async fn nothing_is_resumed_that_is_longer_than_announced(bed: &dyn Bed) {
+    for kept_bytes in [200, bed.part_bytes() + 200] {
+        let spec = kept(&format!("{kept_bytes}.bin"));
+        suspended(bed.sink(), &spec, &noise(kept_bytes, 1)).await;
+        let shorter = UploadSpec { size: Some(199), ..spec.clone() };
+        assert_eq!(bed.sink().resume(shorter).await.unwrap_err().kind(), ErrorKind::Conflict);
+        let staged = resume(bed.sink(), &spec).await.unwrap();
+        assert_eq!(staged.offset(), kept_bytes as u64);
+        staged.abort().await.unwrap();
+    }
+    assert_untouched(bed).await;
+}
+
+/// Whoever goes on with an upload, or begins it anew, can't complete it with other bytes than were announced.
+pub(crate) async fn what_was_announced_holds_to_the_end(bed: &dyn Bed) {
+    let bytes = noise(1000, 1);
+    let spec = UploadSpec { size: Some(1000), digest: Some(Digest::of(&bytes)), ..kept("a.bin") };
+    let vague = UploadSpec { size: None, digest: None, ..spec.clone() };
+    for (length, expected) in [(900, ErrorKind::SizeMismatch), (1000, ErrorKind::DigestMismatch)] {
+        let other = noise(length, 2);
+        suspended(bed.sink(), &spec, &bytes[..200]).await;
+        let mut staged = resume(bed.sink(), &vague).await.unwrap();
+        feed(staged.as_mut(), &other[200..]).await;
+        assert_eq!(staged.commit(Ending::default()).await.unwrap_err().kind(), expected);
+        suspended(bed.sink(), &spec, &bytes[..200]).await;
+        let mut staged = bed.sink().stage(vague.clone()).await.unwrap();
+        feed(staged.as_mut(), &other).await;
+        assert_eq!(staged.commit(Ending::default()).await.unwrap_err().kind(), expected);
+    }
     assert_untouched(bed).await;
 }
 

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use rustix::io::Errno;
 
-use super::forgetful::Forgetful;
-use crate::sink::Sink;
+use super::forgetful::{Fault, Forgetful};
+use crate::error::ErrorKind;
 use crate::sink::fs::{Fs, MAX_READING, Terms};
+use crate::sink::{Sink, Staged};
 use crate::upload::{Ending, OnConflict, Receipt, UploadSpec};
 
 async fn committed(sink: &Fs<Forgetful>, bytes: &'static str) -> (UploadSpec, Receipt) {
@@ -36,4 +38,25 @@ async fn what_was_read_for_one_who_has_given_up_is_the_answer_for_the_next() {
     let (spec, receipt) = committed(&sink, "abd").await;
     assert_eq!(sink.committed(&spec.id, &spec.key).await.unwrap(), Some(receipt));
     assert!(disk.reads() > reads, "it is another file");
+}
+
+#[tokio::test]
+async fn a_root_that_goes_while_a_commit_is_under_way_gives_no_receipt() {
+    async fn staged(disk: &Forgetful) -> Box<dyn Staged> {
+        let sink = Fs::on(disk.clone(), "/store".into(), Terms::of(0)).unwrap();
+        let mut staged = sink.stage(UploadSpec::new("u".parse().unwrap(), "a.bin".parse().unwrap())).await.unwrap();
+        staged.write("abc".into()).await.unwrap();
+        staged
+    }
+    let disk = Forgetful::new();
+    let whole = staged(&disk).await;
+    let before = disk.operations();
+    whole.commit(Ending::default()).await.unwrap();
+    let operations = disk.operations() - before;
+    // The last thing that a commit does is to look whether its root is where it was.
+    let disk = Forgetful::new();
+    let lost = staged(&disk).await;
+    disk.plan(operations - 1, Fault::Fails(Errno::NOENT));
+    let error = lost.commit(Ending::default()).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Unknown && error.to_string().contains("was moved"), "{error}");
 }

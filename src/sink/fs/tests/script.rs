@@ -85,8 +85,8 @@ pub(super) fn steps() -> Arc<[Step]> {
         Step { end: End::Suspended, ..cut().kept(&[70]) },
         Step { start: Start::Anew, ..cut().kept(&[1200]) },
         Step { end: End::GivenUp, ..cut().kept(&[600]) },
-        // The same id as that which was given up.
-        Step { start: Start::Anew, end: End::Suspended, ..cut().kept(&[900]) },
+        // The same id as that which was given up, for another file.
+        Step { start: Start::Anew, end: End::Suspended, ..Step::new("cut", "kept/d.bin", 1000).kept(&[900]) },
         Step { start: Start::Anew, ..Step::new("cut", "kept/d.bin", 1000).kept(&[]) },
         Step::new("wrong", "kept/b.bin", 1100).kept(&[600]).conflicting(OnConflict::Reject, refused(ErrorKind::Conflict)),
         Step {

@@ -1,0 +1,163 @@
+//! A file whose header has several readings that only the number of its bytes can tell apart.
+//!
+//! The readings differ in some bytes at the front. Each is written to the store as an upload of its own; the one whose size is
+//! that of the content is committed, and the others are given up and leave no trace.
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tracing::Instrument;
+
+use super::{QUIET, Received, follows, spec};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ingest::{Body, Landed, Piece};
+use crate::server::Shared;
+use crate::server::stream::{Filled, Reader};
+use crate::wire::plain::{Follows, Reading};
+
+/// Receives and commits the reading that the content proves. `readings` are in the order of the ends of their contents.
+///
+/// # Errors
+/// Whatever the proved reading is refused for; [`ErrorKind::SizeMismatch`] where no reading is proved.
+pub(super) async fn receive(readings: Vec<Reading>, reader: &mut Reader, shared: &Shared) -> Result<Received> {
+    let name = readings.first().map(|reading| reading.header.name.clone()).unwrap_or_default();
+    let landed = match begin(readings, shared) {
+        Ok(contest) => contest.run(reader, shared).await,
+        Err(error) => Err(error),
+    };
+    let (landed, reading) = landed.inspect_err(|error| shared.ingest.refuse(&name, error))?;
+    Ok((landed.commit(()).await?, reading))
+}
+
+fn begin(readings: Vec<Reading>, shared: &Shared) -> Result<Contest> {
+    let contenders = readings.into_iter().map(|reading| Contender::begin(reading, shared)).collect::<Result<_>>()?;
+    Ok(Contest { contenders, position: 0 })
+}
+
+/// The uploads that are under way.
+struct Contest {
+    contenders: Vec<Contender>,
+    /// Bytes of the conversation, headers included, that every contender was given.
+    position: u64,
+}
+
+/// One reading, and the upload that it makes of the conversation.
+struct Contender {
+    reading: Reading,
+    pieces: mpsc::Sender<Piece>,
+    upload: JoinHandle<Result<Landed>>,
+}
+
+/// An upload whose bytes have all come, and its header.
+type Finished = (Landed, Reading);
+
+/// The bytes of a contender.
+struct Relay(mpsc::Receiver<Piece>);
+
+impl Body for Relay {
+    async fn next(&mut self) -> Result<Piece> {
+        let given_up = || Error::new(ErrorKind::Aborted, "another reading of the header was proved");
+        self.0.recv().await.ok_or_else(given_up)
+    }
+}
+
+impl Contender {
+    fn begin(reading: Reading, shared: &Shared) -> Result<Self> {
+        let spec = spec(&reading.header, shared)?;
+        let (pieces, relay) = mpsc::channel(1);
+        let ingest = shared.ingest.unreported();
+        let receive = async move { ingest.receive(spec, &mut Relay(relay)).await };
+        Ok(Self { reading, pieces, upload: shared.tasks.spawn(receive.in_current_span()) })
+    }
+
+    /// Where its content ends in the conversation; `None` where that is the end of the stream.
+    fn end(&self) -> Option<u64> {
+        self.reading.header.size.map(|size| size.saturating_add(self.reading.bytes as u64))
+    }
+
+    /// Passes on what is content of a chunk that begins at `position`. A refusal is looked at when the contest is over.
+    async fn pass_on(&self, chunk: &Bytes, position: u64) {
+        let header_left = (self.reading.bytes as u64).saturating_sub(position);
+        let header_left = usize::try_from(header_left).unwrap_or(usize::MAX).min(chunk.len());
+        let content = chunk.slice(header_left..);
+        if !content.is_empty() {
+            let _refused_already = self.pieces.send(Piece::Bytes(content)).await;
+        }
+    }
+
+    /// The upload, whose content has all come.
+    async fn finish(self) -> Result<Finished> {
+        let _refused_already = self.pieces.send(Piece::End(None)).await;
+        let ended_early = |panic| Error::new(ErrorKind::Store, "receiving the file ended early").because(panic);
+        Ok((self.upload.await.map_err(ended_early)??, self.reading))
+    }
+}
+
+impl Contest {
+    async fn run(mut self, reader: &mut Reader, shared: &Shared) -> Result<Finished> {
+        while !self.contenders.is_empty() {
+            let end = self.contenders.iter().filter_map(Contender::end).min();
+            while end != Some(self.position) {
+                if !self.fill(reader, shared).await? {
+                    return self.end_of_stream(reader).await;
+                }
+                let most = end.map_or(u64::MAX, |end| end - self.position);
+                let most = usize::try_from(most).unwrap_or(usize::MAX).min(reader.buffer().len());
+                let chunk = reader.take(most);
+                for contender in &self.contenders {
+                    contender.pass_on(&chunk, self.position).await;
+                }
+                self.position += chunk.len() as u64;
+            }
+            let index = self.contenders.iter().position(|contender| contender.end() == end).unwrap_or_default();
+            let contender = self.contenders.remove(index);
+            if is_the_end(&contender, reader, shared).await {
+                return contender.finish().await;
+            }
+        }
+        Err(Error::new(ErrorKind::SizeMismatch, format!("the content is longer than any size that {DIGITS}")))
+    }
+
+    /// Waits until the buffer holds bytes; `false` at the end of the stream.
+    async fn fill(&mut self, reader: &mut Reader, shared: &Shared) -> Result<bool> {
+        if !reader.buffer().is_empty() {
+            return Ok(true);
+        }
+        let idle_timeout = shared.limits.idle_timeout;
+        let refused = futures::future::join_all(self.contenders.iter().map(|contender| contender.pieces.closed()));
+        let filled = tokio::select! {
+            filled = tokio::time::timeout(idle_timeout, reader.fill_large()) => filled,
+            _ = refused => return self.contenders.remove(0).finish().await.map(|_| false),
+        };
+        match filled {
+            Ok(filled) => Ok(matches!(filled, Ok(Filled::Some))),
+            Err(_elapsed) => {
+                let message = format!("nothing came for {idle_timeout:?} after {} bytes", self.position);
+                Err(Error::new(ErrorKind::Timeout, message))
+            }
+        }
+    }
+
+    /// The stream ended before the content had any of the sizes: only a reading without a size may be whole.
+    async fn end_of_stream(mut self, reader: &Reader) -> Result<Finished> {
+        let unsized_reading = self.contenders.pop().filter(|contender| contender.end().is_none() && !reader.is_broken());
+        match unsized_reading {
+            Some(contender) => contender.finish().await,
+            None => Err(Error::new(ErrorKind::SizeMismatch, format!("the content is shorter than the sizes that {DIGITS}"))),
+        }
+    }
+}
+
+/// The end of the sentence that refuses a content of none of the sizes.
+const DIGITS: &str = "the digits behind the name may be: end the header with a newline, so that they are the size";
+
+/// Whether the content of a reading is followed by the end of the stream, by silence, or by the header of another file.
+async fn is_the_end(contender: &Contender, reader: &mut Reader, shared: &Shared) -> bool {
+    if reader.buffer().is_empty() {
+        match tokio::time::timeout(QUIET, reader.fill_small()).await {
+            Ok(Ok(Filled::Some)) => {}
+            Ok(Ok(Filled::End) | Err(_)) | Err(_) => return true,
+        }
+    }
+    follows(reader, &contender.reading.header.name, shared.limits.idle_timeout).await != Follows::Surplus
+}

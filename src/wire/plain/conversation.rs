@@ -1,0 +1,82 @@
+//! What is known of a conversation, and what its first bytes can say.
+
+use super::Header;
+
+/// How a header may end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeaderForm {
+    /// By a newline, a space, or with the first packet, whichever the bytes prove.
+    Auto,
+    /// By a newline only.
+    Line,
+    /// As [`HeaderForm::Auto`], and a first packet without space and newline is the name, whatever it looks like.
+    FirstPacket,
+}
+
+/// What digits behind a name are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sizes {
+    /// The size of the file in bytes.
+    Announced,
+    /// Content: no sender announces a size.
+    Never,
+}
+
+/// What headers are held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// How a header may end.
+    pub form: HeaderForm,
+    /// What digits behind a name are.
+    pub sizes: Sizes,
+    /// Whether a header without a size is refused.
+    pub require_size: bool,
+}
+
+/// What is known of a conversation so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Conversation<'a> {
+    /// Every byte that has come since the end of the file before.
+    pub bytes: &'a [u8],
+    /// How many of them came with the first packet.
+    pub first_packet: usize,
+    /// Whether more bytes may come.
+    pub line: LineState,
+    /// The header of the file before on this connection, which had a size: a sender keeps to one form.
+    pub previous: Option<&'a Reading>,
+}
+
+/// Whether more bytes may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineState {
+    /// More bytes may come at any time.
+    Open,
+    /// No byte has come for so long that the sender waits for its answer.
+    Quiet,
+    /// No more bytes will come.
+    Ended,
+}
+
+/// One way to read the first bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// The header.
+    pub header: Header,
+    /// Bytes that the header takes; the content follows.
+    pub bytes: usize,
+    /// Whether the header ends with a newline.
+    pub is_line: bool,
+}
+
+/// What the first bytes say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decoded {
+    /// The header is not complete.
+    Incomplete,
+    /// The only reading that is left.
+    Header(Reading),
+    /// Several readings, in the order of the ends of their contents; the number of bytes that come decides.
+    Undecided(Vec<Reading>),
+    /// The first words of this other protocol.
+    OtherProtocol(&'static str),
+}

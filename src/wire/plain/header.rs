@@ -1,0 +1,351 @@
+//! Where a header ends and what it says, as far as the bytes prove it.
+//!
+//! Senders in the field end a header in five ways, and some conversations can be read as more than one of them. A reading is
+//! taken if it is proved (a newline, a size that matches to the byte, a first packet that ends where the header ends) and no
+//! other reading is; where nothing is proved, the header is refused with advice. `docs/protocol.md` has the table.
+
+use std::cmp::Ordering;
+
+use super::conversation::{Conversation, Decoded, HeaderForm, LineState, Options, Reading, Sizes};
+use super::names::{extends, has_known_extension, is_key, other_protocol, runs_on_behind_extension};
+use super::next::{Follows, follows};
+use super::{MAX_HEADER_BYTES, is_number, parse_header, split_size, trim_cr};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Reads the header at the beginning of a conversation.
+///
+/// # Errors
+/// [`ErrorKind::BadHeader`] where nothing can be a header, or where nothing proves one of several readings;
+/// [`ErrorKind::SizeMismatch`] where several sizes are possible and the content has none of them;
+/// [`ErrorKind::Incomplete`] where the stream ended inside the header.
+pub fn decode(conversation: &Conversation<'_>, options: Options) -> Result<Decoded> {
+    let view = View::new(conversation, options);
+    if let Some(protocol) = other_protocol(view.window) {
+        return Ok(Decoded::OtherProtocol(protocol));
+    }
+    let follows = conversation.previous.map(|previous| follows(view.bytes, &previous.header.name, view.has_ended()));
+    let decoded = match (follows, options.form) {
+        (Some(Follows::Unknown), _) => Decoded::Incomplete,
+        (Some(Follows::Surplus), _) => return Err(surplus()),
+        (_, HeaderForm::Line) => view.line()?,
+        (Some(Follows::Header), _) if conversation.previous.is_some_and(|previous| previous.is_line) => view.line()?,
+        (_, HeaderForm::Auto | HeaderForm::FirstPacket) => view.any_form()?,
+    };
+    match decoded {
+        Decoded::Incomplete if view.has_ended() => {
+            Err(Error::new(ErrorKind::Incomplete, "the stream ended inside the header: end it with a newline"))
+        }
+        Decoded::Incomplete if view.bytes.len() >= MAX_HEADER_BYTES => {
+            Err(Error::new(ErrorKind::BadHeader, format!("header has no end within {MAX_HEADER_BYTES} bytes")))
+        }
+        decoded => Ok(decoded),
+    }
+}
+
+/// Whether a header without a size may be read at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unsized {
+    Possible,
+    /// Another reading is as likely, and no byte count can decide between them.
+    Ambiguous,
+}
+
+/// A conversation, seen as a header.
+struct View<'a> {
+    bytes: &'a [u8],
+    /// The bytes among which a header must end.
+    window: &'a [u8],
+    packet: usize,
+    line: LineState,
+    previous: Option<&'a Reading>,
+    options: Options,
+}
+
+impl<'a> View<'a> {
+    fn new(conversation: &Conversation<'a>, options: Options) -> Self {
+        let Conversation { bytes, first_packet: packet, line, previous } = *conversation;
+        let window = &bytes[..bytes.len().min(MAX_HEADER_BYTES)];
+        Self { bytes, window, packet, line, previous, options }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.line == LineState::Ended
+    }
+
+    /// Whether no more bytes will come that could belong to the header.
+    fn is_whole(&self) -> bool {
+        self.has_ended() || self.bytes.len() >= MAX_HEADER_BYTES
+    }
+
+    /// A whole line is the header: all but a last word of digits is the name, spaces included.
+    fn line(&self) -> Result<Decoded> {
+        let Some(end) = memchr::memchr(b'\n', self.window) else { return Ok(Decoded::Incomplete) };
+        let line = trim_cr(&self.window[..end]);
+        match split_size(line) {
+            Some((name, size)) if self.options.sizes == Sizes::Announced => {
+                Ok(Decoded::Header(self.reading(name, Some(size), end + 1)?))
+            }
+            Some(_) | None => self.unsized_reading(line, end + 1, Unsized::Possible),
+        }
+    }
+
+    fn any_form(&self) -> Result<Decoded> {
+        match memchr::memchr2(b' ', b'\n', self.window) {
+            None => self.without_separator(),
+            Some(separator) if self.packet < separator => self.cut_name(separator),
+            // The content may begin with this space.
+            Some(separator) if self.packet == separator && self.window[separator] == b' ' => {
+                self.separated(separator, Unsized::Ambiguous)
+            }
+            Some(separator) => self.separated(separator, Unsized::Possible),
+        }
+    }
+
+    /// Neither a space nor a newline has come: the header can only have ended with the first packet.
+    fn without_separator(&self) -> Result<Decoded> {
+        if self.packet == self.bytes.len() {
+            return Ok(Decoded::Incomplete);
+        }
+        let name = &self.bytes[..self.packet];
+        match (self.options.form, self.is_whole()) {
+            (HeaderForm::FirstPacket, _) => self.unsized_reading(name, self.packet, Unsized::Possible),
+            // A name may have been cut there, and its end be lost.
+            (_, true) if has_known_extension(name) && !is_key(&[self.bytes, b"x"].concat()) => {
+                self.unsized_reading(name, self.packet, Unsized::Possible)
+            }
+            (_, true) => Err(ambiguous(name)),
+            (_, false) => Ok(Decoded::Incomplete),
+        }
+    }
+
+    /// The first packet ended before the first separator: at the end of the name, or in the middle of it.
+    fn cut_name(&self, separator: usize) -> Result<Decoded> {
+        let packet = self.packet;
+        let (first, name) = (&self.bytes[..packet], trim_cr(&self.bytes[..separator]));
+        if self.options.form == HeaderForm::FirstPacket {
+            return self.unsized_reading(first, packet, Unsized::Possible);
+        }
+        match (has_known_extension(first), has_known_extension(name)) {
+            (true, false) if !is_key(name) => self.unsized_reading(first, packet, Unsized::Possible),
+            (true, false) => match self.bytes.get(separator + 1) {
+                None if self.bytes[separator] == b' ' && !self.has_ended() => Ok(Decoded::Incomplete),
+                Some(byte) if self.bytes[separator] == b' ' && byte.is_ascii_digit() => {
+                    self.separated(separator, Unsized::Ambiguous)
+                }
+                Some(_) | None => self.unsized_reading(first, packet, Unsized::Possible),
+            },
+            (false, true) => self.separated(separator, Unsized::Possible),
+            (true, true) if extends(first, name) => self.separated(separator, Unsized::Possible),
+            (true, true) | (false, false) if name.len() == first.len() => self.separated(separator, Unsized::Possible),
+            (true, true) | (false, false) => self.separated(separator, Unsized::Ambiguous),
+        }
+    }
+
+    /// The name ends at `separator`, a space or a newline.
+    fn separated(&self, separator: usize, may_be_unsized: Unsized) -> Result<Decoded> {
+        let name = trim_cr(&self.window[..separator]);
+        // Content may be glued to the name: all of a short one, or the first line of it.
+        let is_packet = self.packet == separator + 1;
+        let may_be_glued = match self.options.form {
+            HeaderForm::FirstPacket if !has_known_extension(name) => !is_packet,
+            _ => runs_on_behind_extension(name) && !(is_packet && self.window[separator] == b' '),
+        };
+        let may_be_unsized = if may_be_glued { Unsized::Ambiguous } else { may_be_unsized };
+        if self.window[separator] == b'\n' {
+            return self.unsized_reading(name, separator + 1, may_be_unsized);
+        }
+        let digits = match self.options.sizes {
+            Sizes::Announced => leading_digits(&self.bytes[separator + 1..]),
+            Sizes::Never => 0,
+        };
+        if digits > 0 { self.sized(separator, digits, may_be_unsized) } else { self.spaced(separator, may_be_unsized) }
+    }
+
+    /// A space, and no size behind it: the name ends there, unless the space is a part of it.
+    fn spaced(&self, space: usize, may_be_unsized: Unsized) -> Result<Decoded> {
+        let name = &self.window[..space];
+        if self.bytes.len() == space + 1 {
+            return Ok(Decoded::Incomplete);
+        }
+        if self.packet == space + 1 || self.options.sizes == Sizes::Never {
+            return self.unsized_reading(name, space + 1, may_be_unsized);
+        }
+        let line_end = memchr::memchr(b'\n', self.window);
+        if line_end.is_none() && !self.is_whole() {
+            return Ok(Decoded::Incomplete);
+        }
+        let line = trim_cr(&self.window[..line_end.unwrap_or(self.window.len())]);
+        match (split_size(line), line_end) {
+            (Some((name, size)), Some(end)) => Ok(Decoded::Header(self.reading(name, Some(size), end + 1)?)),
+            (None, _) if !has_known_extension(line) => self.unsized_reading(name, space + 1, may_be_unsized),
+            (Some(_), None) | (None, _) => Err(spaced_name(line)),
+        }
+    }
+
+    /// A space and digits behind it: a size, or its beginning together with the first digits of the content, or content.
+    fn sized(&self, space: usize, digits: usize, may_be_unsized: Unsized) -> Result<Decoded> {
+        let (name, start) = (&self.window[..space], space + 1);
+        let run = &self.bytes[start..start + digits];
+        let packet = self.packet.checked_sub(start).filter(|packet| *packet <= digits);
+        // Content of digits alone is not a size that was cut where the first packet ended with the size.
+        let is_all_digits = self.has_ended() && packet.is_some_and(|packet| packet > 0 && packet < digits);
+        let newline = match &self.bytes[start + digits..] {
+            [] if !is_all_digits => return Ok(Decoded::Incomplete),
+            [b'\r'] if !self.has_ended() => return Ok(Decoded::Incomplete),
+            _ if self.previous.is_some_and(|previous| !previous.is_line) => None,
+            [b'\n', ..] => Some(1),
+            [b'\r', b'\n', ..] => Some(2),
+            _ => None,
+        };
+        let line = newline.map(|newline| self.reading(name, Some(run), start + digits + newline)).transpose()?;
+        let line_bytes = line.as_ref().map(|line| line.bytes);
+        if let Some(line) = &line
+            && line.bytes == self.packet
+        {
+            return Ok(Decoded::Header(line.clone()));
+        }
+        // Digits, a newline and another line of digits: a column of numbers may have begun right behind the name or the size.
+        let may_be_numbers = line_bytes.is_none_or(|bytes| self.begins_with_number(bytes));
+        let ends = match packet {
+            // Only a line is cut inside of its name.
+            _ if may_be_unsized == Unsized::Ambiguous => 0..0,
+            Some(end) if end > 0 => end..end + 1,
+            Some(_) | None if may_be_numbers => 1..if line.is_some() { digits } else { digits + 1 },
+            Some(_) | None => 0..0,
+        };
+        let sizes = ends.filter_map(|end| self.reading(name, Some(&run[..end]), start + end).ok());
+        let mut readings: Vec<Reading> = sizes.chain(line).collect();
+        if packet == Some(0) && may_be_numbers && may_be_unsized == Unsized::Possible && !self.must_be_sized() {
+            readings.push(self.reading(name, None, start)?);
+        }
+        // A line that is only slow must not be cut short by a smaller size that its bytes happen to match.
+        let is_slow_line = line_bytes.is_some() && packet.is_none_or(|end| end == 0) && self.line == LineState::Quiet;
+        self.by_count(readings, if is_slow_line { LineState::Open } else { self.line })
+    }
+
+    /// Whether a line of digits, or what may become one, is at `place`.
+    fn begins_with_number(&self, place: usize) -> bool {
+        let rest = &self.bytes[place..];
+        match memchr::memchr(b'\n', rest) {
+            Some(end) => is_number(trim_cr(&rest[..end])),
+            None => is_number(rest) && rest.len() < MAX_HEADER_BYTES || rest.is_empty() && !self.has_ended(),
+        }
+    }
+
+    /// Reads a header without a size.
+    fn unsized_reading(&self, name: &[u8], bytes: usize, may_be_unsized: Unsized) -> Result<Decoded> {
+        if may_be_unsized == Unsized::Ambiguous {
+            return Err(ambiguous(name));
+        }
+        let reading = self.reading(name, None, bytes)?;
+        if self.must_be_sized() {
+            return Err(Error::new(
+                ErrorKind::BadHeader,
+                format!("header {:?} has no size: send `name size`, a newline, then the bytes", shown(name)),
+            ));
+        }
+        Ok(Decoded::Header(reading))
+    }
+
+    fn must_be_sized(&self) -> bool {
+        self.options.require_size || self.previous.is_some()
+    }
+
+    /// # Errors
+    /// [`ErrorKind::BadHeader`] where the name or the size can't be one.
+    fn reading(&self, name: &[u8], size: Option<&[u8]>, bytes: usize) -> Result<Reading> {
+        Ok(Reading { header: parse_header(name, size)?, bytes, is_line: self.bytes[bytes - 1] == b'\n' })
+    }
+
+    /// Leaves the readings that the number of bytes so far allows.
+    fn by_count(&self, mut readings: Vec<Reading>, line: LineState) -> Result<Decoded> {
+        let fates: Vec<Fate> = readings.iter().map(|reading| self.fate(reading, line)).collect();
+        let mut proved = fates.iter().enumerate().filter(|(_, fate)| **fate == Fate::Proved).map(|(index, _)| index);
+        if let (Some(index), None) = (proved.next(), proved.next()) {
+            // A count proves a size, and the first packet that ended with the space proves that there is none.
+            let is_rivalled = !readings[index].is_line && readings.iter().any(|reading| reading.header.size.is_none());
+            let proved = readings.swap_remove(index);
+            return if is_rivalled { Err(self.no_size_matches()) } else { Ok(Decoded::Header(proved)) };
+        }
+        if readings.len() > 1 {
+            let mut fates = fates.iter();
+            readings.retain(|_| fates.next() != Some(&Fate::Disproved));
+        }
+        match readings.len() {
+            0 => Err(self.no_size_matches()),
+            1 => Ok(Decoded::Header(readings.remove(0))),
+            _ if self.has_ended() => Err(self.no_size_matches()),
+            _ => Ok(Decoded::Undecided(readings)),
+        }
+    }
+
+    fn fate(&self, reading: &Reading, line: LineState) -> Fate {
+        let Some(size) = reading.header.size else { return Fate::Possible };
+        let content = &self.bytes[reading.bytes..];
+        match (content.len() as u64).cmp(&size) {
+            Ordering::Less if self.has_ended() => Fate::Disproved,
+            Ordering::Less => Fate::Possible,
+            Ordering::Equal if line == LineState::Open => Fate::Possible,
+            Ordering::Equal => Fate::Proved,
+            Ordering::Greater => {
+                let surplus = &content[usize::try_from(size).unwrap_or(content.len())..];
+                match follows(surplus, &reading.header.name, self.has_ended()) {
+                    Follows::Header => Fate::Proved,
+                    Follows::Unknown => Fate::Possible,
+                    Follows::Surplus => Fate::Disproved,
+                }
+            }
+        }
+    }
+
+    fn no_size_matches(&self) -> Error {
+        let space = memchr::memchr(b' ', self.window).unwrap_or_default();
+        let (name, came) = (shown(&self.window[..space]), self.bytes.len() - space - 1);
+        let message = format!(
+            "the digits behind {name:?} begin with no size that the {came} bytes behind the name fit: \
+             end the header with a newline, or set plain.sizes = \"never\" where no sender announces a size"
+        );
+        Error::new(ErrorKind::SizeMismatch, message)
+    }
+}
+
+/// What the number of bytes says of a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Proved,
+    Possible,
+    Disproved,
+}
+
+fn leading_digits(bytes: &[u8]) -> usize {
+    bytes.iter().take(MAX_HEADER_BYTES).take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+fn surplus() -> Error {
+    let message = "more than the announced bytes came, and it is no header of a further file: announce as many bytes as \
+                   follow, and name a further file with an extension and its size, or use a connection for each file";
+    Error::new(ErrorKind::SizeMismatch, message)
+}
+
+fn ambiguous(name: &[u8]) -> Error {
+    let message = format!(
+        "nothing shows where the name ends in {:?}: end the header with a newline, and add the size; \
+         or set plain.header = \"first-packet\" for senders that name the file in a packet of its own",
+        shown(name)
+    );
+    Error::new(ErrorKind::BadHeader, message)
+}
+
+fn spaced_name(line: &[u8]) -> Error {
+    let message = format!(
+        "nothing shows whether the name ends at the first space of {:?}: use the framed protocol for names with spaces, \
+         or set plain.header = \"line\"",
+        shown(line)
+    );
+    Error::new(ErrorKind::BadHeader, message)
+}
+
+/// The beginning of a name, escaped.
+fn shown(name: &[u8]) -> String {
+    name[..name.len().min(80)].escape_ascii().to_string()
+}
