@@ -162,10 +162,9 @@ impl Remote {
         let text = self.below(key.as_str());
         if text.len() > Key::MAX_BYTES {
             let message = format!(
-                "name {:?} is too long: {} bytes with the prefix {:?}, {} at most",
+                "name {:?} is too long: {} bytes with the prefix of the store, {} at most",
                 key.as_str(),
                 text.len(),
-                self.prefix,
                 Key::MAX_BYTES
             );
             return Err(Error::new(ErrorKind::BadName, message));
