@@ -584,7 +584,7 @@ MUTATIONS = [
         "src/sink/object/commit.rs",
         "        let claim = self.remote.claim_key(claimant).await?;\n",
         "        let _ = claimant;\n        let claim: Option<super::key_claims::KeyClaim> = None;\n",
-        "--lib of_two_nodes_that_commit_at_once_one_wins",
+        "--lib who_finds_a_young_claim_waits_and_then_is_busy",
     ),
     Mutation(
         "bucket: the owner of an old claim can complete no more before it is taken over",
@@ -613,6 +613,48 @@ MUTATIONS = [
         "        self.can_create() && self.complete.get() != Some(&Completes::Hold)\n",
         "        false\n",
         "--test racing_stores seaweedfs",
+    ),
+    Mutation(
+        "bucket: a store that hides is told",
+        "src/sink/object/probe/hiding.rs",
+        "            let _ = known.set(hides);\n",
+        "            let _ = known.set(false && hides);\n",
+        "--lib a_probe_tells_whether_the_store_hides",
+    ),
+    Mutation(
+        "bucket: nothing is stored below a file where the store would hide it",
+        "src/sink/object/folders.rs",
+        "file.map(InTheWay::File).or(below",
+        "file.map(InTheWay::File).filter(|_| false).or(below",
+        "--lib the_second_comer_is_told_what_is_in_its_way",
+    ),
+    Mutation(
+        "bucket: no file is stored over a folder where the store would hide that",
+        "src/sink/object/folders.rs",
+        "(Ok(file), Ok(below), Ok(noted)) =>",
+        "(Ok(file), Ok(below), Ok(noted)) if { drop(below); drop(noted); true } => file.map(InTheWay::File),\n            (Ok(file), Ok(below), Ok(noted)) =>",
+        "--lib the_second_comer_is_told_what_is_in_its_way",
+    ),
+    Mutation(
+        "bucket: a file and one below it take turns in one server",
+        "src/sink/object/folders.rs",
+        "            way._turns.push(self.names.take(folder).await);\n",
+        "            let _ = self.names.take(folder);\n",
+        "--lib of_a_file_and_one_below_it_at_once_in_one_server_one_is_kept",
+    ),
+    Mutation(
+        "bucket: who has stored a file looks back for what came below it",
+        "src/sink/object/folders.rs",
+        "        let noted = self.remote.noted_below(&self.key).await.map_err(blind)?;\n",
+        "        let noted: Option<InTheWay> = None;\n        let _ = blind;\n",
+        "--lib of_a_file_and_one_below_it_at_two_servers_one_has_a_receipt",
+    ),
+    Mutation(
+        "bucket: the first file of a folder is noted",
+        "src/sink/object/folders.rs",
+        "            if self.one_below(folder).await?.is_none() {\n",
+        "            if false {\n",
+        "--lib of_a_file_and_one_below_it_at_two_servers_one_has_a_receipt",
     ),
 ]
 

@@ -15,6 +15,8 @@ pub(crate) const MAX_VERSIONS: u32 = 9_999;
 pub(crate) struct Place<'a> {
     spec: &'a UploadSpec,
     content: Content,
+    /// What versions are numbered from: the name, or where it goes because something is in its way.
+    base: Key,
     key: Key,
     number: u32,
 }
@@ -63,7 +65,12 @@ pub(crate) enum Standing {
 impl<'a> Place<'a> {
     /// The place that the sender asked for.
     pub(crate) fn new(spec: &'a UploadSpec, content: Content) -> Self {
-        Self { spec, content, key: spec.key.clone(), number: 1 }
+        Self::based(spec, content, spec.key.clone())
+    }
+
+    /// The place `base`, which takes that of the name that the sender asked for.
+    pub(crate) fn based(spec: &'a UploadSpec, content: Content, base: Key) -> Self {
+        Self { spec, content, key: base.clone(), base, number: 1 }
     }
 
     /// The key to try.
@@ -89,7 +96,7 @@ impl<'a> Place<'a> {
         match (self.spec.on_conflict, standing) {
             (OnConflict::Version, _) if self.number < MAX_VERSIONS => {
                 self.number += 1;
-                self.key = self.spec.key.version(self.number).map_err(|error| self.conflict().because(error))?;
+                self.key = self.base.version(self.number).map_err(|error| self.conflict().because(error))?;
                 Ok(Step::Next)
             }
             (OnConflict::Overwrite, Standing::File(_) | Standing::Other) => Ok(Step::Replace),

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use http::Request;
 use http::header::IF_NONE_MATCH;
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -42,15 +42,25 @@ impl S3Server {
         let service = service.build();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let folder = root.path().to_owned();
         let conditions = Arc::new(tokio::sync::Mutex::new(()));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
                 let (service, conditions) = (service.clone(), Arc::clone(&conditions));
+                let folder = folder.clone();
                 let service = service_fn(move |request: Request<Incoming>| {
                     let (service, conditions) = (service.clone(), Arc::clone(&conditions));
+                    // Of a folder `s3s-fs` says that it has failed, and a store has no folders.
+                    let path = object_store::path::Path::from_url_path(request.uri().path());
+                    let is_folder = path.is_ok_and(|path| folder.join(path.as_ref()).is_dir());
+                    let is_look = [Method::HEAD, Method::GET].contains(request.method()) && request.uri().query().is_none();
                     async move {
+                        if is_folder && is_look {
+                            let nothing = Response::builder().status(StatusCode::NOT_FOUND).body(s3s::Body::empty());
+                            return Ok(nothing.unwrap());
+                        }
                         let conditional = request.headers().contains_key(IF_NONE_MATCH);
                         let _turn = if conditional { Some(conditions.lock().await) } else { None };
                         service.call(request.map(s3s::Body::from)).await

@@ -97,3 +97,29 @@ async fn moto_commits_by_claims_or_refuses() {
         assert!(says(&probe, "both succeed"), "{probe:?}");
     }
 }
+
+/// It lists a file and what lies below it, and takes no file where a folder is: it refuses that as if something stood there.
+#[tokio::test(flavor = "multi_thread")]
+async fn seaweedfs_takes_no_file_over_a_folder() {
+    let Some(bucket) = seaweedfs_bucket().await else { return };
+    let (sink, _) = node(&bucket).await;
+    for bytes in [vec![1; 3], vec![1; LARGE]] {
+        let send = async |name: &str, on_conflict: OnConflict| {
+            let spec = UploadSpec { on_conflict, ..UploadSpec::new(UploadId::generate(), name.parse().unwrap()) };
+            let mut staged = sink.stage(spec).await.unwrap();
+            staged.write(bytes.clone().into()).await.unwrap();
+            staged.commit(Ending::default()).await
+        };
+        let name = format!("folder-{}", bytes.len());
+        for below in ["a.bin", "a.bin/b.bin"] {
+            send(&format!("{name}/{below}"), OnConflict::Reject).await.unwrap();
+        }
+        let error = send(&name, OnConflict::Reject).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+        assert!(error.to_string().contains(&format!("{name}/a.bin")), "{error}");
+        for duplicate in [false, true] {
+            let receipt = send(&name, OnConflict::Version).await.unwrap();
+            assert_eq!((receipt.key.as_str(), receipt.duplicate), (format!("{name}~2").as_str(), duplicate));
+        }
+    }
+}

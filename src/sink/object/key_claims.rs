@@ -318,6 +318,6 @@ impl Remote {
 }
 
 /// Where the claims of a key lie: a name for each key that fits into a path, whatever the key is.
-fn folder_of(key: &Key) -> String {
+pub(super) fn folder_of(key: &Key) -> String {
     Digest::of(key.as_str().as_bytes()).to_string().trim_start_matches("sha256:").to_owned()
 }

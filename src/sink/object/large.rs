@@ -3,10 +3,13 @@
 //! The receipt is noted beside the objects first, then the upload is completed: an object never stands without its record,
 //! while a record without its object is followed by nobody.
 
+use std::collections::HashSet;
+
 use object_store::Error as StoreError;
 use object_store::path::Path;
 
 use super::commit::{Before, MAX_ROUNDS, PAUSE, Settled, before};
+use super::folders::{ClearWay, InTheWay};
 use super::key_claims::{Claimant, KeyClaim};
 use super::marks::Attempt;
 use super::parts::{Completion, Parts, warn_of_litter};
@@ -28,7 +31,7 @@ pub(super) async fn commit(
     content: Content,
 ) -> Result<Receipt> {
     let record = remote.record_path(&spec.id, attempt);
-    let mut large = Large { remote, spec, attempt, parts, record, recorded: false, content, claim: None };
+    let mut large = Large { remote, spec, attempt, parts, record, recorded: false, content, claim: None, way: None };
     let outcome = large.run().await;
     let is_over = match &outcome {
         Ok(receipt) if !receipt.duplicate => {
@@ -39,9 +42,13 @@ pub(super) async fn commit(
         Err(error) if error.kind() == ErrorKind::Unknown => false,
         Ok(_) | Err(_) => large.give_up().await,
     };
-    match large.claim {
-        Some(claim) if is_over => claim.release(remote).await,
-        Some(_) | None => {}
+    if is_over {
+        if let Some(claim) = large.claim {
+            claim.release(remote).await;
+        }
+        if let Some(way) = large.way {
+            way.give_up().await;
+        }
     }
     outcome
 }
@@ -74,20 +81,23 @@ struct Large<'a> {
     content: Content,
     /// The right to complete, where the store needs one.
     claim: Option<KeyClaim>,
+    /// Until it was looked back for what came meanwhile.
+    way: Option<ClearWay<'a>>,
 }
 
-impl Large<'_> {
+impl<'a> Large<'a> {
     async fn run(&mut self) -> Result<Receipt> {
         if let Err(error) = self.parts.all_arrived().await {
             return completed_elsewhere(self.remote, self.attempt, &self.parts, self.content).await.ok_or(error);
         }
-        let mut place = Place::new(self.spec, self.content);
+        let base = self.base();
+        let mut place = Place::based(self.spec, self.content, base.clone());
         let _turn = match self.spec.on_conflict {
             OnConflict::Version => {
                 let turn = self.remote.turns.take(&self.spec.key).await;
                 // All are compared: also those that are larger than the own one, for they may be committed in any order.
                 let own = Some(self.parts.key());
-                if let Versions::Same(receipt) = self.remote.versions(&place, &self.spec.key, own).await? {
+                if let Versions::Same(receipt) = self.remote.versions(&place, &base, own).await? {
                     return Ok(receipt);
                 }
                 while place.key() != self.parts.key() {
@@ -98,7 +108,7 @@ impl Large<'_> {
             OnConflict::Reject | OnConflict::Overwrite => None,
         };
         let replaced = match self.spec.on_conflict {
-            OnConflict::Overwrite => match before(self.remote, &mut place, self.spec, self.content.size).await? {
+            OnConflict::Overwrite => match before(self.remote, &mut place, self.spec, (&base, &HashSet::new())).await? {
                 Before::Done(receipt) => return Ok(receipt),
                 Before::Go(replaced) => replaced,
             },
@@ -108,7 +118,7 @@ impl Large<'_> {
             }
         };
         let receipt = self.note_receipt(place.receipt(Durability::ObjectStore)).await?;
-        let outcome = self.complete(place, receipt).await;
+        let outcome = self.complete_in_the_clear(place, receipt).await;
         if outcome.as_ref().is_ok_and(|receipt| !receipt.duplicate) {
             self.remote.forget(replaced).await;
         }
@@ -150,6 +160,38 @@ impl Large<'_> {
         is_over
     }
 
+    /// What the versions are numbered from: the name in the folder that the upload is bound to, which stands in for the name's
+    /// own where a file is in the way of that.
+    fn base(&self) -> Key {
+        let (bound, name) = (self.parts.key().as_str(), self.spec.key.file_name());
+        let folder = &bound[..bound.len() - self.parts.key().file_name().len()];
+        format!("{folder}{name}").parse().expect("the folder of one key, and the file name of another, are a key")
+    }
+
+    /// Completes the upload where nothing hides it, and where it hides nothing.
+    async fn complete_in_the_clear(&mut self, place: Place<'_>, receipt: Receipt) -> Result<Receipt> {
+        let (remote, key): (&'a Remote, _) = (self.remote, place.key().clone());
+        self.way = match remote.clear_way(&key, self.attempt).await? {
+            Ok(way) => way,
+            Err(in_the_way) => return Err(self.blocked(&key, &in_the_way)),
+        };
+        let receipt = self.complete(place, receipt).await?;
+        if let Some(way) = self.way.take()
+            && let Some(in_the_way) = way.look_back().await?
+        {
+            return Err(self.blocked(&key, &in_the_way));
+        }
+        Ok(receipt)
+    }
+
+    /// The answer where a name is in the way. A multipart upload cannot move on: sent again, a version goes elsewhere.
+    fn blocked(&self, key: &Key, in_the_way: &InTheWay) -> Error {
+        match self.spec.on_conflict {
+            OnConflict::Version => self.overtaken().because(in_the_way.conflict(key)),
+            OnConflict::Reject | OnConflict::Overwrite => in_the_way.conflict(key),
+        }
+    }
+
     /// Completes the upload under `place`, to answer with `receipt`.
     async fn complete(&mut self, mut place: Place<'_>, receipt: Receipt) -> Result<Receipt> {
         let how = match self.spec.on_conflict {
@@ -179,7 +221,10 @@ impl Large<'_> {
                 },
                 None => Err(self.overtaken()),
             },
-            Settled::Vanished => Err(self.overtaken()),
+            Settled::Vanished => match self.remote.one_below(place.key()).await? {
+                Some(below) => Err(self.blocked(place.key(), &InTheWay::Below(below))),
+                None => Err(self.overtaken()),
+            },
             Settled::Failed => Err(self.remote.failed(format_args!("completing {:?}", place.key().as_str()), &error)),
         }
     }

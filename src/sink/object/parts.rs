@@ -71,7 +71,7 @@ impl Parts {
         let held = spec.on_invalid == OnInvalid::Quarantine;
         let (key, version) = match spec.on_conflict {
             OnConflict::Version if !held => {
-                let (key, claim) = free_version(&remote, &spec.key).await?;
+                let (key, claim) = free_version(&remote, base(&remote, &spec.key).await?).await?;
                 (key, Some(claim))
             }
             OnConflict::Reject | OnConflict::Version | OnConflict::Overwrite => (spec.key.clone(), None),
@@ -325,11 +325,13 @@ pub(super) fn stopped(doing: &str, error: JoinError) -> Error {
 }
 
 /// The first version of `name` under which nothing lies and to which no other upload of this process is bound.
-async fn free_version(remote: &Remote, name: &Key) -> Result<(Key, Claim<Key>)> {
+async fn free_version(remote: &Remote, name: Key) -> Result<(Key, Claim<Key>)> {
+    let name = &name;
     let mut key = name.clone();
     for number in 2..=MAX_VERSIONS + 1 {
         if let Some(claim) = remote.larger.claim(&key)
-            && remote.look(&key).await?.is_none()
+            && !remote.stands(&key).await?
+            && !(remote.may_hide() && remote.one_below(&key).await?.is_some())
         {
             return Ok((key, claim));
         }
@@ -339,6 +341,15 @@ async fn free_version(remote: &Remote, name: &Key) -> Result<(Key, Claim<Key>)> 
         };
     }
     Err(all_taken(name))
+}
+
+/// What the versions of `name` are numbered from: itself, or its place beside the files that are in the way of its folders.
+async fn base(remote: &Remote, name: &Key) -> Result<Key> {
+    let mut base = name.clone();
+    while let Some(file) = remote.blocking_ancestor(&base).await? {
+        base = remote.beside(&base, &file).await?;
+    }
+    Ok(base)
 }
 
 fn all_taken(name: &Key) -> Error {

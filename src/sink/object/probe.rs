@@ -1,6 +1,7 @@
 //! Trying out on the store what the sink needs of it.
 
 mod conditions;
+mod hiding;
 mod race;
 
 use std::fmt::Display;
@@ -91,6 +92,7 @@ impl<'a> Trial<'a> {
         self.read().await;
         self.conditions().await;
         if self.checks {
+            self.hiding().await;
             self.integrity().await;
         }
         self.delete().await;

@@ -9,6 +9,7 @@ use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{Attributes, MultipartId, ObjectStore, PutMode, PutOptions, PutPayload};
 
+use super::folders::Known;
 use super::key_claims::ClaimTimes;
 use super::marks::Attempt;
 use super::parts::MAX_PARTS;
@@ -87,6 +88,9 @@ pub(super) struct Remote {
     pub(super) unfinished: Arc<dyn Unfinished>,
     /// Who compares the versions of a name, and then commits.
     pub(super) turns: Turns,
+    /// Who commits under a name that may be a folder, where the store hides what lies below an object.
+    pub(super) names: Turns,
+    pub(super) known_folders: Known,
     /// What the store was seen to do.
     pub(super) seen: Seen,
     /// How long claims of keys are respected.
@@ -103,6 +107,8 @@ pub(super) struct Seen {
     pub(super) create: AtomicBool,
     /// How conditional completes are kept, once they were seen to be refused where something stands.
     pub(super) complete: OnceLock<Completes>,
+    /// Whether it hides what lies below an object.
+    pub(super) hides: OnceLock<bool>,
     /// Whether it compares checksums, once that is known.
     pub(super) checksums: OnceLock<bool>,
     /// Held while the store is tried out for a commit: one trial serves all uploads that need it.

@@ -42,7 +42,11 @@ pub(super) async fn sweep(remote: &Remote, writers: &Claims<UploadId>, ttl: Dura
     let kept = inventory.uploads.len() as u64;
     sweep.multiparts(&inventory, is_old).await;
     let probes = std::mem::take(&mut inventory.probes).into_iter().filter(|(_, modified)| is_old(*modified));
-    let outcome = remote.remove_all(probes.map(|(path, _)| path).collect()).await;
+    // As long as a commit may be under way that looks for them.
+    let is_over = |time: SystemTime| now.duration_since(time).unwrap_or_default() >= remote.claim_times.ttl;
+    let notes = std::mem::take(&mut inventory.notes).into_iter();
+    let notes = notes.filter(|(_, modified)| is_old(*modified) && is_over(*modified));
+    let outcome = remote.remove_all(probes.chain(notes).map(|(path, _)| path).collect()).await;
     sweep.note(outcome);
     let claims = std::mem::take(&mut inventory.claims).into_iter().filter(|(_, newest)| is_old(*newest));
     match remote.sweep_claims(claims.map(|(folder, _)| folder).collect()).await {
@@ -66,6 +70,8 @@ struct Inventory {
     /// Some of them: those whose turn it is.
     receipts: Vec<Record>,
     probes: Vec<(Path, SystemTime)>,
+    /// What was noted of folders, and when.
+    notes: Vec<(Path, SystemTime)>,
     /// The folders of claims, and the newest time of what lies there.
     claims: BTreeMap<String, SystemTime>,
 }
@@ -86,7 +92,7 @@ impl Inventory {
         for record in remote.next_records().await? {
             inventory.add(&folder, record.location, record.last_modified.into());
         }
-        for room in ["uploads", "probe", "claims"] {
+        for room in ["uploads", "probe", "claims", "folders"] {
             let room = remote.reserved(room);
             let mut objects = remote.clients.plain.list(Some(&room));
             while let Some(object) = objects.next().await {
@@ -120,7 +126,8 @@ impl Inventory {
                 let newest = self.claims.entry(folder.to_owned()).or_insert(modified);
                 *newest = modified.max(*newest);
             }
-            (Some("probe"), Some(_), None) => self.probes.push((path, modified)),
+            (Some("folders"), Some(_), Some(_)) => self.notes.push((path, modified)),
+            (Some("probe"), Some(_), _) => self.probes.push((path, modified)),
             _ => {}
         }
     }

@@ -2,6 +2,7 @@
 
 mod claims;
 mod faulty;
+mod folders;
 mod nodes;
 mod rivals;
 mod swept;
@@ -16,6 +17,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 
 use self::faulty::{Fault, Faulty, Op};
+use super::folders::Known;
 use super::key_claims::ClaimTimes;
 use super::remote::{Clients, Completes, Remote, Seen};
 use super::turns::Turns;
@@ -85,7 +87,7 @@ impl Bench {
 
 /// What the store is known for.
 fn seen() -> Seen {
-    Seen { create: true.into(), complete: Completes::Hold.into(), ..Seen::default() }
+    Seen { create: true.into(), complete: Completes::Hold.into(), hides: false.into(), ..Seen::default() }
 }
 
 fn node(store: &Arc<Faulty>, seen: Seen) -> Object {
@@ -111,6 +113,8 @@ fn node_with_parts(store: &Arc<Faulty>, seen: Seen, part_bytes: usize) -> Object
         holding: Claims::default(),
         unfinished: Arc::clone(store) as _,
         turns: Turns::default(),
+        names: Turns::default(),
+        known_folders: Known::default(),
         seen,
         claim_times: CLAIM_TIMES,
         swept_to: std::sync::Mutex::default(),
@@ -119,7 +123,11 @@ fn node_with_parts(store: &Arc<Faulty>, seen: Seen, part_bytes: usize) -> Object
 }
 
 fn spec(on_conflict: OnConflict) -> UploadSpec {
-    UploadSpec { on_conflict, ..UploadSpec::new(UploadId::generate(), "a.bin".parse().unwrap()) }
+    spec_of("a.bin", on_conflict)
+}
+
+fn spec_of(name: &str, on_conflict: OnConflict) -> UploadSpec {
+    UploadSpec { on_conflict, ..UploadSpec::new(UploadId::generate(), name.parse().unwrap()) }
 }
 
 #[tokio::test]
