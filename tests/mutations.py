@@ -638,7 +638,7 @@ MUTATIONS = [
     Mutation(
         "bucket: a file and one below it take turns in one server",
         "src/sink/object/folders.rs",
-        "            way._turns.push(self.names.take(folder).await);\n",
+        "            way.turns.push(self.names.take(folder).await);\n",
         "            let _ = self.names.take(folder);\n",
         "--lib of_a_file_and_one_below_it_at_once_in_one_server_one_is_kept",
     ),

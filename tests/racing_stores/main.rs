@@ -98,7 +98,7 @@ async fn moto_commits_by_claims_or_refuses() {
     }
 }
 
-/// It lists a file and what lies below it, and takes no file where a folder is: it refuses that as if something stood there.
+/// It refuses a file where a folder is as if something stood there, so that a name is one or the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn seaweedfs_takes_no_file_over_a_folder() {
     let Some(bucket) = seaweedfs_bucket().await else { return };
@@ -111,7 +111,7 @@ async fn seaweedfs_takes_no_file_over_a_folder() {
             staged.commit(Ending::default()).await
         };
         let name = format!("folder-{}", bytes.len());
-        for below in ["a.bin", "a.bin/b.bin"] {
+        for below in ["a.bin", "sub/b.bin"] {
             send(&format!("{name}/{below}"), OnConflict::Reject).await.unwrap();
         }
         let error = send(&name, OnConflict::Reject).await.unwrap_err();

@@ -125,10 +125,11 @@ impl<'a> Small<'a> {
         let outcome = self.claimed_round(place, replaced).await;
         let Some(way) = way else { return outcome };
         match &outcome {
-            Ok(Round::Done(_)) => match way.look_back().await? {
-                Some(in_the_way) => return Err(in_the_way.conflict(&key)),
-                None => {}
-            },
+            Ok(Round::Done(_)) => {
+                if let Some(in_the_way) = way.look_back().await? {
+                    return Err(in_the_way.conflict(&key));
+                }
+            }
             // What was noted stays as long as the request may still come to something.
             Err(error) if error.kind() == ErrorKind::Unknown => {}
             Ok(Round::Again(_) | Round::Elsewhere) | Err(_) if self.uncertain => {}

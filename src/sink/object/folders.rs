@@ -98,7 +98,7 @@ pub(super) struct ClearWay<'a> {
     /// Ancestors that were no folders before.
     new_folders: Vec<Key>,
     notes: Vec<Path>,
-    _turns: Vec<Turn<'a>>,
+    turns: Vec<Turn<'a>>,
 }
 
 impl ClearWay<'_> {
@@ -107,6 +107,7 @@ impl ClearWay<'_> {
     /// # Errors
     /// [`ErrorKind::Unknown`] where that can't be seen.
     pub(super) async fn look_back(self) -> Result<Option<InTheWay>> {
+        let _turns = self.turns;
         let blind = |error| {
             let message = format!("whether {:?} hides what came below it can't be seen", self.key.as_str());
             Error::new(ErrorKind::Unknown, message).because(error)
@@ -139,11 +140,11 @@ impl Remote {
             return Ok(Ok(None));
         }
         let mut way =
-            ClearWay { remote: self, key: key.clone(), new_folders: Vec::new(), notes: Vec::new(), _turns: Vec::new() };
+            ClearWay { remote: self, key: key.clone(), new_folders: Vec::new(), notes: Vec::new(), turns: Vec::new() };
         let ancestors = ancestors(key);
         // From the root on, the key last: so those who wait for each other come to an end.
         for folder in ancestors.iter().filter(|folder| !self.known_folders.holds(folder)).chain([key]) {
-            way._turns.push(self.names.take(folder).await);
+            way.turns.push(self.names.take(folder).await);
         }
         for folder in ancestors.iter().filter(|folder| !self.known_folders.holds(folder)) {
             if self.one_below(folder).await?.is_none() {

@@ -1,8 +1,8 @@
-//! Whether the store hides what lies below an object.
+//! Whether the store hides what lies below an object, or refuses an object where something lies below.
 
-use object_store::ObjectStoreExt as _;
 use object_store::list::PaginatedListOptions;
 use object_store::path::Path;
+use object_store::{ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
 
 use super::Trial;
 use crate::sink::object::words::is_broken;
@@ -10,7 +10,7 @@ use crate::sink::object::words::is_broken;
 const FOLDERS: &str = "names that are also folders";
 
 impl Trial<'_> {
-    /// Writes an object below the one of the probe, and looks whether a list shows both. Until that is known, the store counts as
+    /// Writes an object below a name, then one under that name, and looks whether a list shows both. Until that is known, the store counts as
     /// one that hides.
     pub(super) async fn hiding(&mut self) {
         let known = &self.remote.seen.hides;
@@ -31,20 +31,30 @@ impl Trial<'_> {
     }
 
     async fn hides(&self) -> Option<bool> {
-        let below = Path::parse(format!("{}/below", self.path)).expect("the path of a probe goes on");
+        let folder = Path::parse(format!("{}-folder", self.path)).expect("the path of a probe goes on");
+        let below = Path::parse(format!("{folder}/below")).expect("the path of a probe goes on");
         let plain = &self.clients.plain;
-        let hides = match plain.put(&below, self.body.clone().into()).await {
+        let put = async |path: &Path| {
+            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            plain.put_opts(path, self.body.clone().into(), options).await
+        };
+        let stored = async {
+            put(&below).await?;
+            put(&folder).await
+        };
+        let hides = match stored.await {
             Ok(_) => {
-                let options = PaginatedListOptions::default();
-                let listed = plain.list_paginated(Some(self.path.as_ref()), options).await;
+                let listed = plain.list_paginated(Some(folder.as_ref()), PaginatedListOptions::default()).await;
                 listed.ok().map(|listed| !listed.result.objects.iter().any(|object| object.location == below))
             }
             Err(error) if is_broken(&error) => None,
-            // It takes no such object: then it may not take one above it either.
+            // It takes no file where a folder is.
             Err(_) => Some(true),
         };
-        // What a delete does not reach, the sweep does.
-        let _ = plain.delete(&below).await;
+        for path in [folder, below] {
+            // What a delete does not reach, the sweep does.
+            let _ = plain.delete(&path).await;
+        }
         hides
     }
 }
