@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// Runs `"$2" …` on the folder `$1` until standard input ends, which it does when the test binary does, however that ends.
 const WATCHDOG: &str = r#"folder=$1; shift; "$@" >"$folder/log" 2>&1 & read -r _; kill -9 $!; wait; rm -rf "$folder""#;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A server with a folder of its own.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Start<'_> {
                 Err(log) => logs.push_str(&log),
             }
         }
-        panic!("{:?} is not ready after three times {DEADLINE:?}: {logs}", self.program);
+        panic!("{} is not ready after three times {DEADLINE:?}: {logs}", self.program.display());
     }
 
     fn try_start(&self) -> Result<Server, String> {

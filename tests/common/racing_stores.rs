@@ -43,7 +43,7 @@ async fn bucket(
         access_key_id: KEY.to_owned(),
         secret_access_key: SECRET.to_owned(),
     };
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !bucket.is_usable().await {
         assert!(Instant::now() < deadline, "{store} takes no objects");
         tokio::time::sleep(Duration::from_millis(100)).await;
