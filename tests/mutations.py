@@ -553,9 +553,9 @@ MUTATIONS = [
     ),
     Mutation(
         "bucket: a store that loses a race of completes is told",
-        "src/sink/object/probe/conditions.rs",
-        "        if races.lost > 0 {\n",
-        "        if false && races.lost > 0 {\n",
+        "src/sink/object/probe/race.rs",
+        "Self { lost: 1.., .. } => Some(Completes::Lose),",
+        "Self { lost: 1.., .. } => Some(Completes::Hold),",
         "--lib a_probe_races_and_says_how_commits_are_guarded",
     ),
     Mutation(
@@ -631,8 +631,8 @@ MUTATIONS = [
     Mutation(
         "bucket: no file is stored over a folder where the store would hide that",
         "src/sink/object/folders.rs",
-        "(Ok(file), Ok(below), Ok(noted)) =>",
-        "(Ok(file), Ok(below), Ok(noted)) if { drop(below); drop(noted); true } => file.map(InTheWay::File),\n            (Ok(file), Ok(below), Ok(noted)) =>",
+        ".or(below.map(InTheWay::Below)).or(noted)",
+        ".or(below.map(InTheWay::Below).or(noted).filter(|_| false))",
         "--lib the_second_comer_is_told_what_is_in_its_way",
     ),
     Mutation(
@@ -640,7 +640,7 @@ MUTATIONS = [
         "src/sink/object/folders.rs",
         "            way.turns.push(self.names.take(folder).await);\n",
         "            let _ = self.names.take(folder);\n",
-        "--lib of_a_file_and_one_below_it_at_once_in_one_server_one_is_kept",
+        "--lib what_comes_below_a_file_on_its_way_waits_in_one_server",
     ),
     Mutation(
         "bucket: who has stored a file looks back for what came below it",

@@ -108,7 +108,7 @@ impl ClearWay<'_> {
     /// [`ErrorKind::Unknown`] where that can't be seen.
     pub(super) async fn look_back(self) -> Result<Option<InTheWay>> {
         let _turns = self.turns;
-        let blind = |error| {
+        let blind = |error: Error| {
             let message = format!("whether {:?} hides what came below it can't be seen", self.key.as_str());
             Error::new(ErrorKind::Unknown, message).because(error)
         };

@@ -19,9 +19,18 @@ impl Trial<'_> {
         let (remote, clients) = (self.remote, self.clients);
         let seen = &remote.seen;
         let (puts, completes) = tokio::join!(
-            async { if create && !seen.can_create() { Some(race::puts(remote, clients).await) } else { None } },
             async {
-                if complete && seen.complete.get().is_none() { Some(race::completes(remote, clients).await) } else { None }
+                let raced = if create && !seen.can_create() { Some(race::puts(remote, clients).await) } else { None };
+                // At once: the trial may be cut off by a deadline, and the next one goes on from here.
+                raced.inspect(|races| seen.create.store(races.are_held(), Ordering::Relaxed))
+            },
+            async {
+                let wanted = complete && seen.complete.get().is_none();
+                let raced = if wanted { Some(race::completes(remote, clients).await) } else { None };
+                raced.inspect(|races| {
+                    // Another trial at the same time may have been first.
+                    let _ = races.verdict().map(|completes| seen.complete.set(completes));
+                })
             },
         );
         if create {
@@ -50,7 +59,6 @@ impl Trial<'_> {
             return self.probe.pass(CREATE, "refused where something stands");
         };
         if races.are_held() {
-            self.remote.seen.create.store(true, Ordering::Relaxed);
             let held = format!("refused where something stands, and of two at once one (in {} races)", races.held);
             return self.probe.pass(CREATE, held);
         }
@@ -68,16 +76,13 @@ impl Trial<'_> {
                 },
             );
         };
-        // Another trial at the same time may have been first; that a store loses one race counts for more than any it keeps.
         if races.lost > 0 {
-            let _ = seen.complete.set(Completes::Lose);
             if seen.can_create() {
                 return self.probe.pass(COMPLETE, guarded(races));
             }
             return self.probe.fail(COMPLETE, lost(races, "ends of multipart uploads"));
         }
         if races.are_held() {
-            let _ = seen.complete.set(Completes::Hold);
             let held = format!("refused where something stands, and of two at once one (in {} races)", races.held);
             return self.probe.pass(COMPLETE, held);
         }

@@ -1,7 +1,7 @@
 //! Races that a probe runs on the store: two conditional requests for one key at the same time. A store that checks its
 //! condition first and writes later lets both succeed, and one file is lost.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -9,22 +9,18 @@ use object_store::multipart::PartId;
 use object_store::path::Path;
 use object_store::{Error as StoreError, MultipartId, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
 
-use crate::sink::object::remote::{Clients, Remote};
+use crate::sink::object::remote::{Clients, Completes, Remote};
 use crate::sink::object::words::is_refusal;
 use crate::upload::UploadId;
 
-/// Races of each kind. `SeaweedFS` 4.48 loses one of two.
+/// Races of each kind, which run at the same time. `SeaweedFS` 4.48 loses one of two.
 const ROUNDS: usize = 8;
 
-/// Races that run at the same time.
-const AT_ONCE: usize = 4;
-
-/// Further races of completes with more bytes: the window of a store that assembles the parts between its check and its write
-/// grows with them (moto 5.2.5 loses one of twenty small races, and each of these).
-const LARGE_ROUNDS: usize = 2;
+/// The bytes of one further race of completes: the window of a store that assembles the parts between its check and its write
+/// grows with them. moto 5.2.5 loses one of twenty small races, and each of this size.
 const LARGE_BYTES: usize = 5 << 20;
 
-/// How long the bytes of the larger races may take. On a slow line they are left out.
+/// How long the bytes of the larger race may take. On a slow line it is left out.
 const LARGE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What came of the races of one kind.
@@ -49,6 +45,16 @@ impl Races {
         self.lost == 0 && self.held > 0 && self.held >= self.unclear
     }
 
+    /// What races of completes say; `None` where the store did not answer clearly. One race that is lost counts for more than
+    /// any that are kept.
+    pub(super) fn verdict(self) -> Option<Completes> {
+        match self {
+            Self { lost: 1.., .. } => Some(Completes::Lose),
+            _ if self.are_held() => Some(Completes::Hold),
+            _ => None,
+        }
+    }
+
     fn add(mut self, outcome: Outcome) -> Self {
         match outcome {
             Outcome::Held => self.held += 1,
@@ -69,27 +75,22 @@ enum Outcome {
 /// Races conditional PUTs as small as a claim.
 pub(super) async fn puts(remote: &Remote, clients: &Clients) -> Races {
     let racing = futures::stream::iter(0..ROUNDS).map(|_| Race::new(remote, clients, 0).puts());
-    racing.buffer_unordered(AT_ONCE).fold(Races::default(), async |races, outcome| races.add(outcome)).await
+    racing.buffer_unordered(ROUNDS).fold(Races::default(), async |races, outcome| races.add(outcome)).await
 }
 
 /// Races conditional completes of multipart uploads.
 pub(super) async fn completes(remote: &Remote, clients: &Clients) -> Races {
     let small = futures::stream::iter(0..ROUNDS).map(|_| Race::new(remote, clients, 0).completes(None));
-    let small = small.buffer_unordered(AT_ONCE).fold(Races::default(), async |races, outcome| races.add(outcome)).await;
+    let small = small.buffer_unordered(ROUNDS).fold(Races::default(), async |races, outcome| races.add(outcome)).await;
     if small.lost > 0 {
         return small;
     }
-    let (deadline, mut races) = (Instant::now() + LARGE_DEADLINE, small);
-    for _ in 0..LARGE_ROUNDS {
-        // One at a time: a busy store takes the two requests of a race one after the other.
-        let left = deadline.saturating_duration_since(Instant::now());
-        match Race::new(remote, clients, LARGE_BYTES).completes(Some(left)).await {
-            // What a slow line leaves out says nothing.
-            Outcome::Unclear => return races,
-            outcome => races = races.add(outcome),
-        }
+    // By itself: a busy store takes the two requests of a race one after the other.
+    match Race::new(remote, clients, LARGE_BYTES).completes(Some(LARGE_DEADLINE)).await {
+        // What a slow line leaves out says nothing.
+        Outcome::Unclear => small,
+        outcome => small.add(outcome),
     }
-    races
 }
 
 /// Two writers of one key.

@@ -108,6 +108,30 @@ async fn of_a_file_and_one_below_it_at_once_in_one_server_one_is_kept() {
     }
 }
 
+/// `p` is on its way to the store: what would get below it waits.
+#[tokio::test]
+async fn what_comes_below_a_file_on_its_way_waits_in_one_server() {
+    for (op, bytes) in [(Op::Put, SMALL), (Op::Complete, LARGE)] {
+        let (bench, _) = bench();
+        let uploads = [("p", bytes), ("p/a", SMALL)].map(|(name, bytes)| (spec_of(name, OnConflict::Reject), bytes));
+        let file = begun(&bench.sink, &uploads[0].0, bytes, bytes.len()).await;
+        let below = begun(&bench.sink, &uploads[1].0, SMALL, SMALL.len()).await;
+        bench.store.after(0, op, Fault::Stuck);
+        let file = tokio::spawn(file.commit(Ending::default()));
+        while bench.store.stuck() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let below = tokio::spawn(below.commit(Ending::default()));
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        bench.store.heal();
+        assert!(file.await.unwrap().is_ok());
+        assert_eq!(below.await.unwrap().unwrap_err().kind(), ErrorKind::Conflict);
+        assert_eq!(bench.read("p/a").await, None);
+    }
+}
+
 /// `p` was looked for, and its folder was empty; then the other node stored `p/a`, and `p` came after all.
 #[tokio::test]
 async fn of_a_file_and_one_below_it_at_two_servers_one_has_a_receipt() {
