@@ -6,11 +6,11 @@
 //!
 //! - In one process they take turns.
 //! - Another process learns of the first file of a folder by a note, `<prefix>/.tidegate/folders/<SHA-256 of the
-//!   folder>/<attempt>.json`, which names that file. It is written before the store is asked for `p`. Whoever commits `p` looks for
-//!   notes before and after: what was noted later was noted before the store was asked for `p`, which then stands.
+//!   folder>/<attempt>.json`, which names that file. It is written before the store is asked for `p`. Whoever has stored `p` looks
+//!   for notes before it answers: what is noted later finds `p`.
 //! - A folder in which something stands needs no note: whoever commits `p` sees that.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,20 +29,26 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sink::place::MAX_VERSIONS;
 use crate::upload::Key;
 
-/// Folders that are remembered.
+/// Folders that are remembered, and for how long. Whoever commits a file sees what stands below its name, so that nothing comes
+/// over a folder, unless somebody has emptied it by another way.
 const MAX_KNOWN: usize = 10_000;
+const BELIEVED: Duration = Duration::from_secs(10);
+
+/// Stands beside the notes of a folder. Written before each, and removed by the sweep alone.
+const SIGN: &str = "noted";
 
 /// How long a commit waits for a file that was noted below its key, and whether it comes.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The folders in which this process has seen something.
+/// The folders in which this process has seen something, and when it has last looked for a file of that name.
 #[derive(Debug, Default)]
-pub(super) struct Known(Mutex<HashSet<Key>>);
+pub(super) struct Known(Mutex<HashMap<Key, Instant>>);
 
 impl Known {
     fn holds(&self, folder: &Key) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(folder)
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(folder).is_some_and(|seen| seen.elapsed() < BELIEVED)
     }
 
     fn add(&self, folder: Key) {
@@ -50,11 +56,7 @@ impl Known {
         if known.len() >= MAX_KNOWN {
             known.clear();
         }
-        known.insert(folder);
-    }
-
-    fn forget(&self, folder: &Key) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(folder);
+        known.insert(folder, Instant::now());
     }
 }
 
@@ -95,7 +97,7 @@ struct Note {
 pub(super) struct ClearWay<'a> {
     remote: &'a Remote,
     key: Key,
-    /// Ancestors that were no folders before.
+    /// Ancestors that were not known to be folders.
     new_folders: Vec<Key>,
     notes: Vec<Path>,
     turns: Vec<Turn<'a>>,
@@ -141,29 +143,28 @@ impl Remote {
         }
         let mut way =
             ClearWay { remote: self, key: key.clone(), new_folders: Vec::new(), notes: Vec::new(), turns: Vec::new() };
-        let ancestors = ancestors(key);
+        // A known folder is no file, and stays none.
+        let ancestors: Vec<_> = ancestors(key).into_iter().filter(|folder| !self.known_folders.holds(folder)).collect();
         // From the root on, the key last: so those who wait for each other come to an end.
-        for folder in ancestors.iter().filter(|folder| !self.known_folders.holds(folder)).chain([key]) {
+        for folder in ancestors.iter().chain([key]) {
             way.turns.push(self.names.take(folder).await);
         }
-        for folder in ancestors.iter().filter(|folder| !self.known_folders.holds(folder)) {
+        for folder in &ancestors {
             if self.one_below(folder).await?.is_none() {
                 way.notes.push(self.note(folder, key, attempt).await?);
             }
-            way.new_folders.push(folder.clone());
         }
-        let (file, below, noted) = tokio::join!(self.file_above(&ancestors), self.one_below(key), self.noted_below(key));
-        let in_the_way = match (file, below, noted) {
-            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
+        let in_the_way = match tokio::join!(self.file_above(&ancestors), self.one_below(key)) {
+            (Err(error), _) | (_, Err(error)) => {
                 way.give_up().await;
                 return Err(error);
             }
-            (Ok(file), Ok(below), Ok(noted)) => file.map(InTheWay::File).or(below.map(InTheWay::Below)).or(noted),
+            (Ok(file), Ok(below)) => file.map(InTheWay::File).or(below.map(InTheWay::Below)),
         };
-        let Some(in_the_way) = in_the_way else { return Ok(Ok(Some(way))) };
-        if let InTheWay::File(file) = &in_the_way {
-            self.known_folders.forget(file);
-        }
+        let Some(in_the_way) = in_the_way else {
+            way.new_folders = ancestors;
+            return Ok(Ok(Some(way)));
+        };
         way.give_up().await;
         Ok(Err(in_the_way))
     }
@@ -208,18 +209,28 @@ impl Remote {
         let path = self.reserved(&format!("folders/{}/{attempt}.json", folder_of(folder)));
         let note = Note { folder: folder.clone(), key: key.clone() };
         let json = Bytes::from(serde_json::to_vec(&note).expect("a note is plain data with text for keys"));
-        match self.put(&path, json.into(), Attributes::new(), PutMode::Overwrite).await {
-            Ok(()) => Ok(path),
-            Err(error) => Err(self.failed(format_args!("noting the folder {:?}", folder.as_str()), &error)),
+        for path in [&self.sign_path(folder), &path] {
+            let put = self.put(path, json.clone().into(), Attributes::new(), PutMode::Overwrite).await;
+            put.map_err(|error| self.failed(format_args!("noting the folder {:?}", folder.as_str()), &error))?;
         }
+        Ok(path)
+    }
+
+    /// Says that there may be notes of a folder: to look for one object costs less than a list.
+    fn sign_path(&self, folder: &Key) -> Path {
+        self.reserved(&format!("folders/{}/{SIGN}", folder_of(folder)))
     }
 
     /// What was noted below `key` and stands. Waits for what was noted and does not stand yet.
     async fn noted_below(&self, key: &Key) -> Result<Option<InTheWay>> {
+        if self.fetch(&self.sign_path(key)).await?.is_none() {
+            return Ok(None);
+        }
         let folder = self.reserved(&format!("folders/{}", folder_of(key)));
         let begun = Instant::now();
         loop {
-            let notes = self.list(&folder).await?;
+            let mut notes = self.list(&folder).await?;
+            notes.retain(|object| object.location.filename() != Some(SIGN));
             if notes.is_empty() {
                 return Ok(None);
             }

@@ -152,7 +152,7 @@ async fn of_a_file_and_one_below_it_at_two_servers_one_has_a_receipt() {
     }
 }
 
-/// `p/a` was noted and looked for `p`; then `p` came, and waits for what becomes of `p/a`.
+/// `p/a` was noted and looked for `p`; then `p` came, and its answer waits for what becomes of `p/a`.
 #[tokio::test]
 async fn a_file_waits_for_what_was_noted_below_it() {
     for succeeds in [true, false] {
@@ -163,8 +163,8 @@ async fn a_file_waits_for_what_was_noted_below_it() {
         while bench.store.stuck() == 0 {
             tokio::task::yield_now().await;
         }
-        let busy = send(&bench.sink, "p", OnConflict::Reject, SMALL).await.unwrap_err();
-        assert_eq!(busy.kind(), ErrorKind::Busy, "{busy}");
+        let unknown = send(&bench.sink, "p", OnConflict::Reject, SMALL).await.unwrap_err();
+        assert_eq!(unknown.kind(), ErrorKind::Unknown, "{unknown}");
         if succeeds {
             bench.store.heal();
             below.await.unwrap().unwrap();
@@ -173,7 +173,7 @@ async fn a_file_waits_for_what_was_noted_below_it() {
         } else {
             below.abort();
             bench.store.age(super::CLAIM_TIMES.ttl);
-            send(&bench.sink, "p", OnConflict::Reject, SMALL).await.unwrap();
+            assert!(send(&bench.sink, "p", OnConflict::Reject, SMALL).await.unwrap().duplicate);
         }
     }
 }
@@ -183,7 +183,7 @@ async fn a_sweep_removes_old_notes() {
     let (bench, _) = bench();
     send(&bench.sink, "p/a", OnConflict::Reject, SMALL).await.unwrap();
     bench.sink.sweep(Duration::ZERO).await.unwrap();
-    assert_eq!(bench.store.paths().len(), 2, "the note is young");
+    assert_eq!(bench.store.paths().len(), 3, "the note is young");
     bench.store.age(super::CLAIM_TIMES.ttl);
     bench.sink.sweep(Duration::ZERO).await.unwrap();
     assert_eq!(bench.store.paths(), ["in/p/a"]);
