@@ -81,7 +81,8 @@ fn answers(criterion: &mut Criterion) {
 fn plain_lines(criterion: &mut Criterion) {
     let receipt = receipt();
     let bytes = b"bench/3f9c0a1b2c4d/0012345.csv 10240\na,b\n1,2\n";
-    let conversation = Conversation { bytes, first_packet: bytes.len(), before_last_packet: 0, line: LineState::Open, previous: None };
+    let conversation =
+        Conversation { bytes, first_packet: bytes.len(), before_last_packet: 0, line: LineState::Open, previous: None };
     let options = Options { form: HeaderForm::Auto, sizes: Sizes::Announced, require_size: false };
     both_ways(
         criterion,

@@ -171,6 +171,70 @@ async fn a_multipart_upload_that_minio_has_dropped_begins_anew() {
     assert_eq!(receipt.digest, Digest::of(&bytes));
 }
 
+fn spec_of(name: &str, on_conflict: OnConflict) -> UploadSpec {
+    UploadSpec { on_conflict, ..UploadSpec::new(UploadId::generate(), name.parse().unwrap()) }
+}
+
+/// A node that has seen what the store does, as a server has after its start.
+async fn probed(bucket: &Bucket) -> Object {
+    let sink = Object::connect(&bucket.config("in")).unwrap();
+    assert_eq!(sink.probe().await.unwrap().problem(), None);
+    sink
+}
+
+/// `MinIO` lists nothing below an object: so the second of a file and a folder of one name is refused, or goes beside.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_of_minio_is_a_file_or_a_folder() {
+    let Some(minio) = Minio::shared() else { return };
+    for (first, second, beside) in [("p", "p/a.bin", "p~2/a.bin"), ("p/a.bin", "p", "p~2")] {
+        for size in [3, (5 << 20) + 3] {
+            let bucket = minio.bucket().await;
+            let (one, two) = (probed(&bucket).await, probed(&bucket).await);
+            let bytes = vec![7; size];
+            send(&one, spec_of(first, OnConflict::Version), b"first").await.unwrap();
+            for on_conflict in [OnConflict::Reject, OnConflict::Overwrite] {
+                let error = send(&two, spec_of(second, on_conflict), &bytes).await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+                assert!(error.to_string().contains(&format!("{first:?}")), "{error}");
+            }
+            for duplicate in [false, true] {
+                let receipt = send(&two, spec_of(second, OnConflict::Version), &bytes).await.unwrap();
+                assert_eq!((receipt.key.as_str(), receipt.duplicate), (beside, duplicate));
+            }
+            let mut listed = bucket.list().await;
+            listed.retain(|path| !path.contains("/.tidegate/"));
+            assert_eq!(listed, [format!("in/{first}"), format!("in/{beside}")]);
+        }
+    }
+}
+
+/// At two servers at once one at most has a receipt. Now and then the one without a receipt hides the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_and_one_below_it_at_once_at_two_nodes_of_minio() {
+    let Some(minio) = Minio::shared() else { return };
+    let bucket = minio.bucket().await;
+    let (one, two) = (probed(&bucket).await, probed(&bucket).await);
+    let (mut receipts, mut hidden) = (0, 0);
+    for round in 0..20 {
+        let names = [format!("{round}"), format!("{round}/a.bin")];
+        let [file, below] = names.each_ref().map(|name| spec_of(name, OnConflict::Reject));
+        let outcomes: [_; 2] = tokio::join!(send(&one, file, b"file"), send(&two, below, b"below")).into();
+        let committed: Vec<_> = (0..2).filter(|at| outcomes[*at].is_ok()).collect();
+        assert!(committed.len() <= 1, "{round}: {outcomes:?}");
+        for error in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+            assert!(matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Busy), "{round}: {error}");
+        }
+        receipts += committed.len();
+        let listed = bucket.list().await;
+        for at in committed {
+            let path = format!("in/{}", names[at]);
+            assert!(bucket.read(&path).await.is_some(), "{path} has a receipt");
+            hidden += usize::from(!listed.contains(&path));
+        }
+    }
+    println!("{receipts} receipts of 20 races, {hidden} of them for a file that a file without one hides");
+}
+
 /// Both have taken the upload over, and both end it.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_commit_one_upload_once_on_minio() {

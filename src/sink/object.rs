@@ -15,6 +15,8 @@
 //! Only `s3` knows how S3 is configured and what it answers; everything else speaks through `object_store`.
 
 mod commit;
+mod folders;
+mod key_claims;
 mod large;
 mod look;
 mod manifest;
@@ -40,6 +42,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::folders::Known;
+use self::key_claims::ClaimTimes;
 use self::parts::MAX_PARTS;
 use self::remote::{Clients, Remote, Seen};
 use self::turns::Turns;
@@ -83,7 +87,10 @@ impl Object {
                 holding: Claims::default(),
                 unfinished,
                 turns: Turns::default(),
+                names: Turns::default(),
+                known_folders: Known::default(),
                 seen: Seen::default(),
+                claim_times: ClaimTimes::for_requests_of(config.request_timeout + config.retry_timeout),
                 swept_to: std::sync::Mutex::default(),
             },
             hasty,

@@ -70,7 +70,12 @@ pub(crate) enum Standing {
 impl<'a> Place<'a> {
     /// The place that the sender asked for.
     pub(crate) fn new(spec: &'a UploadSpec, content: Content) -> Self {
-        Self { spec, content, base: spec.key.clone(), key: spec.key.clone(), number: 1, beside: None }
+        Self::based(spec, content, spec.key.clone())
+    }
+
+    /// The place `base`, which takes that of the name that the sender asked for.
+    pub(crate) fn based(spec: &'a UploadSpec, content: Content, base: Key) -> Self {
+        Self { spec, content, key: base.clone(), base, number: 1, beside: None }
     }
 
     /// The key to try.

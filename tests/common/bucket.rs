@@ -87,6 +87,13 @@ impl Bucket {
         assert!(answer.0, "{}", answer.1);
     }
 
+    /// Whether the bucket is there, made now if need be, and takes objects: some stores need a while after their start.
+    pub async fn is_usable(&self) -> bool {
+        self.ask(Method::PUT, &[]).await;
+        let path = Path::parse("usable").unwrap();
+        self.client().put(&path, "?".into()).await.is_ok() && self.client().delete(&path).await.is_ok()
+    }
+
     /// The keys of unfinished multipart uploads (Amazon S3 API Reference, `ListMultipartUploads`).
     pub async fn unfinished(&self) -> Vec<String> {
         let (listed, xml) = self.ask(Method::GET, &[("uploads", "")]).await;
@@ -119,7 +126,8 @@ impl Bucket {
         let options = SignedUrlOptions::default().with_query(query.iter().copied());
         let minute = Duration::from_mins(1);
         let url = self.client().signed_url_opts(method.clone(), path, minute, &options).await.unwrap();
-        let answer = reqwest::Client::new().request(method, url.as_str()).send().await.unwrap();
+        let answer =
+            reqwest::Client::new().request(method, url.as_str()).header("content-length", "0").send().await.unwrap();
         (answer.status().is_success(), answer.text().await.unwrap())
     }
 }

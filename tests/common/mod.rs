@@ -4,9 +4,11 @@
 
 pub mod bucket;
 pub mod chance;
+pub mod child;
 pub mod faulty_store;
 pub mod minio;
 pub mod proxy;
+pub mod racing_stores;
 pub mod s3_server;
 pub mod serve;
 pub mod told;

@@ -1,8 +1,14 @@
 //! An S3 server in the test's own process: `s3s` over a temporary folder.
 //!
-//! It is a stand-in, and its conditional requests check first and write later: two that come at once may both succeed, and
-//! an object is visible a moment before its metadata. What depends on either is tested on the real `MinIO`.
+//! It is a stand-in, and its conditional requests check first and write later, so they come to it one at a time. An object is
+//! visible a moment before its metadata: what depends on that is tested on the real `MinIO`.
 
+use std::sync::Arc;
+
+use http::header::IF_NONE_MATCH;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
@@ -36,11 +42,30 @@ impl S3Server {
         let service = service.build();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let folder = root.path().to_owned();
+        let conditions = Arc::new(tokio::sync::Mutex::new(()));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
-                let service = service.clone();
+                let (service, conditions) = (service.clone(), Arc::clone(&conditions));
+                let folder = folder.clone();
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let (service, conditions) = (service.clone(), Arc::clone(&conditions));
+                    // Of a folder `s3s-fs` says that it has failed, and a store has no folders.
+                    let path = object_store::path::Path::from_url_path(request.uri().path());
+                    let is_folder = path.is_ok_and(|path| folder.join(path.as_ref()).is_dir());
+                    let is_look = [Method::HEAD, Method::GET].contains(request.method()) && request.uri().query().is_none();
+                    async move {
+                        if is_folder && is_look {
+                            let nothing = Response::builder().status(StatusCode::NOT_FOUND).body(s3s::Body::empty());
+                            return Ok(nothing.unwrap());
+                        }
+                        let conditional = request.headers().contains_key(IF_NONE_MATCH);
+                        let _turn = if conditional { Some(conditions.lock().await) } else { None };
+                        service.call(request.map(s3s::Body::from)).await
+                    }
+                });
                 connections.spawn(async move {
                     // A connection that a client breaks off is its own affair.
                     let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), service).await;

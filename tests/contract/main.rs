@@ -78,8 +78,8 @@ contract!(validated_fs, ValidatedBed<FsBed>);
 contract!(validated_s3_in_process, ValidatedBed<InProcessBed>);
 contract!(validated_s3_minio, ValidatedBed<MinioBed>);
 
-// Object stores are left out here: the change that makes the object sink tell files from folders adds its line, and says in its
-// bed what a store of that kind decides (`Bed::decides_folders`).
+// Not of the store in process, which keeps and lists a file and a folder of one name.
 contract!(folders memory_folders, MemoryBed);
 contract!(folders fs_folders, FsBed);
+contract!(folders s3_minio_folders, MinioBed);
 contract!(folders validated_fs_folders, ValidatedBed<FsBed>);

@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+use std::process::Command;
 use std::time::Duration;
 
 use tidegate::config::{Integrity, S3};
@@ -16,6 +17,8 @@ use tidegate::upload::{Digest, Ending, Key, OnConflict, Receipt, UploadId, Uploa
 use self::common::bucket::Bucket;
 use self::common::faulty_store::{FaultyStore, How, Op};
 use self::common::minio::Minio;
+use self::common::s3_server::S3Server;
+use self::common::serve::{Serve, until};
 
 /// More often than anybody tries.
 const ALWAYS: usize = usize::MAX;
@@ -200,6 +203,72 @@ async fn minio_that_gets_other_bytes() {
             assert!(error.to_string().contains("400 Bad Request"), "{integrity:?}, {op:?}: {error}");
             assert_eq!(read(&bucket, &spec.key).await, None, "{integrity:?}, {op:?}");
             assert!(!send(&sink, &spec, &bytes(len)).await.unwrap().duplicate);
+        }
+    }
+}
+
+/// Whatever fails, and wherever: the answers, plain and framed, and the ledger name nothing of the store.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_senders_and_the_ledger_are_told_names_nothing_of_the_store() {
+    let server = S3Server::start().await;
+    let store = FaultyStore::before(&server.bucket).await;
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = folder.path().join("ledger");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    let settings = [
+        ("TIDEGATE__SINK__KIND", "s3"),
+        ("TIDEGATE__SINK__S3__ENDPOINT", &store.bucket.endpoint),
+        ("TIDEGATE__SINK__S3__BUCKET", &store.bucket.name),
+        ("TIDEGATE__SINK__S3__PREFIX", "inner-prefix"),
+        ("TIDEGATE__SINK__S3__ALLOW_HTTP", "true"),
+        ("TIDEGATE__SINK__S3__PART_BYTES", "5MiB"),
+        ("TIDEGATE__LIMITS__MAX_FILE_BYTES", "1GiB"),
+        ("TIDEGATE__SINK__S3__RETRY_TIMEOUT", "200ms"),
+        ("TIDEGATE__SINK__S3__ACCESS_KEY_ID", &store.bucket.access_key_id),
+        ("TIDEGATE__SINK__S3__SECRET_ACCESS_KEY", &store.bucket.secret_access_key),
+    ];
+    command.arg("serve").envs(settings).env("TIDEGATE__LEDGER__FOLDER", &ledger);
+    let serve = Serve::run(&mut command, folder.path());
+    let cases = [
+        (SMALL, Op::Put, DENIED),
+        (SMALL, Op::Put, SLOW_DOWN),
+        (SMALL, Op::Put, How::Refuse(507, "XMinioStorageFull")),
+        (SMALL, Op::Put, How::Refuse(404, "NoSuchBucket")),
+        (LARGE, Op::Open, INTERNAL),
+        (LARGE, Op::Part, NO_SUCH_UPLOAD),
+        (LARGE, Op::Note, DENIED),
+        (LARGE, Op::Complete, DENIED),
+        (LARGE, Op::Abort, DENIED),
+    ];
+    let mut told = Vec::new();
+    for (number, (len, op, how)) in cases.into_iter().enumerate() {
+        store.fail(op, how, ALWAYS);
+        if op == Op::Abort {
+            store.fail(Op::Complete, DONE_503, ALWAYS);
+            store.fail(Op::Look, DENIED, ALWAYS);
+        }
+        let plain = [format!("{number}.bin {len}\n").as_bytes(), &bytes(len)].concat();
+        let put = format!("{{\"op\":\"put\",\"id\":\"u{number}\",\"name\":\"{number}-framed.bin\",\"size\":{len}}}\n");
+        let framed = [put.as_bytes(), &bytes(len)].concat();
+        for sent in [plain, framed] {
+            let answer = tokio::task::block_in_place(|| serve.exchange(&sent));
+            assert!(answer.contains("ERR ") || answer.contains("\"failed\""), "{op:?} {how:?}: {answer}");
+            told.push(answer);
+        }
+        store.heal();
+    }
+    let lines = || {
+        let files = std::fs::read_dir(&ledger).unwrap().map(|entry| entry.unwrap().path());
+        files.map(|file| std::fs::read_to_string(file).unwrap()).collect::<String>()
+    };
+    tokio::task::block_in_place(|| until("the lines of the ledger", || lines().lines().count() == told.len()));
+    told.push(lines());
+    let port = store.bucket.endpoint.rsplit_once(':').unwrap().1;
+    for text in told {
+        let codes = ["AccessDenied", "SlowDown", "NoSuch", "InternalError", "XMinio", "RequestId", "uploadId", "made up"];
+        let places = ["http", "/files", "\"files\"", "inner-prefix", ".tidegate", "sink.s3", port];
+        for inner in codes.into_iter().chain(places) {
+            assert!(!text.contains(inner), "{inner:?} in {text}");
         }
     }
 }

@@ -154,9 +154,15 @@ enum Answers {
 }
 
 /// Three files of these sizes on one connection, with a pause between them.
-fn several(folder: &str, sizes: [usize; 3], pause: Duration, answers: Answers, chance: &mut Chance) -> (Vec<File>, Conversation) {
+fn several(
+    folder: &str,
+    sizes: [usize; 3],
+    pause: Duration,
+    answers: Answers,
+    chance: &mut Chance,
+) -> (Vec<File>, Conversation) {
     let mut file = |(number, size): (usize, usize)| {
-        let mut content = content(*chance.pick(&BEGINNINGS), size, chance);
+        let mut content = content(chance.pick(&BEGINNINGS), size, chance);
         if continues_size(&content) {
             content[0] = b'x';
         }

@@ -25,9 +25,11 @@ fn is_unread(own: SocketAddr, peer: SocketAddr) -> bool {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let ports = |local: SocketAddr, remote: SocketAddr| (local.port(), remote.port());
     let (here, there) = (ports(own, peer), ports(peer, own));
-    table.lines().skip(1).filter_map(queues).any(|(ports, to_send, to_read)| {
-        ports == here && to_send > 0 || ports == there && to_read > 0
-    })
+    table
+        .lines()
+        .skip(1)
+        .filter_map(queues)
+        .any(|(ports, to_send, to_read)| ports == here && to_send > 0 || ports == there && to_read > 0)
 }
 
 /// Local and remote port of a connection, the bytes that are not acknowledged and those that are not read (proc(5)).

@@ -20,12 +20,8 @@ const CROWD: usize = 300;
 
 /// Shorter than the defaults, so that silent senders do not keep the others waiting. The server waits longer than any of the
 /// pauses that are drawn.
-const KEYS: [(&str, &str); 4] = [
-    ("limits.header_timeout", "3s"),
-    ("limits.idle_timeout", "3s"),
-    ("plain.linger", "3s"),
-    ("log.level", "off"),
-];
+const KEYS: [(&str, &str); 4] =
+    [("limits.header_timeout", "3s"), ("limits.idle_timeout", "3s"), ("plain.linger", "3s"), ("log.level", "off")];
 
 fn setting(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
@@ -33,7 +29,8 @@ fn setting(variable: &str) -> Option<u64> {
 
 /// What has become of a sender.
 fn judge(sender: &Sender, stored: &BTreeMap<String, Vec<u8>>, answer: Option<&str>) -> Verdict {
-    let stored: Vec<File> = stored.iter().map(|(name, content)| File { name: name.clone(), content: content.clone() }).collect();
+    let stored: Vec<File> =
+        stored.iter().map(|(name, content)| File { name: name.clone(), content: content.clone() }).collect();
     for file in &stored {
         if !is_meant(sender, file) && !is_chance(sender, &stored) {
             return Verdict::Wrong(format!("{:?} is stored as \"{}\"", file.name, shown(&file.content)));

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 use crate::common::serve::DEADLINE;
 use crate::packets;
@@ -81,9 +81,8 @@ async fn take(step: &Step, socket: &mut TcpStream, answer: &mut Vec<u8>) -> bool
             packets::until_read(socket).await;
         }
         Step::ReadLine => {
-            let line = async {
-                while !matches!(socket.read_u8().await.inspect(|byte| answer.push(*byte)), Ok(b'\n') | Err(_)) {}
-            };
+            let line =
+                async { while !matches!(socket.read_u8().await.inspect(|byte| answer.push(*byte)), Ok(b'\n') | Err(_)) {} };
             tokio::time::timeout(DEADLINE, line).await.expect("the server answers");
             return answer.ends_with(b"\n");
         }

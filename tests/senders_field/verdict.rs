@@ -51,7 +51,10 @@ pub(crate) fn judge(files: &[File], stored: &BTreeMap<String, Vec<u8>>, answer: 
     for (name, content) in stored {
         if !files.iter().any(|file| file.name == *name && file.content == *content) {
             let shown = content[..content.len().min(60)].escape_ascii();
-            return Verdict::Wrong(format!("{name:?} is stored with {} bytes: \"{shown}\"; answer {answer:?}", content.len()));
+            return Verdict::Wrong(format!(
+                "{name:?} is stored with {} bytes: \"{shown}\"; answer {answer:?}",
+                content.len()
+            ));
         }
     }
     let expected = files.iter().filter(|file| stored.contains_key(&file.name)).map(ok_line).collect::<String>();

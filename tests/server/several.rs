@@ -168,7 +168,8 @@ async fn the_count_decides_before_the_next_file_as_well() {
 #[tokio::test]
 async fn a_content_that_looks_like_headers_is_right_or_refused() {
     // A size of 1 would end the first file before a name and a number.
-    let list = |lines: usize| (0..lines).map(|line| format!("data-{line}.csv {}\n", 1000 + line)).collect::<String>();
+    let list =
+        |lines: usize| (0..lines).map(|line| format!("data-{line}.csv {}\n", 1000 + line)).collect::<Vec<_>>().concat();
     for lines in [1, 5, 60, 600, 60_000] {
         let content = list(lines);
         let server = start(config()).await;

@@ -1,15 +1,18 @@
 //! Committing what fits in one request, and what both ways of committing share.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{Error as StoreError, PutMode};
 
+use super::folders::InTheWay;
+use super::key_claims::Claimant;
 use super::look::Found;
 use super::marks::{self, Attempt};
 use super::probe;
-use super::remote::Remote;
+use super::remote::{Remote, Seen};
 use super::versions::Versions;
 use super::words::{brief, is_certain, is_refusal};
 use crate::error::{Error, ErrorKind, Result};
@@ -17,10 +20,13 @@ use crate::sink::place::{Content, Place, Standing, Step};
 use crate::upload::{Durability, Key, OnConflict, Receipt, UploadSpec};
 
 /// How often one key may be taken when it is written, and free, or free to be replaced, when it is looked at.
-const MAX_ROUNDS: u32 = 4;
+pub(super) const MAX_ROUNDS: u32 = 4;
+
+/// Versions of a name that may be folders.
+const MAX_FOLDERS: usize = 100;
 
 /// What is waited before the first further request; it grows with each.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Commits `body`, which is `content`, by one request.
 ///
@@ -38,9 +44,11 @@ pub(super) async fn small(
         OnConflict::Reject | OnConflict::Overwrite => None,
     };
     if spec.on_conflict != OnConflict::Overwrite {
-        probe::assure(remote, &remote.seen.create).await?;
+        probe::assure(remote, Seen::can_create).await?;
     }
-    let mut small = Small { remote, spec, attempt, body, content, tried: None, uncertain: false };
+    let base = spec.key.clone();
+    let mut small =
+        Small { remote, spec, attempt, body, content, base, folders: HashSet::new(), tried: None, uncertain: false };
     match small.run().await {
         // With a conflict other content stands there, so that the object of this try can't.
         Err(error) if small.uncertain && !matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Unknown) => {
@@ -58,6 +66,10 @@ struct Small<'a> {
     attempt: &'a Attempt,
     body: Bytes,
     content: Content,
+    /// What versions are numbered from.
+    base: Key,
+    /// Versions that are folders.
+    folders: HashSet<Key>,
     /// Where to try again, and the record of what is replaced there: the store may be about to do what it was asked for.
     tried: Option<(Place<'a>, Option<Path>)>,
     /// Whether it may still do that after any other answer.
@@ -69,6 +81,8 @@ enum Round {
     Done(Receipt),
     /// Nothing stands yet: try again, because of this.
     Again(StoreError),
+    /// Something is in the way: try elsewhere.
+    Elsewhere,
 }
 
 impl<'a> Small<'a> {
@@ -78,15 +92,16 @@ impl<'a> Small<'a> {
             let (place, replaced) = match self.tried.take() {
                 Some(tried) => tried,
                 None => {
-                    let mut place = Place::new(self.spec, self.content);
-                    match before(self.remote, &mut place, self.spec, self.content.size).await? {
+                    let mut place = Place::based(self.spec, self.content, self.base.clone());
+                    match before(self.remote, &mut place, self.spec, (&self.base, &self.folders)).await? {
                         Before::Done(receipt) => return Ok(receipt),
                         Before::Go(replaced) => (place, replaced),
                     }
                 }
             };
-            let error = match self.round(place, replaced).await? {
+            let error = match self.clear_round(place, replaced).await? {
                 Round::Done(receipt) => return Ok(receipt),
+                Round::Elsewhere => continue,
                 Round::Again(error) => error,
             };
             rounds += 1;
@@ -98,6 +113,61 @@ impl<'a> Small<'a> {
                 tokio::time::sleep(PAUSE * rounds).await;
             }
         }
+    }
+
+    /// A round at a key that nothing hides, and that hides nothing.
+    async fn clear_round(&mut self, place: Place<'a>, replaced: Option<Path>) -> Result<Round> {
+        let key = place.key().clone();
+        let way = match self.remote.clear_way(&key, self.attempt).await? {
+            Ok(way) => way,
+            Err(in_the_way) => return self.step_aside(&key, in_the_way).await,
+        };
+        let outcome = self.claimed_round(place, replaced).await;
+        let Some(way) = way else { return outcome };
+        match &outcome {
+            Ok(Round::Done(_)) => {
+                if let Some(in_the_way) = way.look_back().await? {
+                    return Err(in_the_way.conflict(&key));
+                }
+            }
+            // What was noted stays as long as the request may still come to something.
+            Err(error) if error.kind() == ErrorKind::Unknown => {}
+            Ok(Round::Again(_) | Round::Elsewhere) | Err(_) if self.uncertain => {}
+            Ok(Round::Again(_) | Round::Elsewhere) | Err(_) => way.give_up().await,
+        }
+        outcome
+    }
+
+    /// Goes on elsewhere, where the policy has it so.
+    async fn step_aside(&mut self, key: &Key, in_the_way: InTheWay) -> Result<Round> {
+        // What may still be stored at one place is stored at no other.
+        if self.spec.on_conflict != OnConflict::Version || self.uncertain {
+            return Err(in_the_way.conflict(key));
+        }
+        match in_the_way {
+            InTheWay::File(file) => self.base = self.remote.beside(&self.base, &file).await?,
+            InTheWay::Below(_) if self.folders.len() < MAX_FOLDERS => drop(self.folders.insert(key.clone())),
+            InTheWay::Below(_) => return Err(in_the_way.conflict(key)),
+        }
+        Ok(Round::Elsewhere)
+    }
+
+    /// A round with the right to commit under its key, where the store needs one. The claim is kept where the request may still
+    /// come to something: the next round, which goes there, shares it.
+    async fn claimed_round(&mut self, place: Place<'a>, replaced: Option<Path>) -> Result<Round> {
+        let claimant = Claimant { key: place.key(), upload_id: &self.spec.id, attempt: self.attempt, multipart: None };
+        let claim = self.remote.claim_key(claimant).await?;
+        let outcome = self.round(place, replaced).await;
+        if let Some(claim) = claim
+            && match &outcome {
+                Ok(Round::Done(_)) => true,
+                Ok(Round::Again(_) | Round::Elsewhere) => !self.uncertain,
+                Err(error) => !self.uncertain && error.kind() != ErrorKind::Unknown,
+            }
+        {
+            claim.release(self.remote).await;
+        }
+        outcome
     }
 
     async fn round(&mut self, mut place: Place<'a>, replaced: Option<Path>) -> Result<Round> {
@@ -125,7 +195,11 @@ impl<'a> Small<'a> {
                 None => Ok(self.again_at(place, replaced, error)),
             },
             // Somebody is about to write there. It may be a request of this very try, that the client has sent twice.
-            Settled::Vanished => Ok(self.again_at(place, replaced, error)),
+            // Or the key is a folder: SeaweedFS refuses that as if something stood there.
+            Settled::Vanished => match remote.one_below(place.key()).await? {
+                Some(below) => self.step_aside(place.key(), InTheWay::Below(below)).await,
+                None => Ok(self.again_at(place, replaced, error)),
+            },
             Settled::Failed if is_certain(&error) => {
                 Err(remote.failed(format_args!("storing {:?}", place.key().as_str()), &error))
             }
@@ -156,15 +230,22 @@ pub(super) enum Before {
 /// need not look: the store refuses their request where something stands.
 ///
 /// Overwriting so works on stores that know nothing of conditions, too.
-pub(super) async fn before(remote: &Remote, place: &mut Place<'_>, spec: &UploadSpec, size: u64) -> Result<Before> {
+///
+/// `versions` are numbered from a key, and some of them are known to be folders.
+pub(super) async fn before(
+    remote: &Remote,
+    place: &mut Place<'_>,
+    spec: &UploadSpec,
+    versions: (&Key, &HashSet<Key>),
+) -> Result<Before> {
     match spec.on_conflict {
         OnConflict::Reject => return Ok(Before::Go(None)),
-        OnConflict::Version => return free_version(remote, place, &spec.key).await,
+        OnConflict::Version => return free_version(remote, place, versions).await,
         OnConflict::Overwrite => {}
     }
     let Some(found) = remote.look(place.key()).await? else { return Ok(Before::Go(None)) };
     let record = found.record_path();
-    match remote.standing(found, size).await? {
+    match remote.standing(found, place.size()).await? {
         Some(standing) => match place.taken(standing)? {
             Step::Done(receipt) => Ok(Before::Done(receipt)),
             Step::Replace | Step::Next => Ok(Before::Go(record)),
@@ -176,13 +257,13 @@ pub(super) async fn before(remote: &Remote, place: &mut Place<'_>, spec: &Upload
 /// Moves `place` to the first version that is free, unless the same content stands under any.
 ///
 /// Where nothing stands, and where some versions of other sizes stand, these are two requests before the one that stores.
-async fn free_version(remote: &Remote, place: &mut Place<'_>, name: &Key) -> Result<Before> {
+async fn free_version(remote: &Remote, place: &mut Place<'_>, (name, folders): (&Key, &HashSet<Key>)) -> Result<Before> {
     let taken = match remote.versions(place, name, None).await? {
         Versions::Same(receipt) => return Ok(Before::Done(receipt)),
         Versions::Other(taken) => taken,
     };
     // A multipart upload is bound to its version, and decides by itself what becomes of it.
-    while taken.contains(place.key()) || remote.larger.holds(place.key()) {
+    while taken.contains(place.key()) || folders.contains(place.key()) || remote.larger.holds(place.key()) {
         place.taken(Standing::Other)?;
     }
     Ok(Before::Go(None))

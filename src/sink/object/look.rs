@@ -96,6 +96,11 @@ impl Remote {
         Ok(marks.and_then(|marks| marks.attempt).as_ref() == Some(attempt))
     }
 
+    /// Whether something lies under `key`.
+    pub(super) async fn stands(&self, key: &Key) -> Result<bool> {
+        Ok(self.head(key).await?.is_some())
+    }
+
     /// Not `ObjectStore::head`, which leaves out the metadata.
     async fn head(&self, key: &Key) -> Result<Option<GetResult>> {
         match self.clients.plain.get_opts(&self.path(key)?, GetOptions::new().with_head(true)).await {

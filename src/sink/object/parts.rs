@@ -12,7 +12,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::manifest::{Journal, Manifest, Saved};
 use super::marks::{self, Attempt};
 use super::probe;
-use super::remote::{Clients, Remote};
+use super::remote::{Clients, Remote, Seen};
 use super::sending::{Arrived, Fate, Outcome, Sending};
 use crate::config::Integrity;
 use crate::error::{Error, ErrorKind, Result};
@@ -71,7 +71,7 @@ impl Parts {
         let held = spec.on_invalid == OnInvalid::Quarantine;
         let (key, version) = match spec.on_conflict {
             OnConflict::Version if !held => {
-                let (key, claim) = free_version(&remote, &spec.key).await?;
+                let (key, claim) = free_version(&remote, base(&remote, &spec.key).await?).await?;
                 (key, Some(claim))
             }
             OnConflict::Reject | OnConflict::Version | OnConflict::Overwrite => (spec.key.clone(), None),
@@ -131,7 +131,7 @@ impl Parts {
     /// Sees to it that the upload can be resumed; on a store that ignores conditions it can't be, for nobody could tell who
     /// goes on with it.
     async fn write_down(&mut self, manifest: &Manifest) -> Result<()> {
-        if let Err(error) = probe::assure(&self.remote, &self.remote.seen.create).await {
+        if let Err(error) = probe::assure(&self.remote, Seen::can_create).await {
             tracing::debug!(name = self.key.as_str(), %error, "an upload can't be resumed");
             return Ok(());
         }
@@ -142,6 +142,16 @@ impl Parts {
     /// The key that the upload is bound to.
     pub(super) fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// What the store calls the upload.
+    pub(super) fn multipart(&self) -> &MultipartId {
+        &self.multipart
+    }
+
+    /// Whether the upload was left to another node, which may complete it.
+    pub(super) fn is_ceded(&self) -> bool {
+        self.fate == Fate::Ceded
     }
 
     /// Whether no part was sent yet.
@@ -315,11 +325,13 @@ pub(super) fn stopped(doing: &str, error: JoinError) -> Error {
 }
 
 /// The first version of `name` under which nothing lies and to which no other upload of this process is bound.
-async fn free_version(remote: &Remote, name: &Key) -> Result<(Key, Claim<Key>)> {
+async fn free_version(remote: &Remote, name: Key) -> Result<(Key, Claim<Key>)> {
+    let name = &name;
     let mut key = name.clone();
     for number in 2..=MAX_VERSIONS + 1 {
         if let Some(claim) = remote.larger.claim(&key)
-            && remote.look(&key).await?.is_none()
+            && !remote.stands(&key).await?
+            && !(remote.may_hide() && remote.one_below(&key).await?.is_some())
         {
             return Ok((key, claim));
         }
@@ -329,6 +341,15 @@ async fn free_version(remote: &Remote, name: &Key) -> Result<(Key, Claim<Key>)> 
         };
     }
     Err(all_taken(name))
+}
+
+/// What the versions of `name` are numbered from: itself, or its place beside the files that are in the way of its folders.
+async fn base(remote: &Remote, name: &Key) -> Result<Key> {
+    let mut base = name.clone();
+    while let Some(file) = remote.blocking_ancestor(&base).await? {
+        base = remote.beside(&base, &file).await?;
+    }
+    Ok(base)
 }
 
 fn all_taken(name: &Key) -> Error {

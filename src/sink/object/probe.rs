@@ -1,15 +1,18 @@
 //! Trying out on the store what the sink needs of it.
 
+mod conditions;
+mod hiding;
+mod race;
+
 use std::fmt::Display;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{Error as StoreError, MultipartId, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
 
-use super::remote::{Clients, Remote};
-use super::words::{is_broken, is_mismatch, is_refusal, is_unsupported};
+use super::remote::{Clients, Remote, Seen};
+use super::words::{is_broken, is_mismatch, is_unsupported};
 use crate::config::Integrity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Probe;
@@ -26,13 +29,11 @@ const DELETE_ATTEMPTS: u32 = 3;
 
 const WRITE: &str = "write";
 const READ: &str = "read back";
-const CREATE: &str = "conditional create";
-const COMPLETE: &str = "conditional complete of a multipart upload";
 const INTEGRITY: &str = "integrity of what is stored";
 const DELETE: &str = "delete";
 
-/// Writes, reads and deletes an object below the reserved prefix, and tries to create it twice. That a multipart upload is
-/// not completed over it, and whether checksums are compared, is tried until it was seen once.
+/// Writes, reads and deletes an object below the reserved prefix, and tries to create it twice. How the store keeps conditions,
+/// and whether it compares checksums, is tried until it was seen once.
 pub(super) async fn run(remote: &Remote, hasty: &Clients) -> Probe {
     let mut trial = Trial { checks: true, ..Trial::new(remote, hasty) };
     if tokio::time::timeout(DEADLINE, trial.run()).await.is_err() {
@@ -41,18 +42,22 @@ pub(super) async fn run(remote: &Remote, hasty: &Clients) -> Probe {
     trial.probe
 }
 
-/// Fails unless the store was seen to refuse, once, what a commit relies on it to refuse.
+/// Fails unless the store was seen to do, once, what a commit relies on: what `is_seen` looks for.
 ///
 /// # Errors
-/// [`ErrorKind::Store`] where it does not refuse it, or can't be asked.
-pub(super) async fn assure(remote: &Remote, condition: &AtomicBool) -> Result<()> {
-    if condition.load(Ordering::Relaxed) {
+/// [`ErrorKind::Store`] where it does not do it, or can't be asked.
+pub(super) async fn assure(remote: &Remote, is_seen: fn(&Seen) -> bool) -> Result<()> {
+    if is_seen(&remote.seen) {
+        return Ok(());
+    }
+    let _trying = remote.seen.trying.lock().await;
+    if is_seen(&remote.seen) {
         return Ok(());
     }
     let mut trial = Trial::new(remote, &remote.clients);
     trial.run().await;
     match trial.probe.problem() {
-        _ if condition.load(Ordering::Relaxed) => Ok(()),
+        _ if is_seen(&remote.seen) => Ok(()),
         problem => Err(Error::new(ErrorKind::Store, problem.unwrap_or_else(|| ignores("what a commit needs")))),
     }
 }
@@ -85,13 +90,9 @@ impl<'a> Trial<'a> {
             return;
         }
         self.read().await;
-        self.create().await;
-        if self.remote.seen.complete.load(Ordering::Relaxed) {
-            self.probe.pass(COMPLETE, "seen before to refuse a key that is taken");
-        } else if self.complete().await {
-            self.remote.seen.complete.store(true, Ordering::Relaxed);
-        }
+        self.conditions().await;
         if self.checks {
+            self.hiding().await;
             self.integrity().await;
         }
         self.delete().await;
@@ -116,57 +117,6 @@ impl<'a> Trial<'a> {
             Ok(bytes) if bytes == self.body => self.probe.pass(READ, "the same bytes"),
             Ok(bytes) => self.probe.fail(READ, format!("other bytes than were written ({} of them)", bytes.len())),
             Err(error) => self.fail(READ, &error),
-        }
-    }
-
-    async fn create(&mut self) {
-        match self.put(PutMode::Create).await {
-            Err(error) if is_refusal(&error) => {
-                self.remote.seen.create.store(true, Ordering::Relaxed);
-                self.probe.pass(CREATE, "refused where something stands");
-            }
-            Err(error) => self.fail(CREATE, &error),
-            Ok(()) => {
-                self.remote.seen.create.store(false, Ordering::Relaxed);
-                self.probe.fail(CREATE, ignores("a PUT"));
-            }
-        }
-    }
-
-    /// Whether a complete is refused where something stands.
-    async fn complete(&mut self) -> bool {
-        let Clients { plain, creating, .. } = self.clients;
-        let opened = async {
-            let multipart = plain.create_multipart(&self.path).await?;
-            let part = plain.put_part(&self.path, &multipart, 0, self.body.clone().into()).await;
-            Ok::<_, StoreError>((multipart, part))
-        };
-        let (multipart, part) = match opened.await {
-            Ok(opened) => opened,
-            Err(error) => {
-                self.fail(COMPLETE, &error);
-                return false;
-            }
-        };
-        let outcome = match part {
-            Ok(part) => creating.complete_multipart(&self.path, &multipart, vec![part]).await,
-            Err(error) => Err(error),
-        };
-        let refused = matches!(&outcome, Err(error) if is_refusal(error));
-        match outcome {
-            Err(error) if is_refusal(&error) => self.probe.pass(COMPLETE, "refused where something stands"),
-            Err(error) => self.fail(COMPLETE, &error),
-            Ok(_) => {
-                self.probe.fail(COMPLETE, ignores("the end of a multipart upload"));
-                return false;
-            }
-        }
-        match plain.abort_multipart(&self.path, &multipart).await {
-            Ok(()) | Err(StoreError::NotFound { .. }) => refused,
-            Err(error) => {
-                self.fail("abort of a multipart upload", &error);
-                false
-            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! The bucket: how to reach it, and where in it things lie.
 
 use std::fmt;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use object_store::list::PaginatedListStore;
@@ -9,6 +9,8 @@ use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{Attributes, MultipartId, ObjectStore, PutMode, PutOptions, PutPayload};
 
+use super::folders::Known;
+use super::key_claims::ClaimTimes;
 use super::marks::Attempt;
 use super::parts::MAX_PARTS;
 use super::turns::Turns;
@@ -86,8 +88,13 @@ pub(super) struct Remote {
     pub(super) unfinished: Arc<dyn Unfinished>,
     /// Who compares the versions of a name, and then commits.
     pub(super) turns: Turns,
+    /// Who commits under a name that may be a folder, where the store hides what lies below an object.
+    pub(super) names: Turns,
+    pub(super) known_folders: Known,
     /// What the store was seen to do.
     pub(super) seen: Seen,
+    /// How long claims of keys are respected.
+    pub(super) claim_times: ClaimTimes,
     /// Up to which record of a receipt the last sweep came; `None` at the end.
     pub(super) swept_to: std::sync::Mutex<Option<Path>>,
 }
@@ -96,12 +103,47 @@ pub(super) struct Remote {
 /// it would answer as if all were well, and overwrite.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// A PUT where something stands.
+    /// A conditional PUT is refused where something stands, and of two at once one is refused.
     pub(super) create: AtomicBool,
-    /// The end of a multipart upload where something stands.
-    pub(super) complete: AtomicBool,
+    /// How conditional completes are kept, once they were seen to be refused where something stands.
+    pub(super) complete: OnceLock<Completes>,
+    /// Whether it hides what lies below an object.
+    pub(super) hides: OnceLock<bool>,
     /// Whether it compares checksums, once that is known.
     pub(super) checksums: OnceLock<bool>,
+    /// Held while the store is tried out for a commit: one trial serves all uploads that need it.
+    pub(super) trying: tokio::sync::Mutex<()>,
+}
+
+/// What becomes of two conditional completes of one key at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Completes {
+    /// One of them is refused: the condition alone guards a commit.
+    Hold,
+    /// Both succeed, and one file is lost: each commit needs a claim of its key.
+    Lose,
+}
+
+impl Seen {
+    /// Whether a commit needs a claim of its key. Also where nothing is known of completes yet: another node may know more,
+    /// and a commit without a claim would pass its claims by.
+    pub(super) fn needs_claims(&self) -> bool {
+        self.can_create() && self.complete.get() != Some(&Completes::Hold)
+    }
+
+    /// Whether a multipart upload can be completed under a condition without a loss.
+    pub(super) fn can_complete(&self) -> bool {
+        match self.complete.get() {
+            Some(Completes::Hold) => true,
+            Some(Completes::Lose) => self.can_create(),
+            None => false,
+        }
+    }
+
+    /// Whether an object can be created under a condition without a loss.
+    pub(super) fn can_create(&self) -> bool {
+        self.create.load(Ordering::Relaxed)
+    }
 }
 
 impl Remote {
@@ -126,10 +168,9 @@ impl Remote {
         let text = self.below(key.as_str());
         if text.len() > Key::MAX_BYTES {
             let message = format!(
-                "name {:?} is too long: {} bytes with the prefix {:?}, {} at most",
+                "name {:?} is too long: {} bytes with the prefix of the store, {} at most",
                 key.as_str(),
                 text.len(),
-                self.prefix,
                 Key::MAX_BYTES
             );
             return Err(Error::new(ErrorKind::BadName, message));
@@ -169,6 +210,11 @@ impl Remote {
     /// Where one try of an upload writes down what is called `name`.
     pub(super) fn attempt_path(&self, id: &UploadId, attempt: &Attempt, name: &str) -> Path {
         self.reserved(&format!("uploads/{id}/{attempt}/{name}"))
+    }
+
+    /// Where the claims of a key lie, one for each generation.
+    pub(super) fn claim_path(&self, folder: &str, generation: u32) -> Path {
+        self.reserved(&format!("claims/{folder}/{generation:03}.json"))
     }
 
     /// Where a probe of this name may write.

@@ -42,8 +42,17 @@ pub(super) async fn sweep(remote: &Remote, writers: &Claims<UploadId>, ttl: Dura
     let kept = inventory.uploads.len() as u64;
     sweep.multiparts(&inventory, is_old).await;
     let probes = std::mem::take(&mut inventory.probes).into_iter().filter(|(_, modified)| is_old(*modified));
-    let outcome = remote.remove_all(probes.map(|(path, _)| path).collect()).await;
+    // As long as a commit may be under way that looks for them.
+    let is_over = |time: SystemTime| now.duration_since(time).unwrap_or_default() >= remote.claim_times.ttl;
+    let notes = std::mem::take(&mut inventory.notes).into_iter();
+    let notes = notes.filter(|(_, modified)| is_old(*modified) && is_over(*modified));
+    let outcome = remote.remove_all(probes.chain(notes).map(|(path, _)| path).collect()).await;
     sweep.note(outcome);
+    let claims = std::mem::take(&mut inventory.claims).into_iter().filter(|(_, newest)| is_old(*newest));
+    match remote.sweep_claims(claims.map(|(folder, _)| folder).collect()).await {
+        Ok(removed) => sweep.removed += removed,
+        Err(error) => sweep.note(Err(error)),
+    }
     match remote.sweep_quarantine(is_old).await {
         Ok(removed) => sweep.removed += removed,
         Err(error) => sweep.note(Err(error)),
@@ -61,6 +70,10 @@ struct Inventory {
     /// Some of them: those whose turn it is.
     receipts: Vec<Record>,
     probes: Vec<(Path, SystemTime)>,
+    /// What was noted of folders, and when.
+    notes: Vec<(Path, SystemTime)>,
+    /// The folders of claims, and the newest time of what lies there.
+    claims: BTreeMap<String, SystemTime>,
 }
 
 /// The record of a receipt.
@@ -79,7 +92,7 @@ impl Inventory {
         for record in remote.next_records().await? {
             inventory.add(&folder, record.location, record.last_modified.into());
         }
-        for room in ["uploads", "probe"] {
+        for room in ["uploads", "probe", "claims", "folders"] {
             let room = remote.reserved(room);
             let mut objects = remote.clients.plain.list(Some(&room));
             while let Some(object) = objects.next().await {
@@ -109,7 +122,12 @@ impl Inventory {
                     self.receipts.push(Record { path, id, attempt, modified });
                 }
             }
-            (Some("probe"), Some(_), None) => self.probes.push((path, modified)),
+            (Some("claims"), Some(folder), Some(_)) => {
+                let newest = self.claims.entry(folder.to_owned()).or_insert(modified);
+                *newest = modified.max(*newest);
+            }
+            (Some("folders"), Some(_), Some(_)) => self.notes.push((path, modified)),
+            (Some("probe"), Some(_), _) => self.probes.push((path, modified)),
             _ => {}
         }
     }
@@ -192,7 +210,7 @@ impl Sweep<'_> {
 
 impl Remote {
     /// What the store's clock shows, as it tells it of an object that is written now.
-    async fn clock(&self) -> Result<SystemTime> {
+    pub(super) async fn clock(&self) -> Result<SystemTime> {
         let path = self.probe_path(UploadId::generate().as_str());
         let asked = async {
             self.put(&path, "what time is it?".into(), Attributes::new(), PutMode::Overwrite).await?;

@@ -1,12 +1,15 @@
 //! What the sink makes of a store that fails, lies, or loses its answers.
 
+mod claims;
 mod faulty;
+mod folders;
 mod nodes;
 mod rivals;
 mod swept;
 mod versions;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use object_store::ObjectStoreExt as _;
@@ -14,7 +17,9 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 
 use self::faulty::{Fault, Faulty, Op};
-use super::remote::{Clients, Remote, Seen};
+use super::folders::Known;
+use super::key_claims::ClaimTimes;
+use super::remote::{Clients, Completes, Remote, Seen};
 use super::turns::Turns;
 use super::{Object, Sink};
 use crate::config::Integrity;
@@ -25,6 +30,10 @@ use crate::upload::{Digest, Ending, OnConflict, Receipt, UploadId, UploadSpec};
 const PART: usize = 10;
 const SMALL: &[u8] = b"abc";
 const LARGE: &[u8] = b"0123456789abcdefghijklmnop";
+
+/// A claim lives longer than a test, whose waits are short.
+const CLAIM_TIMES: ClaimTimes =
+    ClaimTimes { ttl: Duration::from_mins(4), patience: Duration::from_secs(2), suspicion: Duration::ZERO };
 
 struct Bench {
     store: Arc<Faulty>,
@@ -78,7 +87,7 @@ impl Bench {
 
 /// What the store is known for.
 fn seen() -> Seen {
-    Seen { create: true.into(), complete: true.into(), ..Seen::default() }
+    Seen { create: true.into(), complete: Completes::Hold.into(), hides: false.into(), ..Seen::default() }
 }
 
 fn node(store: &Arc<Faulty>, seen: Seen) -> Object {
@@ -104,14 +113,21 @@ fn node_with_parts(store: &Arc<Faulty>, seen: Seen, part_bytes: usize) -> Object
         holding: Claims::default(),
         unfinished: Arc::clone(store) as _,
         turns: Turns::default(),
+        names: Turns::default(),
+        known_folders: Known::default(),
         seen,
+        claim_times: CLAIM_TIMES,
         swept_to: std::sync::Mutex::default(),
     };
     Object::over(remote, clients)
 }
 
 fn spec(on_conflict: OnConflict) -> UploadSpec {
-    UploadSpec { on_conflict, ..UploadSpec::new(UploadId::generate(), "a.bin".parse().unwrap()) }
+    spec_of("a.bin", on_conflict)
+}
+
+fn spec_of(name: &str, on_conflict: OnConflict) -> UploadSpec {
+    UploadSpec { on_conflict, ..UploadSpec::new(UploadId::generate(), name.parse().unwrap()) }
 }
 
 #[tokio::test]
@@ -370,7 +386,7 @@ async fn only_a_store_that_was_seen_to_compare_checksums_is_given_them() {
 
 #[tokio::test]
 async fn a_store_that_does_not_say_whether_it_compares_checksums_is_asked_again() {
-    let bench = Bench::untried();
+    let bench = Bench::new();
     bench.store.compare_checksums();
     // Write, create, then the wrong checksum.
     bench.store.after(2, Op::Put, Fault::TimedOut);

@@ -41,12 +41,12 @@ impl Remote {
             taken.insert(name.clone());
         }
         for (key, size) in self.list_versions(name).await?.into_values() {
-            if size == place.size()
-                && own != Some(&key)
-                && let Some(found) = self.look(&key).await?
-                && let Some(receipt) = self.same(found, place).await?
-            {
-                return Ok(Versions::Same(receipt));
+            if size == place.size() && own != Some(&key) {
+                // Listed, and not there: it is no other content. The store decides whether the place is free.
+                let Some(found) = self.look(&key).await? else { continue };
+                if let Some(receipt) = self.same(found, place).await? {
+                    return Ok(Versions::Same(receipt));
+                }
             }
             taken.insert(key);
         }

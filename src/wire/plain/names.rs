@@ -138,7 +138,14 @@ mod tests {
     #[test]
     fn content_glued_to_a_name_shows_behind_the_extension() {
         for name in [
-            "n2.csvts,temp", "n.json{", "x/n.csv17", "a.json5", "a.b/n.txtabc.d", "n.csv-5", "a.csv_old", "n.csv2024/01/02,5",
+            "n2.csvts,temp",
+            "n.json{",
+            "x/n.csv17",
+            "a.json5",
+            "a.b/n.txtabc.d",
+            "n.csv-5",
+            "a.csv_old",
+            "n.csv2024/01/02,5",
             "a.csvx/b",
         ] {
             assert!(runs_on_behind_extension(name.as_bytes()), "{name}");

@@ -63,7 +63,8 @@ fn ends(bytes: &[u8]) -> Vec<(&[u8], &str)> {
     let behind_name = &bytes[space + 1..];
     let digits = behind_name.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let newline = memchr::memchr(b'\n', &behind_name[digits..]).filter(|end| *end < 2);
-    let line = newline.filter(|end| trim_cr(&behind_name[digits..digits + end]).is_empty()).map(|end| (digits, digits + end + 1));
+    let line =
+        newline.filter(|end| trim_cr(&behind_name[digits..digits + end]).is_empty()).map(|end| (digits, digits + end + 1));
     let headers = (1..=digits.min(20)).map(|end| (end, end)).chain(line);
     let behind = |(digits, header): (usize, usize)| {
         let size = std::str::from_utf8(&behind_name[..digits]).ok()?.parse::<usize>().ok()?;

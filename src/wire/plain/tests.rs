@@ -276,7 +276,11 @@ fn content_that_looks_like_a_header_proves_no_size() {
             (b"n.csv 9171,18,19m.csv 3abcm.csv 0", Whole(None), named("n.csv", Some(9), 7)),
             // So does a header in a packet of its own.
             (b"n.csv 9171,18,19m.csv 3", After(16), named("n.csv", Some(9), 7)),
-            (b"n.csv 9171,18,19m.csv 3", After(15), undecided(&[(Some(9), 7), (Some(91), 8), (Some(917), 9), (Some(9171), 10)])),
+            (
+                b"n.csv 9171,18,19m.csv 3",
+                After(15),
+                undecided(&[(Some(9), 7), (Some(91), 8), (Some(917), 9), (Some(9171), 10)]),
+            ),
             (b"n.csv 44xxxx4444444444444444444444444444444444444444m.csv 3", After(52), named("n.csv", Some(44), 8)),
         ],
     );

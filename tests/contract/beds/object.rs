@@ -125,6 +125,11 @@ impl Bed for MinioBed {
     fn part_bytes(&self) -> usize {
         PART_BYTES
     }
+
+    /// `MinIO` keeps a file and a folder of one name, and hides the latter.
+    fn decides_folders(&self) -> bool {
+        false
+    }
 }
 
 fn path(key: &Key) -> String {
@@ -142,7 +147,8 @@ async fn names(bucket: &Bucket) -> Vec<String> {
 async fn stray(bucket: &Bucket) -> Vec<String> {
     let mut stray = Vec::new();
     for place in bucket.list().await {
-        if !place.starts_with(&format!("{PREFIX}/.tidegate/")) {
+        // A note of a folder stays until it is old.
+        if !place.starts_with(&format!("{PREFIX}/.tidegate/")) || place.contains("/.tidegate/folders/") {
             continue;
         }
         let json = bucket.read(&place).await.unwrap_or_default();

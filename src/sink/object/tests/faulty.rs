@@ -106,6 +106,10 @@ pub(super) struct Faulty {
     stuck: Arc<AtomicUsize>,
     healed: Arc<Notify>,
     unconditional: Arc<AtomicBool>,
+    /// Whether conditional completes, and conditional PUTs, check first and write later.
+    loses: Arc<[AtomicBool; 2]>,
+    /// Whether what lies below an object is hidden from lists.
+    hides: Arc<AtomicBool>,
     way: Way,
     /// Whether checksums are compared.
     compares: Arc<AtomicBool>,
@@ -123,6 +127,8 @@ impl Faulty {
             stuck: Arc::default(),
             healed: Arc::default(),
             unconditional: Arc::default(),
+            loses: Arc::default(),
+            hides: Arc::default(),
             way: Way::Plain,
             compares: Arc::default(),
             checked: Arc::default(),
@@ -222,9 +228,37 @@ impl Faulty {
         self.unconditional.store(true, SeqCst);
     }
 
+    /// Of conditional completes at once all succeed from now on.
+    pub(super) fn lose_completes(&self) {
+        self.loses[0].store(true, SeqCst);
+    }
+
+    /// Of conditional PUTs at once all succeed from now on.
+    pub(super) fn lose_puts(&self) {
+        self.loses[1].store(true, SeqCst);
+    }
+
     /// Calls that are stuck.
     pub(super) fn stuck(&self) -> usize {
         self.stuck.load(SeqCst)
+    }
+
+    /// What lies below an object is hidden from lists from now on, as by `MinIO`.
+    pub(super) fn hide_below_objects(&self) {
+        self.hides.store(true, SeqCst);
+    }
+
+    fn hide(&self, objects: &mut Vec<ObjectMeta>) {
+        if self.hides.load(SeqCst) {
+            let all = self.paths();
+            let is_below = |path: &str| path.match_indices('/').any(|(at, _)| all.iter().any(|other| *other == path[..at]));
+            objects.retain(|object| !is_below(object.location.as_ref()));
+        }
+    }
+
+    /// Counts stuck calls anew.
+    pub(super) fn forget_stuck(&self) {
+        self.stuck.store(0, SeqCst);
     }
 
     /// Multipart uploads that are open.
@@ -305,10 +339,17 @@ impl ObjectStore for Faulty {
         if self.unconditional.load(SeqCst) {
             options.mode = PutMode::Overwrite;
         }
-        let noted = ["/receipts/", "/uploads/"].iter().any(|folder| path.as_ref().contains(folder));
+        let noted = ["/receipts/", "/uploads/", "/claims/", "/folders/"].iter().any(|folder| path.as_ref().contains(folder));
         let op = if noted { Op::Note } else { Op::Put };
         let work = async {
             self.compare_checksum()?;
+            if options.mode == PutMode::Create && self.loses[1].load(SeqCst) {
+                if self.inner.head(path).await.is_ok() {
+                    return Err(Error::AlreadyExists { path: path.to_string(), source: "taken".into() });
+                }
+                tokio::task::yield_now().await;
+                options.mode = PutMode::Overwrite;
+            }
             let done = self.inner.put_opts(path, payload, options).await?;
             self.note_checksum(path);
             self.aged.lock().unwrap().remove(path);
@@ -325,7 +366,9 @@ impl ObjectStore for Faulty {
         if options.head {
             return self.with_fault(Op::Head, path, self.inner.get_opts(path, options)).await;
         }
-        self.with_fault(Op::Get, path, self.inner.get_opts(path, options)).await
+        let mut got = self.with_fault(Op::Get, path, self.inner.get_opts(path, options)).await?;
+        got.meta.last_modified -= self.aged.lock().unwrap().get(path).copied().unwrap_or_default();
+        Ok(got)
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
@@ -346,6 +389,7 @@ impl ObjectStore for Faulty {
         let listed = async move {
             let work = async { store.inner.list(prefix.as_ref()).try_collect::<Vec<_>>().await };
             let mut objects = store.with_fault(Op::List, &prefix.clone().unwrap_or_default(), work).await?;
+            store.hide(&mut objects);
             let aged = store.aged.lock().unwrap();
             for object in &mut objects {
                 object.last_modified -= aged.get(&object.location).copied().unwrap_or_default();
@@ -369,17 +413,19 @@ impl PaginatedListStore for Faulty {
     /// Names with the delimiter behind the prefix are left out: nobody asks for them.
     async fn list_paginated(&self, prefix: Option<&str>, options: PaginatedListOptions) -> Result<PaginatedListResult> {
         let prefix = prefix.unwrap_or_default();
-        let delimiter = options.delimiter.expect("who lists by a prefix names a delimiter");
         let work = async {
             let mut objects = self.inner.list(None).try_collect::<Vec<_>>().await?;
+            self.hide(&mut objects);
             objects.retain(|object| {
                 let rest = object.location.as_ref().strip_prefix(prefix);
                 let is_behind = options.page_token.as_deref().is_none_or(|token| object.location.as_ref() > token);
-                is_behind && rest.is_some_and(|rest| !rest.contains(&*delimiter))
+                let is_cut = |rest: &str| options.delimiter.as_deref().is_some_and(|delimiter| rest.contains(delimiter));
+                is_behind && rest.is_some_and(|rest| !is_cut(rest))
             });
             objects.sort_by(|one, other| one.location.cmp(&other.location));
-            let more = objects.len() > PAGE;
-            objects.truncate(PAGE);
+            let page = options.max_keys.unwrap_or(PAGE);
+            let more = objects.len() > page;
+            objects.truncate(page);
             let page_token = objects.last().filter(|_| more).map(|object| object.location.to_string());
             let result = ListResult { common_prefixes: Vec::new(), objects, extensions: options.extensions };
             Ok(PaginatedListResult { result, page_token })
@@ -432,6 +478,9 @@ impl MultipartStore for Faulty {
             let conditional = self.way == Way::Conditional && !self.unconditional.load(SeqCst);
             if conditional && self.inner.head(path).await.is_ok() {
                 return Err(Error::Precondition { path: path.to_string(), source: "taken".into() });
+            }
+            if self.loses[0].load(SeqCst) {
+                tokio::task::yield_now().await;
             }
             let named: Vec<_> = parts.iter().map(|part| part.content_id.clone()).collect();
             match self.open.lock().unwrap().get(id) {

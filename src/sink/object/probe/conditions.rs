@@ -1,0 +1,153 @@
+//! Whether the store keeps the conditions that commits rely on, alone and in races.
+
+use std::sync::atomic::Ordering;
+
+use object_store::{Error as StoreError, PutMode};
+
+use super::race::{self, Races};
+use super::{Trial, ignores};
+use crate::sink::object::remote::{Clients, Completes};
+use crate::sink::object::words::is_refusal;
+
+const CREATE: &str = "conditional create";
+const COMPLETE: &str = "conditional complete of a multipart upload";
+
+impl Trial<'_> {
+    /// Whether conditions are kept: first where something stands, then in races.
+    pub(super) async fn conditions(&mut self) {
+        let (create, complete) = (self.create().await, self.is_refused_complete().await);
+        let (remote, clients) = (self.remote, self.clients);
+        let seen = &remote.seen;
+        let (puts, completes) = tokio::join!(
+            async {
+                let raced = if create && !seen.can_create() { Some(race::puts(remote, clients).await) } else { None };
+                // At once: the trial may be cut off by a deadline, and the next one goes on from here.
+                raced.inspect(|races| seen.create.store(races.are_held(), Ordering::Relaxed))
+            },
+            async {
+                let wanted = complete && seen.complete.get().is_none();
+                let raced = if wanted { Some(race::completes(remote, clients).await) } else { None };
+                raced.inspect(|races| {
+                    // Another trial at the same time may have been first.
+                    let _ = races.verdict().map(|completes| seen.complete.set(completes));
+                })
+            },
+        );
+        if create {
+            self.judge_puts(puts);
+        }
+        if complete {
+            self.judge_completes(completes);
+        }
+    }
+
+    async fn create(&mut self) -> bool {
+        match self.put(PutMode::Create).await {
+            Err(error) if is_refusal(&error) => return true,
+            Err(error) => self.fail(CREATE, &error),
+            Ok(()) => {
+                self.remote.seen.create.store(false, Ordering::Relaxed);
+                self.probe.fail(CREATE, ignores("a PUT"));
+            }
+        }
+        false
+    }
+
+    /// With `races` where they had to be run.
+    fn judge_puts(&mut self, races: Option<Races>) {
+        let Some(races) = races else {
+            return self.probe.pass(CREATE, "refused where something stands");
+        };
+        if races.are_held() {
+            let held = format!("refused where something stands, and of two at once one (in {} races)", races.held);
+            return self.probe.pass(CREATE, held);
+        }
+        self.probe.fail(CREATE, lost(races, "PUTs"));
+    }
+
+    fn judge_completes(&mut self, races: Option<Races>) {
+        let seen = &self.remote.seen;
+        let Some(races) = races else {
+            return self.probe.pass(
+                COMPLETE,
+                match seen.complete.get() {
+                    Some(Completes::Lose) => "refused where something stands, but not of two at once: claims guard commits",
+                    Some(Completes::Hold) | None => "seen before to be refused where something stands, and of two at once",
+                },
+            );
+        };
+        if races.lost > 0 {
+            if seen.can_create() {
+                return self.probe.pass(COMPLETE, guarded(races));
+            }
+            return self.probe.fail(COMPLETE, lost(races, "ends of multipart uploads"));
+        }
+        if races.are_held() {
+            let held = format!("refused where something stands, and of two at once one (in {} races)", races.held);
+            return self.probe.pass(COMPLETE, held);
+        }
+        self.probe.fail(COMPLETE, lost(races, "ends of multipart uploads"));
+    }
+
+    /// Whether a complete is refused where something stands.
+    async fn is_refused_complete(&mut self) -> bool {
+        if self.remote.seen.complete.get().is_some() {
+            return true;
+        }
+        let Clients { plain, creating, .. } = self.clients;
+        let opened = async {
+            let multipart = plain.create_multipart(&self.path).await?;
+            let part = plain.put_part(&self.path, &multipart, 0, self.body.clone().into()).await;
+            Ok::<_, StoreError>((multipart, part))
+        };
+        let (multipart, part) = match opened.await {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.fail(COMPLETE, &error);
+                return false;
+            }
+        };
+        let outcome = match part {
+            Ok(part) => creating.complete_multipart(&self.path, &multipart, vec![part]).await,
+            Err(error) => Err(error),
+        };
+        let refused = matches!(&outcome, Err(error) if is_refusal(error));
+        match outcome {
+            Err(error) if is_refusal(&error) => {}
+            Err(error) => self.fail(COMPLETE, &error),
+            Ok(_) => {
+                self.probe.fail(COMPLETE, ignores("the end of a multipart upload"));
+                return false;
+            }
+        }
+        match plain.abort_multipart(&self.path, &multipart).await {
+            Ok(()) | Err(StoreError::NotFound { .. }) => refused,
+            Err(error) => {
+                self.fail("abort of a multipart upload", &error);
+                false
+            }
+        }
+    }
+}
+
+fn guarded(races: Races) -> String {
+    format!(
+        "refused where something stands, but of two at once both succeed (in {} of {} races): a claim for each name guards \
+         commits, as conditional PUTs are kept",
+        races.lost,
+        races.all()
+    )
+}
+
+/// What follows from races that the store does not keep.
+fn lost(races: Races, what: &str) -> String {
+    let Races { lost, unclear, .. } = races;
+    let all = races.all();
+    if lost == 0 {
+        return format!("the store answered {unclear} of {all} races of conditional {what} with errors: try again");
+    }
+    format!(
+        "of two conditional {what} at once both succeed (in {lost} of {all} races), so that two uploads of one name could \
+         overwrite each other, and they are refused: use another store, or on_conflict = \"overwrite\" everywhere"
+    )
+}

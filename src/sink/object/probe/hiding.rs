@@ -1,0 +1,60 @@
+//! Whether the store hides what lies below an object, or refuses an object where something lies below.
+
+use object_store::list::PaginatedListOptions;
+use object_store::path::Path;
+use object_store::{ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
+
+use super::Trial;
+use crate::sink::object::words::is_broken;
+
+const FOLDERS: &str = "names that are also folders";
+
+impl Trial<'_> {
+    /// Writes an object below a name, then one under that name, and looks whether a list shows both. Until that is known, the store counts as
+    /// one that hides.
+    pub(super) async fn hiding(&mut self) {
+        let known = &self.remote.seen.hides;
+        if known.get().is_none()
+            && let Some(hides) = self.hides().await
+        {
+            // Another probe at the same time may have been first.
+            let _ = known.set(hides);
+        }
+        self.probe.pass(
+            FOLDERS,
+            match known.get() {
+                Some(true) => "the store hides or refuses what lies below an object: a name is either a file or a folder",
+                Some(false) => "kept and listed side by side, as in S3",
+                None => "the store did not say whether it lists both: a name is either a file or a folder",
+            },
+        );
+    }
+
+    async fn hides(&self) -> Option<bool> {
+        let folder = Path::parse(format!("{}-folder", self.path)).expect("the path of a probe goes on");
+        let below = Path::parse(format!("{folder}/below")).expect("the path of a probe goes on");
+        let plain = &self.clients.plain;
+        let put = async |path: &Path| {
+            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            plain.put_opts(path, self.body.clone().into(), options).await
+        };
+        let stored = async {
+            put(&below).await?;
+            put(&folder).await
+        };
+        let hides = match stored.await {
+            Ok(_) => {
+                let listed = plain.list_paginated(Some(folder.as_ref()), PaginatedListOptions::default()).await;
+                listed.ok().map(|listed| !listed.result.objects.iter().any(|object| object.location == below))
+            }
+            Err(error) if is_broken(&error) => None,
+            // It takes no file where a folder is.
+            Err(_) => Some(true),
+        };
+        for path in [folder, below] {
+            // What a delete does not reach, the sweep does.
+            let _ = plain.delete(&path).await;
+        }
+        hides
+    }
+}
