@@ -78,7 +78,7 @@ fn send_as(
 }
 
 /// An edit that is made once.
-fn once<'a>(path: &'a Path, edit: Edit) -> impl FnMut(u64) + 'a {
+fn once(path: &Path, edit: Edit) -> impl FnMut(u64) + '_ {
     let mut edit = Some(edit);
     move |_| edit.take().into_iter().for_each(|edit| edit(path))
 }

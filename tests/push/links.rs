@@ -20,7 +20,9 @@ fn linked() -> TempDir {
 fn taking(files: &'static [(&str, &str)]) -> Fake {
     Fake::play(move |listener| {
         let mut talk = Talk::accept(listener);
-        files.iter().for_each(|(name, bytes)| talk.take(name, bytes.as_bytes()));
+        for (name, bytes) in files {
+            talk.take(name, bytes.as_bytes());
+        }
         talk.closed();
     })
 }

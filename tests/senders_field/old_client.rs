@@ -162,7 +162,8 @@ fn several(
     chance: &mut Chance,
 ) -> (Vec<File>, Conversation) {
     let mut file = |(number, size): (usize, usize)| {
-        let mut content = content(chance.pick(&BEGINNINGS), size, chance);
+        let beginning = *chance.pick(&BEGINNINGS);
+        let mut content = content(beginning, size, chance);
         if continues_size(&content) {
             content[0] = b'x';
         }
