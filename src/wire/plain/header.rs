@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 use super::conversation::{Conversation, Decoded, HeaderForm, LineState, Options, Reading, Sizes};
 use super::names::{extends, has_known_extension, is_key, other_protocol, runs_on_behind_extension};
-use super::next::{Follows, are_files, follows};
+use super::next::{Follows, Names, are_files, follows, follows_named};
 use super::{MAX_HEADER_BYTES, is_number, parse_header, split_size, trim_cr};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -267,7 +267,8 @@ impl<'a> View<'a> {
             let mut found = fates.iter().enumerate().filter(|(_, fate)| **fate == wanted).map(|(index, _)| index);
             found.next().filter(|_| found.next().is_none())
         };
-        if let Some(index) = only(Fate::Proved).or_else(|| only(Fate::Matches)) {
+        let is_contested = fates.iter().any(|fate| matches!(fate, Fate::Contests | Fate::Doubtful));
+        if let Some(index) = only(Fate::Proved).or_else(|| only(Fate::Matches).filter(|_| !is_contested)) {
             // A count proves a size, and the first packet that ended with the space proves that there is none.
             let is_rivalled = !readings[index].is_line && readings.iter().any(|reading| reading.header.size.is_none());
             let proved = readings.swap_remove(index);
@@ -295,16 +296,33 @@ impl<'a> View<'a> {
             Ordering::Equal => Fate::Matches,
             Ordering::Greater => {
                 let (content, surplus) = content.split_at(usize::try_from(size).unwrap_or(content.len()));
-                match follows(surplus, &reading.header.name, self.has_ended()) {
-                    Follows::Header if reading.bytes + content.len() == self.before_last_packet => Fate::Proved,
-                    Follows::Header if line == LineState::Open => Fate::Doubtful,
-                    Follows::Header if are_files(surplus, &reading.header.name) => Fate::Matches,
-                    Follows::Header if self.has_ended() => Fate::Disproved,
-                    Follows::Header => Fate::Doubtful,
-                    Follows::Unknown => Fate::Possible,
-                    Follows::Surplus => Fate::Disproved,
-                }
+                let is_own_packet = reading.bytes + content.len() == self.before_last_packet;
+                self.fate_before(surplus, &reading.header.name, is_own_packet, line)
             }
+        }
+    }
+
+    /// What `surplus` behind the file `name` says of its size.
+    fn fate_before(&self, surplus: &[u8], name: &str, is_own_packet: bool, line: LineState) -> Fate {
+        let may_follow = follows(surplus, name, self.has_ended());
+        match may_follow {
+            Follows::Header if is_own_packet => return Fate::Proved,
+            Follows::Unknown => return Fate::Possible,
+            Follows::Header | Follows::Surplus => {}
+        }
+        // A sender may mean a further file whose name is refused: that proves no other reading.
+        if follows_named(surplus, Names::Any, self.has_ended()) != Follows::Header {
+            Fate::Disproved
+        } else if line == LineState::Open {
+            Fate::Doubtful
+        } else if may_follow == Follows::Header && are_files(surplus, Names::After(name)) {
+            Fate::Matches
+        } else if are_files(surplus, Names::Any) {
+            Fate::Contests
+        } else if self.has_ended() {
+            Fate::Disproved
+        } else {
+            Fate::Doubtful
         }
     }
 
@@ -327,6 +345,8 @@ enum Fate {
     /// The content ends here, and so does the conversation, or whole files follow. Content may look like a header, but does not
     /// look like whole files but by chance.
     Matches,
+    /// As [`Fate::Matches`], but for a name that no further file may have: the others are not proved, and neither is this one.
+    Contests,
     /// What looks like the header of a further file follows, of which more may come.
     Doubtful,
     Possible,

@@ -15,17 +15,28 @@ pub enum Follows {
     Surplus,
 }
 
+/// Which names a further file may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Names<'a> {
+    /// One with a known extension or with that of the file before, so that lines of a file that has grown are not taken for
+    /// headers.
+    After(&'a str),
+    Any,
+}
+
 /// Tells what the bytes behind the file `previous` of known size are. Only a name with a size can follow: one with a known
-/// extension or with that of the file before, so that lines of a file that has grown are not taken for headers.
+/// extension or with that of the file before.
 pub fn follows(bytes: &[u8], previous: &str, has_ended: bool) -> Follows {
+    follows_named(bytes, Names::After(previous), has_ended)
+}
+
+pub(super) fn follows_named(bytes: &[u8], names: Names<'_>, has_ended: bool) -> Follows {
     let window = &bytes[..bytes.len().min(Key::MAX_BYTES + 1)];
     let Some(space) = memchr::memchr(b' ', window) else {
         let may_be_name = window.len() <= Key::MAX_BYTES && window.iter().all(|byte| *byte > b' ' && *byte != 0x7f);
         return if may_be_name && !has_ended { Follows::Unknown } else { Follows::Surplus };
     };
-    let name = &window[..space];
-    let same_extension = extension(name).is_some() && extension(name) == extension(previous.as_bytes());
-    if !is_key(name) || !(same_extension || has_known_extension(name)) {
+    if !names.allow(&window[..space]) {
         return Follows::Surplus;
     }
     match bytes.get(space + 1) {
@@ -35,19 +46,35 @@ pub fn follows(bytes: &[u8], previous: &str, has_ended: bool) -> Follows {
     }
 }
 
-/// Whether `bytes` are files of known size, one behind the other, to the last byte.
-pub(super) fn are_files(bytes: &[u8], previous: &str) -> bool {
-    let (mut places, mut left) = (vec![(bytes, previous)], MAX_PLACES);
-    while let Some((bytes, previous)) = places.pop() {
+impl Names<'_> {
+    fn allow(self, name: &[u8]) -> bool {
+        let is_shown = |previous: &str| {
+            let extension_of = |name| memchr::memrchr(b'.', name).map(|dot| &name[dot + 1..]);
+            has_known_extension(name) || extension_of(name).is_some_and(|own| extension_of(previous.as_bytes()) == Some(own))
+        };
+        is_key(name)
+            && match self {
+                Self::After(previous) => is_shown(previous),
+                Self::Any => true,
+            }
+    }
+}
+
+/// Whether `bytes` are files of known size, one behind the other, to the last byte. Where too many digits make that long to
+/// find out, files of [`Names::After`] are not, and those of any name may be.
+pub(super) fn are_files(bytes: &[u8], names: Names<'_>) -> bool {
+    let (mut places, mut left) = (vec![(bytes, names)], MAX_PLACES);
+    while let Some((bytes, names)) = places.pop() {
         if bytes.is_empty() {
             return true;
         }
         if left == 0 {
-            return false;
+            return matches!(names, Names::Any);
         }
         left -= 1;
-        if follows(bytes, previous, true) == Follows::Header {
-            places.extend(ends(bytes));
+        if follows_named(bytes, names, true) == Follows::Header {
+            let next = |name| if let Names::Any = names { Names::Any } else { Names::After(name) };
+            places.extend(ends(bytes).into_iter().map(|(rest, name)| (rest, next(name))));
         }
     }
     false
@@ -71,9 +98,4 @@ fn ends(bytes: &[u8]) -> Vec<(&[u8], &str)> {
         behind_name[header..].get(size..).map(|rest| (rest, name))
     };
     headers.filter_map(behind).collect()
-}
-
-fn extension(name: &[u8]) -> Option<&[u8]> {
-    let dot = memchr::memrchr(b'.', name)?;
-    Some(&name[dot + 1..])
 }

@@ -274,6 +274,10 @@ fn content_that_looks_like_a_header_proves_no_size() {
             (b"n.csv 17data.csv 3\nabc", Silent(None), named("n.csv", Some(1), 7)),
             (b"n.csv 14data.csv 3\nabc", Whole(None), Outcome::Refused(ErrorKind::SizeMismatch)),
             (b"n.csv 9171,18,19m.csv 3abcm.csv 0", Whole(None), named("n.csv", Some(9), 7)),
+            // A further file whose name is refused proves no other size.
+            (b"n.csv 17b/readings 3abcb/c.csv 3abc", Whole(None), Outcome::Refused(ErrorKind::SizeMismatch)),
+            (b"n.csv 17b/readings 3abcb/c.csv 3abc", Silent(None), undecided(&[(Some(1), 7), (Some(17), 8)])),
+            (b"n.csv 17b/readings 4abcb/c.csv 3abc", Whole(None), named("n.csv", Some(17), 8)),
             // So does a header in a packet of its own.
             (b"n.csv 9171,18,19m.csv 3", After(16), named("n.csv", Some(9), 7)),
             (
