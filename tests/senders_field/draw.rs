@@ -181,7 +181,10 @@ impl Draw<'_> {
     fn sender(mut self) -> Sender {
         let all = self.form.encode(&self.files);
         let dies = self.chance.one_in(3);
-        let length = if dies { self.chance.below(all.len() + 1) } else { all.len() };
+        let mut length = if dies { self.chance.below(all.len() + 1) } else { all.len() };
+        while dies && self.is_other_files(&all[..length]) {
+            length -= 1;
+        }
         let edges = self.edges(all.len(), length < all.len());
         let (mut steps, mut from) = (Vec::new(), 0);
         for edge in edges.into_iter().filter(|edge| edge.at < length) {
@@ -192,6 +195,18 @@ impl Draw<'_> {
         steps.push(Step::Send(all[from..length].to_vec()));
         let conversation = Conversation { steps, ending: self.ending };
         Sender { form: self.form, files: self.files, sent: all[..length].to_vec(), dies: length < all.len(), conversation }
+    }
+
+    /// Whether all of `sent` can be other files than those that are meant: content that names files and sizes, behind a size
+    /// whose first digits are the size of what comes before them.
+    fn is_other_files(&self, sent: &[u8]) -> bool {
+        let mut begin = 0;
+        self.form == Form::OldSized
+            && self.files.iter().any(|file| {
+                let from = sent.get(begin..).unwrap_or_default();
+                begin += self.form.encode([file]).len();
+                is_whole_with_fewer_digits(from)
+            })
     }
 
     fn pause(&mut self, edge: Edge) -> Option<Step> {
@@ -237,11 +252,35 @@ impl Draw<'_> {
             begin = header + file.content.len();
             edges.push(Edge { at: begin, separates: self.chance.one_in(2) });
         }
-        edges.retain(|edge| edge.at > 0 && edge.at < total);
+        let all = self.form.encode(&self.files);
+        edges.retain(|edge| edge.at > 0 && edge.at < total && !(may_lose_end && self.is_other_files(&all[..edge.at])));
         edges.sort_unstable_by_key(|edge| (edge.at, !edge.separates));
         edges.dedup_by_key(|edge| edge.at);
         edges
     }
+}
+
+/// Whether `bytes`, which begin with a header, are two or more whole files if its size has fewer digits.
+fn is_whole_with_fewer_digits(bytes: &[u8]) -> bool {
+    let mut rests = behind_first_file(bytes);
+    let _all_digits = rests.pop();
+    rests.into_iter().flatten().any(|rest| !rest.is_empty() && is_whole(rest))
+}
+
+fn is_whole(bytes: &[u8]) -> bool {
+    bytes.is_empty() || behind_first_file(bytes).into_iter().flatten().any(is_whole)
+}
+
+/// What is behind the first file, for each number of digits that its size may have; `None` where the file is not whole.
+fn behind_first_file(bytes: &[u8]) -> Vec<Option<&[u8]>> {
+    let Some(space) = bytes.iter().position(|byte| *byte == b' ') else { return Vec::new() };
+    let behind_name = &bytes[space + 1..];
+    let digits = behind_name.iter().take(10).take_while(|byte| byte.is_ascii_digit()).count();
+    let rest = |digits: usize| {
+        let size = std::str::from_utf8(&behind_name[..digits]).unwrap().parse::<usize>().unwrap();
+        behind_name[digits..].get(size..)
+    };
+    (1..=digits).map(rest).collect()
 }
 
 fn has_known_extension(name: &str) -> bool {
