@@ -358,8 +358,8 @@ MUTATIONS = [
     Mutation(
         "plain: too many bytes disprove a size",
         "src/wire/plain/header.rs",
-        "                    Follows::Surplus => Fate::Disproved,",
-        "                    Follows::Surplus => Fate::Proved,",
+        "            Fate::Disproved\n        } else if line == LineState::Open {",
+        "            Fate::Proved\n        } else if line == LineState::Open {",
         "--lib wire::plain",
     ),
     Mutation(
@@ -379,9 +379,30 @@ MUTATIONS = [
     Mutation(
         "plain: a further file must be named as files are",
         "src/wire/plain/next.rs",
-        "if !is_key(name) || !(same_extension || has_known_extension(name)) {",
-        "if !is_key(name) {",
+        "                Self::After(previous) => is_shown(previous),",
+        "                Self::After(_) => true,",
         "--test server what_follows_a_file_and_is_no_file_is_refused",
+    ),
+    Mutation(
+        "plain: a further file with a refused name proves no other size",
+        "src/wire/plain/header.rs",
+        "            Fate::Contests\n",
+        "            Fate::Disproved\n",
+        "--lib wire::plain",
+    ),
+    Mutation(
+        "plain: only whole files prove a size before them",
+        "src/wire/plain/header.rs",
+        "may_follow == Follows::Header && are_files(surplus, Names::After(name))",
+        "may_follow == Follows::Header",
+        "--lib wire::plain",
+    ),
+    Mutation(
+        "plain: content that looks like a header proves no size while it comes",
+        "src/server/plain/contest.rs",
+        "    if !reader.buffer().is_empty() {\n        return false;\n    }\n",
+        "",
+        "--test server a_content_that_looks_like_headers_is_right_or_refused",
     ),
     Mutation(
         "plain: bytes behind the announced size are looked at",
