@@ -570,7 +570,7 @@ MUTATIONS = [
         "src/sink/fs/record.rs",
         "Self { content_type: None, meta: Meta::default(), ..self.clone() }",
         "self.clone()",
-        "--test fs an_upload_whose_record_does_not_fit_is_found_again",
+        "--lib an_upload_is_committed_and_found_again_whatever_fits_on_its_file",
     ),
     Mutation(
         "names: nothing is stored below a file",
