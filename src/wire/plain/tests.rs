@@ -151,6 +151,9 @@ fn a_space_ends_a_name_where_no_size_follows() {
             (b"n.csv 17\n18\n19\n", Whole(Some(6)), named("n.csv", None, 6)),
             (b"n.csv 17\nabc", Whole(Some(6)), named("n.csv", Some(17), 9)),
             (b"n.csv 17\n18\n19\n", Whole(None), Outcome::Refused(ErrorKind::SizeMismatch)),
+            // A count that fits proves no size either where the first packet proves that there is none.
+            (b"n.csv 3abc", Whole(Some(6)), Outcome::Refused(ErrorKind::SizeMismatch)),
+            (b"n.csv 4abc", Whole(Some(6)), named("n.csv", None, 6)),
             (b"n.csv 1,2\n3,4\n", Whole(Some(6)), named("n.csv", None, 6)),
             // A first line of several words and a number is not cut at its first space.
             (b"my file.csv 3\nabc", AtOnce, named("my file.csv", Some(3), 14)),
