@@ -198,6 +198,7 @@ impl Ingest {
 
     /// Counts and logs an upload that could not even begin.
     pub fn refuse(&self, name: &str, error: &Error) {
+        self.count_stopped(error);
         refuse_name(self, name, error);
     }
 
@@ -307,14 +308,18 @@ impl Ingest {
         }
     }
 
+    fn count_stopped(&self, error: &Error) {
+        if error.kind() == ErrorKind::ShuttingDown {
+            self.stopped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Counts and logs an upload that has ended without a receipt; gives the error back.
     fn ended(&self, spec: &UploadSpec, course: Course, error: Error) -> Error {
         if self.reports_commits_only {
             return error;
         }
-        if error.kind() == ErrorKind::ShuttingDown {
-            self.stopped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.count_stopped(&error);
         refused(self, spec, course, error)
     }
 }

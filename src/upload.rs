@@ -39,6 +39,10 @@ pub struct UploadSpec {
     /// What the sender calls itself, where it says so: kept with a file in quarantine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collector: Option<String>,
+    /// What this upload shares with its rivals, where a stream can be read in several ways, each an upload of its own: at most
+    /// one of them is committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contest: Option<UploadId>,
     /// What to do with the file where it is not valid: a store that must know beforehand where the bytes may lie looks here.
     #[serde(default)]
     pub on_invalid: OnInvalid,
@@ -67,6 +71,7 @@ impl UploadSpec {
             on_conflict: OnConflict::Reject,
             when_cut: WhenCut::Drop,
             collector: None,
+            contest: None,
             on_invalid: OnInvalid::Reject,
         }
     }

@@ -351,8 +351,8 @@ MUTATIONS = [
     Mutation(
         "plain: a count does not prove a size where the first packet proves that there is none",
         "src/wire/plain/header.rs",
-        "return if is_rivalled {",
-        "return if is_rivalled && false {",
+        "return if is_contradicted {",
+        "return if is_contradicted && false {",
         "--lib wire::plain",
     ),
     Mutation(
@@ -365,8 +365,8 @@ MUTATIONS = [
     Mutation(
         "plain: a line that is slow is not cut short by a size that its bytes happen to match",
         "src/wire/plain/header.rs",
-        "self.by_count(readings, if is_slow_line {",
-        "self.by_count(readings, if is_slow_line && false {",
+        "let is_slow = self.line == LineState::Quiet && !rivals.silence_proves;",
+        "let is_slow = false;",
         "--lib wire::plain",
     ),
     Mutation(
@@ -400,8 +400,8 @@ MUTATIONS = [
     Mutation(
         "plain: content that looks like a header proves no size while it comes",
         "src/server/plain/contest.rs",
-        "    if !reader.buffer().is_empty() {\n        return false;\n    }\n",
-        "",
+        "        if !reader.buffer().is_empty() {\n            return Ok(false);\n        }\n        // As",
+        "        // As",
         "--test server a_content_that_looks_like_headers_is_right_or_refused",
     ),
     Mutation(
@@ -421,9 +421,30 @@ MUTATIONS = [
     Mutation(
         "plain: of several long readings the one whose count fits is committed",
         "src/server/plain/contest.rs",
-        "            if is_the_end(&contender, reader, shared).await {",
-        "            if is_the_end(&contender, reader, shared).await || true {",
+        "            if self.is_proved(&contender.reading, reader, shared).await? {",
+        "            if self.is_proved(&contender.reading, reader, shared).await? || true {",
         "--test server several",
+    ),
+    Mutation(
+        "plain: silence proves no long reading where more of a line may come",
+        "src/server/plain/contest.rs",
+        "Err(_elapsed) if self.silence_proves && !is_contradicted",
+        "Err(_elapsed) if !is_contradicted",
+        "--test server a_count_proves_nothing_where",
+    ),
+    Mutation(
+        "plain: a first packet without a size contradicts the count of a long reading",
+        "src/server/plain/contest.rs",
+        "if is_end && is_contradicted {",
+        "if is_end && is_contradicted && false {",
+        "--test server a_count_proves_nothing_where",
+    ),
+    Mutation(
+        "plain: rivals share the name that they are of",
+        "src/sink/object/bindings.rs",
+        "    spec.contest.as_ref().unwrap_or(&spec.id)",
+        "    &spec.id",
+        "--test senders_field a_large_file_whose_header_is_joined",
     ),
     Mutation(
         "ids: an upload under way is not ended for another one",

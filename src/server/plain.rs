@@ -10,14 +10,20 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::stream::{Filled, Reader, Stream};
+use crate::config::Limits;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Body, Piece};
 use crate::upload::{Receipt, UploadId, UploadSpec};
-use crate::wire::plain::{self, Conversation, Decoded, Follows, Header, LineState, Options, Reading};
+use crate::wire::plain::{self, Conversation, Decoded, Follows, Header, LineState, Options, Reading, Rivals};
 
 /// How long a sender must be silent to be taken for one that waits for its answer, where its header has more than one reading.
 /// Longer than the pauses that senders make between two calls of `send`.
 const QUIET: Duration = Duration::from_secs(5);
+
+/// [`QUIET`], or less, so that the silence is noticed before it is too long.
+fn quiet(limits: &Limits) -> Duration {
+    QUIET.min(limits.idle_timeout / 2)
+}
 
 /// Bytes that are read before several readings of a header are written to the store side by side. Most files are shorter, and
 /// are decided by their end.
@@ -37,7 +43,7 @@ pub(super) async fn serve(mut stream: Stream, shared: &Shared) {
         };
         let received = match header {
             Found::Header(reading) => receive(reading, stream.reader(), shared).await,
-            Found::Undecided(readings) => contest::receive(readings, stream.reader(), shared).await,
+            Found::Undecided(rivals) => contest::receive(rivals, stream.reader(), shared).await,
             Found::OtherProtocol(name) => Err(other_protocol(name, shared)),
         };
         let (receipt, reading) = match received {
@@ -65,7 +71,7 @@ fn options(shared: &Shared) -> Options {
 enum Found {
     Header(Reading),
     /// The number of bytes decides between these.
-    Undecided(Vec<Reading>),
+    Undecided(Rivals),
     /// The first words of this protocol.
     OtherProtocol(&'static str),
 }
@@ -97,11 +103,11 @@ impl Place {
                     reader.take(reading.bytes);
                     return Ok(Some(Found::Header(reading)));
                 }
-                Decoded::Undecided(readings) if reader.buffer().len() >= MAX_UNDECIDED_BYTES => {
-                    return Ok(Some(Found::Undecided(readings)));
+                Decoded::Undecided(rivals) if reader.buffer().len() >= MAX_UNDECIDED_BYTES => {
+                    return Ok(Some(Found::Undecided(rivals)));
                 }
                 Decoded::OtherProtocol(name) => return Ok(Some(Found::OtherProtocol(name))),
-                Decoded::Undecided(_) if line == LineState::Open => (Instant::now() + QUIET, Some(LineState::Quiet)),
+                Decoded::Undecided(_) if line == LineState::Open => (Instant::now() + quiet(limits), Some(LineState::Quiet)),
                 Decoded::Undecided(_) => (Instant::now() + limits.idle_timeout, None),
                 Decoded::Incomplete => (begun + limits.header_timeout, None),
             };
@@ -141,7 +147,9 @@ impl Place {
 }
 
 fn header_timeout(waited: Duration) -> Error {
-    let message = format!("the header did not end within {}s: end it with a newline", waited.as_secs());
+    let message = format!(
+        "the header was not complete, or its size not proved, within {waited:.1?}: send `name size`, a newline, then the bytes"
+    );
     Error::new(ErrorKind::Timeout, message)
 }
 
@@ -149,7 +157,10 @@ fn header_timeout(waited: Duration) -> Error {
 fn other_protocol(name: &str, shared: &Shared) -> Error {
     shared.metrics.connection_refused("other_protocol");
     tracing::info!(protocol = name, "connection of another protocol refused");
-    Error::new(ErrorKind::BadHeader, format!("this port takes files, and these are the first words of {name}"))
+    Error::new(
+        ErrorKind::BadHeader,
+        format!("these are the first words of {name}: send `name size`, a newline, then the bytes"),
+    )
 }
 
 /// The spec of a plain upload.

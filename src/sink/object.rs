@@ -14,6 +14,7 @@
 //!
 //! Only `s3` knows how S3 is configured and what it answers; everything else speaks through `object_store`.
 
+mod bindings;
 mod commit;
 mod folders;
 mod key_claims;
@@ -42,6 +43,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::bindings::Bindings;
 use self::folders::Known;
 use self::key_claims::ClaimTimes;
 use self::parts::MAX_PARTS;
@@ -82,7 +84,7 @@ impl Object {
                 prefix: config.prefix.clone(),
                 part_bytes: usize::try_from(config.part_bytes).map_err(bad_size)?,
                 parts_in_flight: config.parts_in_flight,
-                larger: Claims::default(),
+                bindings: Bindings::default(),
                 open: Claims::default(),
                 holding: Claims::default(),
                 unfinished,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::report::Report;
-use crate::upload::{Digest, OnConflict, OnInvalid, Receipt, UploadId, UploadSpec, WhenCut};
+use crate::upload::{Digest, OnConflict, Receipt, UploadId, UploadSpec, WhenCut};
 
 /// The version of the protocol that is spoken here.
 pub const VERSION: u32 = 1;
@@ -80,16 +80,13 @@ impl Put {
             None => (UploadId::generate(), WhenCut::Drop),
         };
         Ok(UploadSpec {
-            id,
-            key: self.name.parse()?,
             size: self.size,
             digest: self.digest.as_deref().map(str::parse).transpose()?,
             content_type: self.content_type.clone().map(TryInto::try_into).transpose()?,
             meta: self.meta.clone().try_into()?,
             on_conflict,
             when_cut,
-            collector: None,
-            on_invalid: OnInvalid::Reject,
+            ..UploadSpec::new(id, self.name.parse()?)
         })
     }
 }

@@ -9,7 +9,7 @@ mod next;
 #[cfg(test)]
 mod tests;
 
-pub use self::conversation::{Conversation, Decoded, HeaderForm, LineState, Options, Reading, Sizes};
+pub use self::conversation::{Conversation, Decoded, HeaderForm, LineState, Options, Reading, Rivals, Sizes};
 pub use self::header::decode;
 pub use self::next::{Follows, follows};
 use crate::error::{Error, ErrorKind, Result};

@@ -122,8 +122,22 @@ async fn every_conversation_is_stored_right_or_cannot_be_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_whose_header_is_joined_to_it_has_its_own_name_in_a_bucket() {
+    let keys = [("sink.s3.part_bytes", "5MiB"), ("limits.max_file_bytes", "1GiB")];
+    let Some(server) = Server::in_bucket(&keys).await else { return };
+    // Read as 5,600,000 bytes, it is a multipart upload as well.
+    let content = vec![b'x'; 56_000_000];
+    let sent = [b"large.bin 56000000".as_slice(), &content].concat();
+    let answer = Conversation { steps: vec![Step::Send(sent)], ending: Ending::HalfClose }.hold(server.address()).await;
+    let mut stored = Stored::new(server.stored().await);
+    let file = File { name: "large.bin".to_owned(), content };
+    assert_eq!(judge(&[file], &stored.take("large.bin"), answer.as_deref()), Verdict::Right);
+    assert_eq!(stored.rest(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_conversation_is_stored_right_in_a_bucket_as_well() {
-    if let Some(server) = Server::in_bucket().await {
+    if let Some(server) = Server::in_bucket(&[]).await {
         check(server, "bucket").await;
     }
 }

@@ -24,11 +24,11 @@ impl Server {
         Self::start(keys, None)
     }
 
-    /// One that stores in `MinIO`; `None` where there is none on this machine.
-    pub(crate) async fn in_bucket() -> Option<Self> {
+    /// One that stores in `MinIO`, with these keys set as well; `None` where there is none on this machine.
+    pub(crate) async fn in_bucket(keys: &[(&str, &str)]) -> Option<Self> {
         let minio = block_in_place(Minio::shared)?;
         let bucket = minio.bucket().await;
-        let keys = [
+        let to_bucket = [
             ("sink.kind", "s3"),
             ("sink.s3.endpoint", &bucket.endpoint),
             ("sink.s3.bucket", &bucket.name),
@@ -37,7 +37,7 @@ impl Server {
             ("sink.s3.secret_access_key", &bucket.secret_access_key),
             ("sink.s3.allow_http", "true"),
         ];
-        Some(Self::start(&keys, Some(bucket.clone())))
+        Some(Self::start(&[&to_bucket, keys].concat(), Some(bucket.clone())))
     }
 
     fn start(keys: &[(&str, &str)], bucket: Option<Bucket>) -> Self {

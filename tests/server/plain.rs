@@ -149,7 +149,7 @@ async fn another_protocol_leaves_a_counter_and_no_file() {
             sender.send_apart(bytes).await;
             sender.end().await;
             let answer = sender.rest().await;
-            assert!(answer.starts_with("ERR bad_header this port takes files"), "{shown}: {answer}");
+            assert!(answer.starts_with("ERR bad_header these are the first words of "), "{shown}: {answer}");
             assert_eq!(server.keys(), [""; 0], "{shown}");
             assert_eq!(server.metric("tidegate_connections_refused_total{reason=\"other_protocol\"}"), 1, "{shown}");
             assert_eq!(server.metric(&refused("bad_header")), 0, "a probe is no upload: {shown}");

@@ -154,6 +154,32 @@ async fn the_count_decides_however_long_the_content_is() {
 }
 
 #[tokio::test]
+async fn a_count_proves_nothing_where_more_of_a_line_may_come_or_the_first_packet_contradicts() {
+    // So many bytes as the digits say, if the last of these belongs to the content.
+    let rest = [b"131072".as_slice(), b"0\n", &numbers(131_070)].concat();
+    for (first, has_end, expected) in [
+        ("n.bin ", true, "ERR size_mismatch "),
+        ("n.bin ", false, "ERR timeout "),
+        ("n.bin 1", false, "ERR timeout "),
+        ("n.bin 131072", true, "OK n.bin 131072 "),
+        ("n.bin 131072", false, "OK n.bin 131072 "),
+    ] {
+        let mut config = config();
+        config.limits.idle_timeout = Duration::from_millis(600);
+        let server = start(config).await;
+        let mut sender = server.connect().await;
+        sender.send_apart(first).await;
+        sender.send(&[b"n.bin ".as_slice(), &rest].concat()[first.len()..]).await;
+        if has_end {
+            sender.end().await;
+        }
+        let answer = sender.line().await;
+        assert!(answer.starts_with(expected), "{first:?}, {has_end}: {answer}");
+        assert_eq!(server.keys().is_empty(), answer.starts_with("ERR "));
+    }
+}
+
+#[tokio::test]
 async fn the_count_decides_before_the_next_file_as_well() {
     let content = numbers(200_000);
     let first = [&b"n.bin 200000"[..], &content].concat();

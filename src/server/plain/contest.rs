@@ -3,25 +3,28 @@
 //! The readings differ in some bytes at the front. Each is written to the store as an upload of its own; the one whose size is
 //! that of the content is committed, and the others are given up and leave no trace.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
-use super::{QUIET, Received, follows, spec};
+use super::{Received, follows, quiet, spec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Body, Landed, Piece};
 use crate::server::Shared;
 use crate::server::stream::{Filled, Reader};
-use crate::wire::plain::{Follows, Reading};
+use crate::upload::{UploadId, UploadSpec};
+use crate::wire::plain::{Follows, Reading, Rivals};
 
-/// Receives and commits the reading that the content proves. `readings` are in the order of the ends of their contents.
+/// Receives and commits the reading that the content proves.
 ///
 /// # Errors
 /// Whatever the proved reading is refused for; [`ErrorKind::SizeMismatch`] where no reading is proved.
-pub(super) async fn receive(readings: Vec<Reading>, reader: &mut Reader, shared: &Shared) -> Result<Received> {
-    let name = readings.first().map(|reading| reading.header.name.clone()).unwrap_or_default();
-    let landed = match begin(readings, shared) {
+pub(super) async fn receive(rivals: Rivals, reader: &mut Reader, shared: &Shared) -> Result<Received> {
+    let name = rivals.readings.first().map(|reading| reading.header.name.clone()).unwrap_or_default();
+    let landed = match begin(rivals, shared) {
         Ok(contest) => contest.run(reader, shared).await,
         Err(error) => Err(error),
     };
@@ -29,14 +32,17 @@ pub(super) async fn receive(readings: Vec<Reading>, reader: &mut Reader, shared:
     Ok((landed.commit(()).await?, reading))
 }
 
-fn begin(readings: Vec<Reading>, shared: &Shared) -> Result<Contest> {
-    let contenders = readings.into_iter().map(|reading| Contender::begin(reading, shared)).collect::<Result<_>>()?;
-    Ok(Contest { contenders, position: 0 })
+fn begin(Rivals { readings, silence_proves }: Rivals, shared: &Shared) -> Result<Contest> {
+    let id = UploadId::generate();
+    let contenders = readings.into_iter().map(|reading| Contender::begin(reading, &id, shared)).collect::<Result<_>>()?;
+    Ok(Contest { contenders, silence_proves, position: 0 })
 }
 
 /// The uploads that are under way.
 struct Contest {
     contenders: Vec<Contender>,
+    /// See [`Rivals::silence_proves`].
+    silence_proves: bool,
     /// Bytes of the conversation, headers included, that every contender was given.
     position: u64,
 }
@@ -62,8 +68,8 @@ impl Body for Relay {
 }
 
 impl Contender {
-    fn begin(reading: Reading, shared: &Shared) -> Result<Self> {
-        let spec = spec(&reading.header, shared)?;
+    fn begin(reading: Reading, contest: &UploadId, shared: &Shared) -> Result<Self> {
+        let spec = UploadSpec { contest: Some(contest.clone()), ..spec(&reading.header, shared)? };
         let (pieces, relay) = mpsc::channel(1);
         let ingest = shared.ingest.unreported();
         let receive = async move { ingest.receive(spec, &mut Relay(relay)).await };
@@ -111,7 +117,7 @@ impl Contest {
             }
             let index = self.contenders.iter().position(|contender| contender.end() == end).unwrap_or_default();
             let contender = self.contenders.remove(index);
-            if is_the_end(&contender, reader, shared).await {
+            if self.is_proved(&contender.reading, reader, shared).await? {
                 return contender.finish().await;
             }
         }
@@ -127,15 +133,45 @@ impl Contest {
         let refused = futures::future::join_all(self.contenders.iter().map(|contender| contender.pieces.closed()));
         let filled = tokio::select! {
             filled = tokio::time::timeout(idle_timeout, reader.fill_large()) => filled,
+            // Each was refused, and the first refusal answers for all.
             _ = refused => return self.contenders.remove(0).finish().await.map(|_| false),
         };
         match filled {
             Ok(filled) => Ok(matches!(filled, Ok(Filled::Some))),
-            Err(_elapsed) => {
-                let message = format!("nothing came for {idle_timeout:?} after {} bytes", self.position);
-                Err(Error::new(ErrorKind::Timeout, message))
-            }
+            Err(_elapsed) => Err(self.silent(idle_timeout)),
         }
+    }
+
+    fn silent(&self, idle_timeout: Duration) -> Error {
+        let message = format!("nothing came for {idle_timeout:?} after {} bytes", self.position);
+        Error::new(ErrorKind::Timeout, message)
+    }
+
+    /// Whether the content of `reading`, all of which has come, is followed by the end of the stream, by a silence that proves it, or
+    /// by the header of another file. Content may look like a header: only one that came in a packet of its own counts.
+    async fn is_proved(&self, reading: &Reading, reader: &mut Reader, shared: &Shared) -> Result<bool> {
+        if !reader.buffer().is_empty() {
+            return Ok(false);
+        }
+        // As `Rivals::contradict`, of those that are left.
+        let is_contradicted = !reading.is_line && self.contenders.iter().any(|rival| rival.end().is_none());
+        let idle_timeout = shared.limits.idle_timeout;
+        let filled = match tokio::time::timeout(quiet(&shared.limits), reader.fill_small()).await {
+            Ok(filled) => filled,
+            Err(_elapsed) if self.silence_proves && !is_contradicted => return Ok(true),
+            Err(_elapsed) => {
+                let filled = tokio::time::timeout(idle_timeout, reader.fill_small()).await;
+                filled.map_err(|_elapsed| self.silent(idle_timeout))?
+            }
+        };
+        let is_end = match filled {
+            Ok(Filled::Some) => follows(reader, &reading.header.name, idle_timeout).await != Follows::Surplus,
+            Ok(Filled::End) | Err(_) => true,
+        };
+        if is_end && is_contradicted {
+            return Err(Error::new(ErrorKind::SizeMismatch, format!("the content may have a size, or none, that {DIGITS}")));
+        }
+        Ok(is_end)
     }
 
     /// The stream ended before the content had any of the sizes: only a reading without a size may be whole.
@@ -150,16 +186,3 @@ impl Contest {
 
 /// The end of the sentence that refuses a content of none of the sizes.
 const DIGITS: &str = "the digits behind the name may be: end the header with a newline, so that they are the size";
-
-/// Whether the content of a reading is followed by the end of the stream, by silence, or by the header of another file. Content
-/// may look like a header: only one that came in a packet of its own counts.
-async fn is_the_end(contender: &Contender, reader: &mut Reader, shared: &Shared) -> bool {
-    if !reader.buffer().is_empty() {
-        return false;
-    }
-    match tokio::time::timeout(QUIET, reader.fill_small()).await {
-        Ok(Ok(Filled::Some)) => {}
-        Ok(Ok(Filled::End) | Err(_)) | Err(_) => return true,
-    }
-    follows(reader, &contender.reading.header.name, shared.limits.idle_timeout).await != Follows::Surplus
-}

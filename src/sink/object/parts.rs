@@ -9,6 +9,7 @@ use object_store::path::Path;
 use object_store::{MultipartId, PutMultipartOptions, PutResult};
 use tokio::task::{JoinError, JoinSet};
 
+use super::bindings::Binding;
 use super::manifest::{Journal, Manifest, Saved};
 use super::marks::{self, Attempt};
 use super::probe;
@@ -48,7 +49,7 @@ pub(super) struct Parts {
     /// The tail that the upload was resumed from.
     tail: Option<Path>,
     /// Keeps other uploads of this process off the version that this one is bound to.
-    _version: Option<Claim<Key>>,
+    _version: Option<Binding>,
     /// Keeps the sweep of this process off it.
     _open: Option<Claim<MultipartId>>,
 }
@@ -71,8 +72,8 @@ impl Parts {
         let held = spec.on_invalid == OnInvalid::Quarantine;
         let (key, version) = match spec.on_conflict {
             OnConflict::Version if !held => {
-                let (key, claim) = free_version(&remote, base(&remote, &spec.key).await?).await?;
-                (key, Some(claim))
+                let (key, binding) = free_version(&remote, spec).await?;
+                (key, Some(binding))
             }
             OnConflict::Reject | OnConflict::Version | OnConflict::Overwrite => (spec.key.clone(), None),
         };
@@ -101,7 +102,7 @@ impl Parts {
         let path = remote.path(&manifest.key)?;
         // Somebody else may be bound to that version by now: the store decides between them.
         let version = match manifest.spec.on_conflict {
-            OnConflict::Version => remote.larger.claim(&manifest.key),
+            OnConflict::Version => remote.bindings.bind(&manifest.key, &manifest.spec),
             OnConflict::Reject | OnConflict::Overwrite => None,
         };
         let arrived = parts.into_iter().map(|id| Some(Arrived { id, saved: true })).collect();
@@ -109,7 +110,7 @@ impl Parts {
         Ok(Self { journal: Some(journal), arrived, kept_to, tail, ..new })
     }
 
-    fn of(remote: Arc<Remote>, manifest: &Manifest, path: Path, version: Option<Claim<Key>>) -> Self {
+    fn of(remote: Arc<Remote>, manifest: &Manifest, path: Path, version: Option<Binding>) -> Self {
         Self {
             key: manifest.key.clone(),
             path,
@@ -324,16 +325,16 @@ pub(super) fn stopped(doing: &str, error: JoinError) -> Error {
     }
 }
 
-/// The first version of `name` under which nothing lies and to which no other upload of this process is bound.
-async fn free_version(remote: &Remote, name: Key) -> Result<(Key, Claim<Key>)> {
-    let name = &name;
+/// The first version of the name under which nothing lies and to which no other upload of this process is bound, but for rivals.
+async fn free_version(remote: &Remote, spec: &UploadSpec) -> Result<(Key, Binding)> {
+    let name = &base(remote, &spec.key).await?;
     let mut key = name.clone();
     for number in 2..=MAX_VERSIONS + 1 {
-        if let Some(claim) = remote.larger.claim(&key)
+        if let Some(binding) = remote.bindings.bind(&key, spec)
             && !remote.stands(&key).await?
-            && !(remote.may_hide() && remote.one_below(&key).await?.is_some())
+            && remote.hidden_below(&key).await?.is_none()
         {
-            return Ok((key, claim));
+            return Ok((key, binding));
         }
         key = match name.version(number) {
             Ok(key) => key,

@@ -9,6 +9,7 @@ use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{Attributes, MultipartId, ObjectStore, PutMode, PutOptions, PutPayload};
 
+use super::bindings::Bindings;
 use super::folders::Known;
 use super::key_claims::ClaimTimes;
 use super::marks::Attempt;
@@ -78,8 +79,8 @@ pub(super) struct Remote {
     pub(super) part_bytes: usize,
     /// Parts of one upload on their way at once; at least one.
     pub(super) parts_in_flight: usize,
-    /// The keys that multipart uploads of this process are bound to, under [`OnConflict::Version`](crate::upload::OnConflict).
-    pub(super) larger: Claims<Key>,
+    /// The keys that multipart uploads of this process are bound to.
+    pub(super) bindings: Bindings,
     /// The multipart uploads that this process writes to.
     pub(super) open: Claims<MultipartId>,
     /// The tries of this process whose bytes lie, or come to lie, where they are held.

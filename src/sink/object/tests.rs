@@ -17,6 +17,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 
 use self::faulty::{Fault, Faulty, Op};
+use super::bindings::Bindings;
 use super::folders::Known;
 use super::key_claims::ClaimTimes;
 use super::remote::{Clients, Completes, Remote, Seen};
@@ -108,7 +109,7 @@ fn node_with_parts(store: &Arc<Faulty>, seen: Seen, part_bytes: usize) -> Object
         prefix: "in".to_owned(),
         part_bytes,
         parts_in_flight: 2,
-        larger: Claims::default(),
+        bindings: Bindings::default(),
         open: Claims::default(),
         holding: Claims::default(),
         unfinished: Arc::clone(store) as _,

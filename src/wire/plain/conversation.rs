@@ -77,8 +77,26 @@ pub enum Decoded {
     Incomplete,
     /// The only reading that is left.
     Header(Reading),
-    /// Several readings, in the order of the ends of their contents; the number of bytes that come decides.
-    Undecided(Vec<Reading>),
+    /// Several readings; the number of bytes that come decides.
+    Undecided(Rivals),
     /// The first words of this other protocol.
     OtherProtocol(&'static str),
+}
+
+/// Several ways to read the first bytes, of which one at most is what the sender means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rivals {
+    /// In the order of the ends of their contents.
+    pub readings: Vec<Reading>,
+    /// Whether a sender that is silent behind the content of a reading proves it, as one that waits for its answer. The rest of a
+    /// line may only be slow to come.
+    pub silence_proves: bool,
+}
+
+impl Rivals {
+    /// Whether the number of bytes proves nothing for `reading`: a first packet that ended with the space, and so has a reading
+    /// without a size, says that digits behind it are content.
+    pub fn contradict(&self, reading: &Reading) -> bool {
+        !reading.is_line && self.readings.iter().any(|rival| rival.header.size.is_none())
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use super::conversation::{Conversation, Decoded, HeaderForm, LineState, Options, Reading, Sizes};
+use super::conversation::{Conversation, Decoded, HeaderForm, LineState, Options, Reading, Rivals, Sizes};
 use super::names::{extends, has_known_extension, is_key, other_protocol, runs_on_behind_extension};
 use super::next::{Follows, Names, are_files, follows, follows_named};
 use super::{MAX_HEADER_BYTES, is_number, parse_header, split_size, trim_cr};
@@ -190,7 +190,7 @@ impl<'a> View<'a> {
         let (name, start) = (&self.window[..space], space + 1);
         let run = &self.bytes[start..start + digits];
         let packet = self.packet.checked_sub(start).filter(|packet| *packet <= digits);
-        // Content of digits alone is not a size that was cut where the first packet ended with the size.
+        // The first packet ended inside these digits, and nothing comes behind them: they may be a size and all of its content.
         let is_all_digits = self.has_ended() && packet.is_some_and(|packet| packet > 0 && packet < digits);
         let newline = match &self.bytes[start + digits..] {
             [] if !is_all_digits => return Ok(Decoded::Incomplete),
@@ -210,7 +210,7 @@ impl<'a> View<'a> {
         // Digits, a newline and another line of digits: a column of numbers may have begun right behind the name or the size.
         let may_be_numbers = line_bytes.is_none_or(|bytes| self.begins_with_number(bytes));
         let ends = match packet {
-            // Only a line is cut inside of its name.
+            // Where the name itself is in doubt, only a line can be read here.
             _ if may_be_unsized == Unsized::Ambiguous => 0..0,
             Some(end) if end > 0 => end..end + 1,
             Some(_) | None if may_be_numbers => 1..if line.is_some() { digits } else { digits + 1 },
@@ -222,8 +222,8 @@ impl<'a> View<'a> {
             readings.push(self.reading(name, None, start)?);
         }
         // A line that is only slow must not be cut short by a smaller size that its bytes happen to match.
-        let is_slow_line = line_bytes.is_some() && packet.is_none_or(|end| end == 0) && self.line == LineState::Quiet;
-        self.by_count(readings, if is_slow_line { LineState::Open } else { self.line })
+        let silence_proves = line_bytes.is_none() || packet.is_some_and(|end| end > 0);
+        self.by_count(Rivals { readings, silence_proves })
     }
 
     /// Whether a line of digits, or what may become one, is at `place`.
@@ -261,28 +261,29 @@ impl<'a> View<'a> {
     }
 
     /// Leaves the readings that the number of bytes so far allows.
-    fn by_count(&self, mut readings: Vec<Reading>, line: LineState) -> Result<Decoded> {
-        let fates: Vec<Fate> = readings.iter().map(|reading| self.fate(reading, line)).collect();
+    fn by_count(&self, mut rivals: Rivals) -> Result<Decoded> {
+        let is_slow = self.line == LineState::Quiet && !rivals.silence_proves;
+        let line = if is_slow { LineState::Open } else { self.line };
+        let fates: Vec<Fate> = rivals.readings.iter().map(|reading| self.fate(reading, line)).collect();
         let only = |wanted| {
             let mut found = fates.iter().enumerate().filter(|(_, fate)| **fate == wanted).map(|(index, _)| index);
             found.next().filter(|_| found.next().is_none())
         };
         let is_contested = fates.iter().any(|fate| matches!(fate, Fate::Contests | Fate::Doubtful));
         if let Some(index) = only(Fate::Proved).or_else(|| only(Fate::Matches).filter(|_| !is_contested)) {
-            // A count proves a size, and the first packet that ended with the space proves that there is none.
-            let is_rivalled = !readings[index].is_line && readings.iter().any(|reading| reading.header.size.is_none());
-            let proved = readings.swap_remove(index);
-            return if is_rivalled { Err(self.no_size_matches()) } else { Ok(Decoded::Header(proved)) };
+            let is_contradicted = rivals.contradict(&rivals.readings[index]);
+            let reading = rivals.readings.swap_remove(index);
+            return if is_contradicted { Err(self.no_size_proved()) } else { Ok(Decoded::Header(reading)) };
         }
-        if readings.len() > 1 {
+        if rivals.readings.len() > 1 {
             let mut fates = fates.iter();
-            readings.retain(|_| fates.next() != Some(&Fate::Disproved));
+            rivals.readings.retain(|_| fates.next() != Some(&Fate::Disproved));
         }
-        match readings.len() {
-            0 => Err(self.no_size_matches()),
-            1 if fates.len() == 1 || !fates.contains(&Fate::Doubtful) => Ok(Decoded::Header(readings.remove(0))),
-            _ if self.has_ended() => Err(self.no_size_matches()),
-            _ => Ok(Decoded::Undecided(readings)),
+        match rivals.readings.len() {
+            0 => Err(self.no_size_proved()),
+            1 if fates.len() == 1 || !fates.contains(&Fate::Doubtful) => Ok(Decoded::Header(rivals.readings.remove(0))),
+            _ if self.has_ended() => Err(self.no_size_proved()),
+            _ => Ok(Decoded::Undecided(rivals)),
         }
     }
 
@@ -326,11 +327,11 @@ impl<'a> View<'a> {
         }
     }
 
-    fn no_size_matches(&self) -> Error {
+    fn no_size_proved(&self) -> Error {
         let space = memchr::memchr(b' ', self.window).unwrap_or_default();
         let (name, came) = (shown(&self.window[..space]), self.bytes.len() - space - 1);
         let message = format!(
-            "the digits behind {name:?} begin with no size that the {came} bytes behind the name fit: \
+            "{came} bytes came behind {name:?}, and nothing proves which of the digits there are the size: \
              end the header with a newline, or set plain.sizes = \"never\" where no sender announces a size"
         );
         Error::new(ErrorKind::SizeMismatch, message)
@@ -365,7 +366,7 @@ fn surplus() -> Error {
 
 fn ambiguous(name: &[u8]) -> Error {
     let message = format!(
-        "nothing shows where the name ends in {:?}: end the header with a newline, and add the size; \
+        "nothing shows where the name ends in {:?}: end the header with a size and a newline; \
          or set plain.header = \"first-packet\" for senders that name the file in a packet of its own",
         shown(name)
     );

@@ -7,13 +7,14 @@ use crate::upload::Key;
 
 /// Extensions that end a file name beyond doubt, in lower case and in order. A header that ends with its first packet is told
 /// from one that is cut between two packets by the extension alone. An extension that is another one and
-/// one more character (`json5`, `jsonld`) is left out where it is rare: the character may be content.
-const KNOWN_EXTENSIONS: [&str; 69] = [
-    "avro", "bin", "bmp", "bz2", "cbor", "cfg", "conf", "csv", "dat", "db", "doc", "docx", "edf", "flac", "geojson", "gif",
-    "gpx", "gz", "h5", "hdf5", "htm", "html", "ics", "ini", "jpeg", "jpg", "json", "jsonl", "kml", "las", "log", "lz4",
-    "md", "mp3", "mp4", "msgpack", "nc", "ndjson", "nmea", "npy", "npz", "orc", "parquet", "pb", "pcap", "pcapng", "pdf",
-    "png", "raw", "rtf", "sql", "sqlite", "tar", "tgz", "tif", "tiff", "tsv", "txt", "wav", "xls", "xlsx", "xml", "xz",
-    "yaml", "yml", "zip", "zst", "zstd", "zz",
+/// one more character (`json5`, `jsonld`, `data`) is left out where it is rare, or where the other one is often of text: the
+/// character may be content.
+const KNOWN_EXTENSIONS: [&str; 74] = [
+    "avro", "bin", "bmp", "bz2", "cbor", "cfg", "conf", "config", "csv", "dat", "db", "dbf", "doc", "docx", "edf", "flac",
+    "geojson", "gif", "gpx", "gz", "h5", "hdf5", "htm", "html", "ics", "ini", "jpeg", "jpg", "json", "jsonl", "kml", "las",
+    "log", "lz4", "md", "mp3", "mp4", "msgpack", "nc", "ndjson", "nmea", "npy", "npz", "orc", "parquet", "pb", "pbf",
+    "pcap", "pcapng", "pdf", "png", "raw", "rtf", "sql", "sqlite", "sqlite3", "tar", "tgz", "tif", "tiff", "tsv", "txt",
+    "wav", "xls", "xlsm", "xlsx", "xml", "xz", "yaml", "yml", "zip", "zst", "zstd", "zz",
 ];
 
 /// Whether a name ends with a known extension that has a stem before it.

@@ -45,7 +45,7 @@ fn outcome(bytes: &[u8], came: Came, options: Options) -> Outcome {
     match decode(&conversation, options) {
         Ok(Decoded::Incomplete) => Outcome::More,
         Ok(Decoded::Header(reading)) => Outcome::Header(read(reading)),
-        Ok(Decoded::Undecided(readings)) => Outcome::Undecided(readings.into_iter().map(read).collect()),
+        Ok(Decoded::Undecided(rivals)) => Outcome::Undecided(rivals.readings.into_iter().map(read).collect()),
         Ok(Decoded::OtherProtocol(_)) => Outcome::Other,
         Err(error) => Outcome::Refused(error.kind()),
     }
