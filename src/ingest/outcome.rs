@@ -41,7 +41,7 @@ impl Course {
 /// An error of the store, as a sender may read it: where the store lies, and what it says of itself, is for the log alone.
 pub(super) fn of_store(error: Error) -> Error {
     let told = match error.kind() {
-        ErrorKind::Store => "the store failed, and nothing was committed: send it again later",
+        ErrorKind::Store => "the store failed: send it again later",
         ErrorKind::NoSpace => "the store has no room: send it again later",
         ErrorKind::Unknown => "the store did not say whether the file is committed: send it again to learn it",
         ErrorKind::Io => "the server failed: send it again later",

@@ -132,7 +132,8 @@ impl<D: Disk> Shared<D> {
     /// Fails where a reader would not find what was just committed: the root may have been moved meanwhile.
     fn check_found(&self, key: &Key) -> Result<()> {
         let lost = |error: Error| {
-            Error::new(ErrorKind::Unknown, format!("{:?} is not where it belongs", key.as_str())).because(error)
+            Error::new(ErrorKind::Unknown, format!("whether {:?} is durable under its name can't be known", key.as_str()))
+                .because(error)
         };
         self.check_writable("looking at", key).map_err(lost)
     }

@@ -51,13 +51,15 @@ impl Record {
     }
 
     /// Puts the record on a file. Where it does not fit, what the sender wanted kept beside the bytes is left out; where the
-    /// file system keeps no attributes, the file goes without. Either is logged.
+    /// file system keeps no attributes, the file goes without. What is left out is logged.
     pub(super) fn write<D: Disk>(&self, disk: &D, file: &D::Handle) -> io::Result<()> {
         let Err(error) = self.write_as_it_is(disk, file)? else { return Ok(()) };
         let brief = Self { content_type: None, meta: Meta::default(), ..self.clone() };
         let key = self.name.as_str();
         match brief.write_as_it_is(disk, file)? {
             Ok(()) => tracing::warn!(key, %error, "content type and metadata not kept: they do not fit into an attribute"),
+            // On a file system without attributes that is so with every file.
+            Err(error @ (Errno::NOTSUP | Errno::NOSYS)) => tracing::debug!(key, %error, "upload not noted on its file"),
             Err(error) => tracing::warn!(key, %error, "upload not noted on its file: the attribute can't be set"),
         }
         Ok(())

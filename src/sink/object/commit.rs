@@ -196,7 +196,7 @@ impl<'a> Small<'a> {
             },
             // Somebody is about to write there. It may be a request of this very try, that the client has sent twice.
             // Or the key is a folder: SeaweedFS refuses that as if something stood there.
-            Settled::Vanished => match remote.one_below(place.key()).await? {
+            Settled::Vanished => match remote.hidden_below(place.key()).await? {
                 Some(below) => self.step_aside(place.key(), InTheWay::Below(below)).await,
                 None => Ok(self.again_at(place, replaced, error)),
             },
@@ -263,7 +263,8 @@ async fn free_version(remote: &Remote, place: &mut Place<'_>, (name, folders): (
         Versions::Other(taken) => taken,
     };
     // A multipart upload is bound to its version, and decides by itself what becomes of it.
-    while taken.contains(place.key()) || folders.contains(place.key()) || remote.larger.holds(place.key()) {
+    while taken.contains(place.key()) || folders.contains(place.key()) || remote.bindings.keep_off(place.spec(), place.key())
+    {
         place.taken(Standing::Other)?;
     }
     Ok(Before::Go(None))

@@ -192,6 +192,11 @@ impl Remote {
         Ok(listed.result.objects.first().map(|object| name(&object.location)))
     }
 
+    /// As [`Remote::one_below`], where the store would hide it, or refuse what is to be stored under `key`.
+    pub(super) async fn hidden_below(&self, key: &Key) -> Result<Option<String>> {
+        if self.may_hide() { self.one_below(key).await } else { Ok(None) }
+    }
+
     /// Where `name` goes whose ancestor `file` is a file: below the first version of that which is free, or a folder.
     pub(super) async fn beside(&self, name: &Key, file: &Key) -> Result<Key> {
         let taken = || InTheWay::File(file.clone()).conflict(name);
@@ -238,7 +243,12 @@ impl Remote {
             let mut is_young = false;
             for object in notes {
                 let Some(json) = self.fetch(&object.location).await? else { continue };
-                let Ok(note) = serde_json::from_slice::<Note>(&json) else { continue };
+                let Ok(note) = serde_json::from_slice::<Note>(&json) else {
+                    // What it stands for is not known, so that it keeps the folder until the sweep removes it.
+                    tracing::warn!(path = %object.location, "a note of a folder can't be read");
+                    is_young = true;
+                    continue;
+                };
                 if self.stands(&note.key).await? {
                     return Ok(Some(InTheWay::Below(note.key.into())));
                 }

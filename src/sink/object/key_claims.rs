@@ -174,6 +174,10 @@ impl Waiting {
     }
 }
 
+fn busy(key: &Key) -> Error {
+    Error::new(ErrorKind::Busy, format!("{:?} is being committed by another upload: send it again", key.as_str()))
+}
+
 impl Remote {
     /// The right to commit under a key, where the store needs one.
     ///
@@ -193,7 +197,8 @@ impl Remote {
             let taken = Instant::now();
             let path = self.claim_path(folder, generation);
             match self.next_turn(&path, claimant, waiting).await? {
-                Turn::Free => {}
+                Turn::Free if waiting.is_over() => return Err(busy(claimant.key)),
+                Turn::Free => tokio::time::sleep(PAUSE).await,
                 Turn::Over(record) => {
                     first.get_or_insert(record);
                     generation += 1;
@@ -237,8 +242,7 @@ impl Remote {
                 return Ok(turn);
             }
             if waiting.is_over() {
-                let message = format!("{:?} is being committed by another upload: send it again", claimant.key.as_str());
-                return Err(Error::new(ErrorKind::Busy, message));
+                return Err(busy(claimant.key));
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(MAX_PAUSE);

@@ -221,7 +221,7 @@ impl<'a> Large<'a> {
                 },
                 None => Err(self.overtaken()),
             },
-            Settled::Vanished => match self.remote.one_below(place.key()).await? {
+            Settled::Vanished => match self.remote.hidden_below(place.key()).await? {
                 Some(below) => Err(self.blocked(place.key(), &InTheWay::Below(below))),
                 None => Err(self.overtaken()),
             },

@@ -44,10 +44,18 @@ pub(super) async fn sweep(remote: &Remote, writers: &Claims<UploadId>, ttl: Dura
     let probes = std::mem::take(&mut inventory.probes).into_iter().filter(|(_, modified)| is_old(*modified));
     // As long as a commit may be under way that looks for them.
     let is_over = |time: SystemTime| now.duration_since(time).unwrap_or_default() >= remote.claim_times.ttl;
-    let notes = std::mem::take(&mut inventory.notes).into_iter();
-    let notes = notes.filter(|(_, modified)| is_old(*modified) && is_over(*modified));
-    let outcome = remote.remove_all(probes.chain(notes).map(|(path, _)| path).collect()).await;
+    let is_over = |time: SystemTime| is_old(time) && is_over(time);
+    let outcome = remote.remove_all(probes.map(|(path, _)| path).collect()).await;
     sweep.note(outcome);
+    for (path, _) in std::mem::take(&mut inventory.notes).into_iter().filter(|(_, modified)| is_over(*modified)) {
+        // It may have been written anew since it was listed.
+        if let Ok(found) = remote.clients.plain.get_opts(&path, GetOptions::new().with_head(true)).await
+            && is_over(found.meta.last_modified.into())
+        {
+            let outcome = remote.remove_all(vec![path]).await;
+            sweep.note(outcome);
+        }
+    }
     let claims = std::mem::take(&mut inventory.claims).into_iter().filter(|(_, newest)| is_old(*newest));
     match remote.sweep_claims(claims.map(|(folder, _)| folder).collect()).await {
         Ok(removed) => sweep.removed += removed,

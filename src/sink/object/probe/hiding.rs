@@ -5,13 +5,13 @@ use object_store::path::Path;
 use object_store::{ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
 
 use super::Trial;
-use crate::sink::object::words::is_broken;
+use crate::sink::object::words::is_refusal;
 
 const FOLDERS: &str = "names that are also folders";
 
 impl Trial<'_> {
-    /// Writes an object below a name, then one under that name, and looks whether a list shows both. Until that is known, the store counts as
-    /// one that hides.
+    /// Writes an object below a name, then one under that name, and looks whether a list shows both. Until that is known, the
+    /// store counts as one that hides.
     pub(super) async fn hiding(&mut self) {
         let known = &self.remote.seen.hides;
         if known.get().is_none()
@@ -38,18 +38,17 @@ impl Trial<'_> {
             let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
             plain.put_opts(path, self.body.clone().into(), options).await
         };
-        let stored = async {
-            put(&below).await?;
-            put(&folder).await
-        };
-        let hides = match stored.await {
-            Ok(_) => {
-                let listed = plain.list_paginated(Some(folder.as_ref()), PaginatedListOptions::default()).await;
-                listed.ok().map(|listed| !listed.result.objects.iter().any(|object| object.location == below))
-            }
-            Err(error) if is_broken(&error) => None,
-            // It takes no file where a folder is.
-            Err(_) => Some(true),
+        let hides = match put(&below).await {
+            Ok(_) => match put(&folder).await {
+                Ok(_) => {
+                    let listed = plain.list_paginated(Some(folder.as_ref()), PaginatedListOptions::default()).await;
+                    listed.ok().map(|listed| !listed.result.objects.iter().any(|object| object.location == below))
+                }
+                // It takes no file where a folder is.
+                Err(error) if is_refusal(&error) => Some(true),
+                Err(_) => None,
+            },
+            Err(_) => None,
         };
         for path in [folder, below] {
             // What a delete does not reach, the sweep does.

@@ -363,10 +363,8 @@ impl ObjectStore for Faulty {
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
-        if options.head {
-            return self.with_fault(Op::Head, path, self.inner.get_opts(path, options)).await;
-        }
-        let mut got = self.with_fault(Op::Get, path, self.inner.get_opts(path, options)).await?;
+        let op = if options.head { Op::Head } else { Op::Get };
+        let mut got = self.with_fault(op, path, self.inner.get_opts(path, options)).await?;
         got.meta.last_modified -= self.aged.lock().unwrap().get(path).copied().unwrap_or_default();
         Ok(got)
     }
