@@ -105,9 +105,9 @@ pub fn main() -> ExitCode {
 fn refuse(error: &clap::Error) -> ExitCode {
     let shown = std::env::args_os().map(|argument| escape::line(&argument.to_string_lossy()).into_owned());
     match Cli::try_parse_from(shown) {
-        // Who closes standard error does not want to know.
+        // A closed stream is no error.
         Err(error) => _ = error.print(),
-        // Escaped they would do: then what is wrong is what had to be escaped.
+        // The escaped arguments parse, so that the error is of a character that was escaped: the first error says it, escaped.
         Ok(_) => print::note(error.render().to_string().trim_end()),
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))

@@ -145,14 +145,14 @@ pub struct Error {
     kind: ErrorKind,
     message: Cow<'static, str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
-    /// Who may read what caused it.
+    /// Which readers may see the cause.
     audience: Audience,
 }
 
-/// Who may read the cause of an error.
+/// Which readers may see the cause of an error.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Audience {
-    Everybody,
+    Public,
     /// The operator, in the log: it may name endpoints, buckets, paths.
     Operator,
 }
@@ -160,7 +160,7 @@ enum Audience {
 impl Error {
     /// An error that starts here.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), source: None, audience: Audience::Everybody }
+        Self { kind, message: message.into(), source: None, audience: Audience::Public }
     }
 
     /// The same error with what caused it.
@@ -172,15 +172,16 @@ impl Error {
 
     /// The same error with a cause that only the operator may read: it is in the log, and senders are not told.
     #[must_use]
-    pub fn because_of_internals(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    pub fn because_internal(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { audience: Audience::Operator, ..self.because(source) }
     }
 
-    /// The same error, whose message goes on with `more`.
+    /// The same error, whose message goes on with `more`. A public cause becomes a part of the message, and is no longer found by
+    /// its type.
     #[must_use]
-    pub fn adding(self, more: &str) -> Self {
+    pub fn with_suffix(self, more: &str) -> Self {
         let whole = match self.audience {
-            Audience::Everybody => self.to_string(),
+            Audience::Public => self.to_string(),
             Audience::Operator => self.message.to_string(),
         };
         let source = self.source.filter(|_| self.audience == Audience::Operator);
@@ -188,9 +189,9 @@ impl Error {
     }
 
     /// What a sender is told, and what the ledger keeps: all but what only the operator may read.
-    pub fn told(&self) -> String {
+    pub fn public_message(&self) -> String {
         match self.audience {
-            Audience::Everybody => self.to_string(),
+            Audience::Public => self.to_string(),
             Audience::Operator => Self::new(self.kind, self.message.clone()).to_string(),
         }
     }
@@ -282,13 +283,16 @@ mod tests {
 
     #[test]
     fn what_only_the_operator_may_read_is_not_told() {
-        let error = || Error::new(ErrorKind::Store, "the store failed").because_of_internals("http://10.0.0.7:9000/bucket");
+        let error = || Error::new(ErrorKind::Store, "the store failed").because_internal("http://10.0.0.7:9000/bucket");
         assert_eq!(error().to_string(), "the store failed: http://10.0.0.7:9000/bucket");
-        assert_eq!(error().told(), "the store failed");
-        assert_eq!(error().adding("; more").told(), "the store failed; more");
-        assert_eq!(error().adding("; more").to_string(), "the store failed; more: http://10.0.0.7:9000/bucket");
-        let public = Error::new(ErrorKind::Invalid, "not valid").because("line 3").adding("; more");
-        assert_eq!((public.to_string(), public.told()), ("not valid: line 3; more".to_owned(), public.to_string()));
+        assert_eq!(error().public_message(), "the store failed");
+        assert_eq!(error().with_suffix("; more").public_message(), "the store failed; more");
+        assert_eq!(error().with_suffix("; more").to_string(), "the store failed; more: http://10.0.0.7:9000/bucket");
+        let public = Error::new(ErrorKind::Invalid, "not valid").because("line 3").with_suffix("; more");
+        assert_eq!(
+            (public.to_string(), public.public_message()),
+            ("not valid: line 3; more".to_owned(), public.to_string())
+        );
     }
 
     #[test]

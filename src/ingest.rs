@@ -143,7 +143,7 @@ impl Ingest {
     /// The same pump for uploads of which only one will be committed. A refusal before the commit is not counted, logged or
     /// entered: the caller tells what becomes of the whole.
     #[must_use]
-    pub fn unreported(&self) -> Self {
+    pub fn reporting_commits_only(&self) -> Self {
         Self { reports_commits_only: true, ..self.clone() }
     }
 

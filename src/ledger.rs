@@ -149,7 +149,7 @@ impl Entry {
     #[must_use]
     pub fn because(self, error: &Error) -> Self {
         let reason = Some(error.kind().code().to_owned());
-        Self { reason, message: Some(cut(&error.told())), report: error.find::<Report>().cloned(), ..self }
+        Self { reason, message: Some(cut(&error.public_message())), report: error.find::<Report>().cloned(), ..self }
     }
 }
 

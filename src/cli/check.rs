@@ -1,6 +1,6 @@
 //! `tidegate check`: what is in force, and whether the store can do what is asked of it.
 
-mod told_name;
+mod name;
 
 use std::process::ExitCode;
 
@@ -38,7 +38,7 @@ pub(super) async fn run(args: &Args) -> ExitCode {
         Err(error) => return bad_config(&error),
     };
     if let Some(name) = &args.name {
-        return told_name::run(&config, &rules, name);
+        return name::run(&config, &rules, name);
     }
     print_settings(&config);
     print_bypasses(&config, &rules);

@@ -25,7 +25,7 @@ impl Form {
     }
 }
 
-/// Prints a line on standard output, and no more than one: see [`escape::line`]. Who closes it does not want to read more.
+/// Prints a line on standard output, and no more than one: see [`escape::line`]. A closed stream is no error.
 pub(super) fn line(text: &str) {
     _ = writeln!(io::stdout().lock(), "{}", escape::line(text));
 }
@@ -35,13 +35,13 @@ pub(super) fn json(text: &str) {
     _ = writeln!(io::stdout().lock(), "{}", escape::json(text));
 }
 
-/// Prints text on standard output as it is: it ends its lines itself, and what others chose in it has been escaped. Who closes
-/// it does not want to read more.
+/// Prints text on standard output as it is: it ends its lines itself, and what others chose in it has been escaped. A closed
+/// stream is no error.
 pub(super) fn text(text: &str) {
     _ = write!(io::stdout().lock(), "{text}");
 }
 
-/// Prints a line on standard error, for people, and no more than one. Who closes it does not want to know.
+/// Prints a line on standard error, for people, and no more than one. A closed stream is no error.
 pub(super) fn note(text: &str) {
     _ = writeln!(io::stderr().lock(), "{}", escape::line(text));
 }

@@ -52,7 +52,7 @@ impl Outcome {
     }
 
     /// The same outcome with a message that goes on with `more`.
-    pub(super) fn adding(mut self, more: &str) -> Self {
+    pub(super) fn with_suffix(mut self, more: &str) -> Self {
         match &mut self {
             Self::Committed(_) => {}
             Self::Rejected { message, .. } | Self::Failed { message, .. } => message.push_str(more),

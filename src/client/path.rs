@@ -44,14 +44,14 @@ impl FilePath {
         let mut components = relative.components().peekable();
         while let Some(component) = components.next() {
             let flags = if components.peek().is_some() { on_the_way } else { flags };
-            here = openat(&here, component.as_os_str(), flags | OFlags::NOFOLLOW, Mode::empty()).map_err(told)?;
+            here = openat(&here, component.as_os_str(), flags | OFlags::NOFOLLOW, Mode::empty()).map_err(link_error)?;
         }
         Ok(here.into())
     }
 }
 
 /// What the system says of a link that is not followed names no link.
-fn told(errno: Errno) -> io::Error {
+fn link_error(errno: Errno) -> io::Error {
     match errno {
         Errno::LOOP => io::Error::other("a symbolic link is in its place"),
         errno => errno.into(),

@@ -240,7 +240,7 @@ impl Journey<'_> {
             Ok(false) => {
                 let settle = humantime::format_duration(settle);
                 let remedy = "send it once it is whole, or write it under another name and rename it then";
-                Some(outcome.adding(&format!(", and has changed again within {settle}: {remedy}")))
+                Some(outcome.with_suffix(&format!(", and has changed again within {settle}: {remedy}")))
             }
             Err(cause) => Some(unreadable(&self.upload, cause)),
         }

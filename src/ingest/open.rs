@@ -84,7 +84,7 @@ fn told_what_is_kept(error: Error, kept: u64, ttl: Duration) -> Error {
     if kept == 0 {
         return error;
     }
-    error.adding(&format!("; {kept} bytes are kept for {}", spoken(ttl)))
+    error.with_suffix(&format!("; {kept} bytes are kept for {}", spoken(ttl)))
 }
 
 /// `1 day`, `2 days 12h`, `1m 30s`.

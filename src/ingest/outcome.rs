@@ -47,7 +47,7 @@ pub(super) fn of_store(error: Error) -> Error {
         ErrorKind::Io => "the server failed: send it again later",
         _ => return error,
     };
-    Error::new(error.kind(), told).because_of_internals(error)
+    Error::new(error.kind(), told).because_internal(error)
 }
 
 /// An upload ended after its bytes had all come.

@@ -107,7 +107,7 @@ impl Session {
                 biased;
                 () = self.shared.drain.cancelled() => return Ok(None),
                 filled = self.reader.fill_small() => filled,
-                // The sender takes no more answers: there is no end to be waited for.
+                // The writer has ended: no answer can be sent any more.
                 () = self.answers.closed() => return Ok(None),
                 () = &mut idle => {
                     return Err(Error::new(ErrorKind::Timeout, format!("no request for {idle_timeout:?}")));

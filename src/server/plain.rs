@@ -31,20 +31,20 @@ const MAX_UNDECIDED_BYTES: usize = 64 * 1024;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(mut stream: Stream, shared: &Shared) {
-    let mut place = Place { first_packet: stream.buffer().len(), before_last_packet: 0, previous: None };
+    let mut headers = HeaderReader { first_packet: stream.buffer().len(), before_last_packet: 0, previous: None };
     loop {
-        let header = match place.read_header(stream.reader(), shared).await {
+        let header = match headers.read_header(stream.reader(), shared).await {
             Ok(Some(header)) => header,
             Ok(None) => return stream.end(shared.limits.idle_timeout).await,
             Err(error) => {
-                place.refuse(&error, shared);
+                headers.refuse(&error, shared);
                 return stream.refuse(plain::encode_error(&error).as_bytes(), shared).await;
             }
         };
         let received = match header {
-            Found::Header(reading) => receive(reading, stream.reader(), shared).await,
-            Found::Undecided(rivals) => contest::receive(rivals, stream.reader(), shared).await,
-            Found::OtherProtocol(name) => Err(other_protocol(name, shared)),
+            Next::Header(reading) => receive(reading, stream.reader(), shared).await,
+            Next::Undecided(rivals) => contest::receive(rivals, stream.reader(), shared).await,
+            Next::OtherProtocol(name) => Err(other_protocol(name, shared)),
         };
         let (receipt, reading) = match received {
             Ok(received) => received,
@@ -57,7 +57,7 @@ pub(super) async fn serve(mut stream: Stream, shared: &Shared) {
         if !stream.answer_and_go_on(answer.as_bytes(), shared.limits.idle_timeout).await && !stream.reader().has_bytes() {
             return;
         }
-        place = Place { first_packet: stream.buffer().len(), before_last_packet: 0, previous: Some(reading) };
+        headers = HeaderReader { first_packet: stream.buffer().len(), before_last_packet: 0, previous: Some(reading) };
     }
 }
 
@@ -68,7 +68,7 @@ fn options(shared: &Shared) -> Options {
 }
 
 /// What a connection says next.
-enum Found {
+enum Next {
     Header(Reading),
     /// The number of bytes decides between these.
     Undecided(Rivals),
@@ -78,7 +78,7 @@ enum Found {
 
 /// Where a header is looked for.
 #[derive(Debug)]
-struct Place {
+struct HeaderReader {
     /// Bytes of the first packet, behind the end of the file before.
     first_packet: usize,
     /// Bytes that came before the last packet.
@@ -87,9 +87,9 @@ struct Place {
     previous: Option<Reading>,
 }
 
-impl Place {
+impl HeaderReader {
     /// Reads to the end of the header; `None` where the sender has no more files.
-    async fn read_header(&mut self, reader: &mut Reader, shared: &Shared) -> Result<Option<Found>> {
+    async fn read_header(&mut self, reader: &mut Reader, shared: &Shared) -> Result<Option<Next>> {
         if reader.buffer().is_empty() && !self.await_next(reader, shared).await {
             return Ok(None);
         }
@@ -101,12 +101,12 @@ impl Place {
             let (wait_until, after_wait) = match plain::decode(&conversation, options(shared))? {
                 Decoded::Header(reading) => {
                     reader.take(reading.bytes);
-                    return Ok(Some(Found::Header(reading)));
+                    return Ok(Some(Next::Header(reading)));
                 }
                 Decoded::Undecided(rivals) if reader.buffer().len() >= MAX_UNDECIDED_BYTES => {
-                    return Ok(Some(Found::Undecided(rivals)));
+                    return Ok(Some(Next::Undecided(rivals)));
                 }
-                Decoded::OtherProtocol(name) => return Ok(Some(Found::OtherProtocol(name))),
+                Decoded::OtherProtocol(name) => return Ok(Some(Next::OtherProtocol(name))),
                 Decoded::Undecided(_) if line == LineState::Open => (Instant::now() + quiet(limits), Some(LineState::Quiet)),
                 Decoded::Undecided(_) => (Instant::now() + limits.idle_timeout, None),
                 Decoded::Incomplete => (begun + limits.header_timeout, None),

@@ -315,7 +315,7 @@ impl<D: Disk> Sink for Fs<D> {
 
 impl<D: Disk> Shared<D> {
     /// Fails where the store takes nothing: for good after a failed flush, and for as long as its root is not where it was
-    /// opened, because what is committed then is found by nobody.
+    /// opened, because readers look at the configured path.
     fn check_writable(&self, doing: &str, key: &Key) -> Result<()> {
         let why = match self.broken.get() {
             Some(why) => format!("the store is read-only since {why}; check the disk, then restart"),

@@ -72,7 +72,7 @@ impl Memory {
         self.quarantine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what is kept of the upload, of whose bytes `used` are used.
+    /// Takes what is kept of the upload; `used` gives the bytes that it goes on with.
     fn take_kept(&self, spec: &UploadSpec, used: impl FnOnce(&Suspended) -> u64) -> Result<Option<Suspended>> {
         let mut suspended = self.suspended();
         if let Some(kept) = suspended.get(&spec.id) {

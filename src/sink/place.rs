@@ -22,7 +22,7 @@ pub(crate) struct Place<'a> {
     base: Key,
     key: Key,
     number: u32,
-    /// The folder of `base` that has a number, by how many there are before it.
+    /// The numbered ancestor of `base`: its depth and its number.
     beside: Option<(usize, u32)>,
 }
 

@@ -185,12 +185,12 @@ pub struct Limits {
 impl Event {
     /// The last word on a connection that can't go on because of `error`.
     pub fn from_connection(error: &Error) -> Self {
-        Self::Error { code: error.kind().code().to_owned(), message: error.told() }
+        Self::Error { code: error.kind().code().to_owned(), message: error.public_message() }
     }
 
     /// The answer to an upload that ended in `error`.
     pub fn from_error(id: String, error: &Error) -> Self {
-        let (code, message) = (error.kind().code().to_owned(), error.told());
+        let (code, message) = (error.kind().code().to_owned(), error.public_message());
         match error.kind().fault() {
             Fault::Upload => Self::Rejected { id, code, message, report: error.find::<Report>().cloned() },
             Fault::Passing => Self::Failed { id, code, message, retry: true },

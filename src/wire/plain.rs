@@ -3,6 +3,7 @@
 //! A header names the file and perhaps its size; the bytes follow. The answer is one line.
 
 mod conversation;
+mod count;
 mod header;
 mod names;
 mod next;
@@ -71,7 +72,7 @@ pub fn encode_receipt(receipt: &Receipt) -> String {
 /// The line that answers a refusal.
 pub fn encode_error(error: &Error) -> String {
     // One line already: an error escapes what would break it.
-    let mut line = format!("ERR {} {}", error.kind().code(), error.told());
+    let mut line = format!("ERR {} {}", error.kind().code(), error.public_message());
     line.truncate(line.floor_char_boundary(MAX_MESSAGE_BYTES));
     line.push('\n');
     line

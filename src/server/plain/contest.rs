@@ -71,7 +71,7 @@ impl Contender {
     fn begin(reading: Reading, contest: &UploadId, shared: &Shared) -> Result<Self> {
         let spec = UploadSpec { contest: Some(contest.clone()), ..spec(&reading.header, shared)? };
         let (pieces, relay) = mpsc::channel(1);
-        let ingest = shared.ingest.unreported();
+        let ingest = shared.ingest.reporting_commits_only();
         let receive = async move { ingest.receive(spec, &mut Relay(relay)).await };
         Ok(Self { reading, pieces, upload: shared.tasks.spawn(receive.in_current_span()) })
     }

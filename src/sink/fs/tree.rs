@@ -57,9 +57,9 @@ impl<H> Default for Made<H> {
 
 /// Whether a folder was there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    Old,
-    New,
+enum Existed {
+    Yes,
+    No,
 }
 
 impl<D: Disk> Tree<D> {
@@ -91,18 +91,18 @@ impl<D: Disk> Tree<D> {
     ) -> Result<Folder<D::Handle>, NoFolder> {
         let mut folder = Folder { handle: Arc::clone(&self.root), flushed: Vec::new() };
         for (path, component) in key.folders().zip(key.components()) {
-            let (child, origin) =
+            let (child, existed) =
                 self.open_or_make(&folder.handle, (path, component), made).map_err(|errno| match errno {
                     Errno::NOTDIR | Errno::LOOP => NoFolder::File(path.to_owned()),
                     Errno::NOENT => NoFolder::Vanished,
                     errno => NoFolder::Failed(errno),
                 })?;
             let identity = self.disk.stat(&child).map_err(NoFolder::Failed)?.identity;
-            if origin == Origin::New {
+            if existed == Existed::No {
                 // Before it is flushed: who comes meanwhile must not believe what was said of an earlier folder.
                 self.forget(path);
             }
-            if origin == Origin::New || !self.is_durable(path, identity) {
+            if existed == Existed::No || !self.is_durable(path, identity) {
                 flush(&folder.handle).map_err(NoFolder::NotFlushed)?;
                 folder.flushed.push((path.to_owned(), identity));
             }
@@ -117,9 +117,9 @@ impl<D: Disk> Tree<D> {
         parent: &Arc<D::Handle>,
         (path, name): (&str, &str),
         made: &mut Made<D::Handle>,
-    ) -> Result<(Arc<D::Handle>, Origin), Errno> {
+    ) -> Result<(Arc<D::Handle>, Existed), Errno> {
         match self.disk.open_folder(parent, name) {
-            Ok(child) => return Ok((Arc::new(child), Origin::Old)),
+            Ok(child) => return Ok((Arc::new(child), Existed::Yes)),
             Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno),
         }
@@ -129,7 +129,7 @@ impl<D: Disk> Tree<D> {
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno),
         }
-        Ok((Arc::new(self.disk.open_folder(parent, name)?), Origin::New))
+        Ok((Arc::new(self.disk.open_folder(parent, name)?), Existed::No))
     }
 
     /// Remembers which folders were flushed, once a file lies in the innermost one: before, the upload that has made one may

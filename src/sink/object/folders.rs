@@ -6,9 +6,9 @@
 //!
 //! - In one process they take turns.
 //! - Another process learns of the first file of a folder by a note, `<prefix>/.tidegate/folders/<SHA-256 of the
-//!   folder>/<attempt>.json`, which names that file. It is written before the store is asked for `p`. Whoever has stored `p` looks
+//!   folder>/<attempt>.json`, which names that file. It is written before the store is asked for `p`. After storing `p`, a committer looks
 //!   for notes before it answers: what is noted later finds `p`.
-//! - A folder in which something stands needs no note: whoever commits `p` sees that.
+//! - A folder in which something stands needs no note: a committer of `p` sees that.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -21,7 +21,7 @@ use object_store::path::Path;
 use object_store::{Attributes, PutMode};
 use serde::{Deserialize, Serialize};
 
-use super::key_claims::folder_of;
+use super::key_claims::key_hash;
 use super::marks::Attempt;
 use super::remote::Remote;
 use super::turns::Turn;
@@ -29,17 +29,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sink::place::MAX_VERSIONS;
 use crate::upload::Key;
 
-/// Folders that are remembered, and for how long. Whoever commits a file sees what stands below its name, so that nothing comes
-/// over a folder, unless somebody has emptied it by another way.
+/// Folders that are remembered, and for how long. A committer sees what stands below its key, so that no file comes over a
+/// folder, unless the folder was emptied by another way.
 const MAX_KNOWN: usize = 10_000;
 const BELIEVED: Duration = Duration::from_secs(10);
 
 /// Stands beside the notes of a folder. Written before each, and removed by the sweep alone.
 const SIGN: &str = "noted";
 
-/// How long a commit waits for a file that was noted below its key, and whether it comes.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(100);
+const NOTE_POLL_PAUSE: Duration = Duration::from_millis(100);
 
 /// The folders in which this process has seen something, and when it has last looked for a file of that name.
 #[derive(Debug, Default)]
@@ -70,7 +68,7 @@ pub(super) enum InTheWay {
 }
 
 impl InTheWay {
-    /// The answer to who wants to commit `key`.
+    /// The answer to an upload that wants to commit `key`.
     pub(super) fn conflict(&self, key: &Key) -> Error {
         let key = key.as_str();
         let message = match self {
@@ -104,7 +102,7 @@ pub(super) struct ClearWay<'a> {
 }
 
 impl ClearWay<'_> {
-    /// To be asked when the object stands and before that is answered: what somebody else has brought meanwhile.
+    /// To be asked when the object stands and before that is answered: what another writer has brought meanwhile.
     ///
     /// # Errors
     /// [`ErrorKind::Unknown`] where that can't be seen.
@@ -145,7 +143,7 @@ impl Remote {
             ClearWay { remote: self, key: key.clone(), new_folders: Vec::new(), notes: Vec::new(), turns: Vec::new() };
         // A known folder is no file, and stays none.
         let ancestors: Vec<_> = ancestors(key).into_iter().filter(|folder| !self.known_folders.holds(folder)).collect();
-        // From the root on, the key last: so those who wait for each other come to an end.
+        // From the root on, the key last: so that commits which wait for each other come to an end.
         for folder in ancestors.iter().chain([key]) {
             way.turns.push(self.names.take(folder).await);
         }
@@ -211,7 +209,7 @@ impl Remote {
     }
 
     async fn note(&self, folder: &Key, key: &Key, attempt: &Attempt) -> Result<Path> {
-        let path = self.reserved(&format!("folders/{}/{attempt}.json", folder_of(folder)));
+        let path = self.reserved(&format!("folders/{}/{attempt}.json", key_hash(folder)));
         let note = Note { folder: folder.clone(), key: key.clone() };
         let json = Bytes::from(serde_json::to_vec(&note).expect("a note is plain data with text for keys"));
         for path in [&self.sign_path(folder), &path] {
@@ -223,7 +221,7 @@ impl Remote {
 
     /// Says that there may be notes of a folder: to look for one object costs less than a list.
     fn sign_path(&self, folder: &Key) -> Path {
-        self.reserved(&format!("folders/{}/{SIGN}", folder_of(folder)))
+        self.reserved(&format!("folders/{}/{SIGN}", key_hash(folder)))
     }
 
     /// What was noted below `key` and stands. Waits for what was noted and does not stand yet.
@@ -231,7 +229,7 @@ impl Remote {
         if self.fetch(&self.sign_path(key)).await?.is_none() {
             return Ok(None);
         }
-        let folder = self.reserved(&format!("folders/{}", folder_of(key)));
+        let folder = self.reserved(&format!("folders/{}", key_hash(key)));
         let begun = Instant::now();
         loop {
             let mut notes = self.list(&folder).await?;
@@ -258,30 +256,16 @@ impl Remote {
             if !is_young {
                 return Ok(None);
             }
-            if begun.elapsed() >= self.claim_times.patience.min(PATIENCE) {
+            if begun.elapsed() >= self.claim_times.patience {
                 let message = format!("a file below {:?} is being committed: send it again", key.as_str());
                 return Err(Error::new(ErrorKind::Busy, message));
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(NOTE_POLL_PAUSE).await;
         }
     }
 }
 
 /// The folders that a key lies in, from the root on.
 fn ancestors(key: &Key) -> Vec<Key> {
-    let text = key.as_str();
-    let folder = |(at, _)| text[..at].parse().expect("the beginning of a key, up to a slash, is a key");
-    text.match_indices('/').map(folder).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ancestors_come_from_the_root_on() {
-        let names = |key: &str| ancestors(&key.parse().unwrap()).into_iter().map(String::from).collect::<Vec<_>>();
-        assert_eq!(names("a/b/c.csv"), ["a", "a/b"]);
-        assert_eq!(names("c.csv"), Vec::<String>::new());
-    }
+    key.folders().map(|folder| folder.parse().expect("the beginning of a key, up to a slash, is a key")).collect()
 }

@@ -1,15 +1,15 @@
 //! Claims: the right to commit under a key, on stores where two conditional completes of one key both succeed.
 //!
 //! A claim is a small object, `<prefix>/.tidegate/claims/<SHA-256 of the key>/<generation>.json`, made by a conditional PUT,
-//! which such a store keeps. It names the upload that may commit. Why a free key never has two owners who can commit:
+//! which such a store keeps. It names the upload that may commit. Why a free key never has two owners that can commit:
 //!
 //! - One generation has one owner: the store lets one PUT create it. (The nodes of one attempt share it: they complete the same
 //!   multipart upload.)
 //! - A generation is followed by the next only once its owner can commit no more. Its multipart upload was aborted, and the store
 //!   confirmed that. A small file cannot be fenced: its claim must be older than its `ttl`, and its owner sends nothing later
 //!   than half of that after it took the claim.
-//! - The first generation is removed first. Whoever has created a later one looks whether the first is still the one that was
-//!   seen before, and begins again where it is not. So nobody goes on with a chain that was removed meanwhile.
+//! - The first generation is removed first. The owner of a later one looks whether the first is still the one that was
+//!   seen before, and begins again where it is not. So no upload goes on with a chain that was removed meanwhile.
 //! - An owner removes its claims only when its object stands or its upload was aborted, and only within half of the `ttl`. What
 //!   is left after a crash is taken over by the next upload of the key, or by the sweep.
 //!
@@ -32,7 +32,7 @@ use crate::upload::{Digest, Key, UploadId, rfc3339};
 const MAX_GENERATIONS: u32 = 999;
 
 /// What is waited before the first further request; it grows with each, up to a point.
-const PAUSE: Duration = Duration::from_millis(20);
+const POLL_PAUSE: Duration = Duration::from_millis(20);
 const MAX_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long claims are respected.
@@ -57,11 +57,11 @@ impl ClaimTimes {
 
 /// What is written down of a claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Record {
+struct ClaimRecord {
     key: Key,
     upload_id: UploadId,
     attempt: Attempt,
-    /// What must be aborted before somebody else may commit; none for a file that is committed by one request.
+    /// What must be aborted before another upload may commit; none for a file that is committed by one request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     multipart: Option<MultipartId>,
     #[serde(with = "rfc3339")]
@@ -69,7 +69,7 @@ struct Record {
     ttl_ms: u64,
 }
 
-impl Record {
+impl ClaimRecord {
     fn new(claimant: Claimant<'_>, ttl: Duration) -> Self {
         Self {
             key: claimant.key.clone(),
@@ -86,7 +86,7 @@ impl Record {
     }
 }
 
-/// Who wants to commit what.
+/// The upload that wants to commit, and its key.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claimant<'a> {
     pub(super) key: &'a Key,
@@ -123,7 +123,7 @@ impl KeyClaim {
         self.taken.elapsed() < self.ttl / 2
     }
 
-    /// Ends the claim. Only for owners whose object stands, or who cannot commit any more. That something stays is no reason
+    /// Ends the claim. Only for owners whose object stands, or that cannot commit any more. That something stays is no reason
     /// to fail anything.
     pub(super) async fn release(self, remote: &Remote) {
         for generation in 1..=self.generation {
@@ -141,17 +141,17 @@ impl KeyClaim {
 
 /// A claim that was found.
 #[derive(Debug)]
-struct Standing {
-    record: Record,
+struct FoundClaim {
+    record: ClaimRecord,
     modified: SystemTime,
 }
 
 /// What a claimant finds where it wanted to create a claim.
-enum Turn {
+enum ClaimState {
     /// With how long it has been held.
-    Mine(Record, Duration),
+    Mine(ClaimRecord, Duration),
     /// The owner can commit no more, or is this very attempt: the next generation may follow.
-    Over(Record),
+    Over(ClaimRecord),
     /// Released meanwhile.
     Free,
 }
@@ -182,12 +182,12 @@ impl Remote {
     /// The right to commit under a key, where the store needs one.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`] while somebody else commits there; [`ErrorKind::Store`].
+    /// [`ErrorKind::Busy`] while another upload commits there; [`ErrorKind::Store`].
     pub(super) async fn claim_key(&self, claimant: Claimant<'_>) -> Result<Option<KeyClaim>> {
         if !self.seen.needs_claims() {
             return Ok(None);
         }
-        self.take_claim(&folder_of(claimant.key), claimant, self.claim_times).await.map(Some)
+        self.take_claim(&key_hash(claimant.key), claimant, self.claim_times).await.map(Some)
     }
 
     async fn take_claim(&self, folder: &str, claimant: Claimant<'_>, times: ClaimTimes) -> Result<KeyClaim> {
@@ -197,17 +197,17 @@ impl Remote {
             let taken = Instant::now();
             let path = self.claim_path(folder, generation);
             match self.next_turn(&path, claimant, waiting).await? {
-                Turn::Free if waiting.is_over() => return Err(busy(claimant.key)),
-                Turn::Free => tokio::time::sleep(PAUSE).await,
-                Turn::Over(record) => {
+                ClaimState::Free if waiting.is_over() => return Err(busy(claimant.key)),
+                ClaimState::Free => tokio::time::sleep(POLL_PAUSE).await,
+                ClaimState::Over(record) => {
                     first.get_or_insert(record);
                     generation += 1;
                 }
-                Turn::Mine(record, age) if generation == 1 || self.is_still(folder, first.as_ref()).await? => {
+                ClaimState::Mine(record, age) if generation == 1 || self.is_still(folder, first.as_ref()).await? => {
                     let (key, ttl) = (claimant.key.clone(), record.ttl().saturating_sub(age * 2));
                     return Ok(KeyClaim { folder: folder.to_owned(), generation, key, taken, ttl });
                 }
-                Turn::Mine(..) => {
+                ClaimState::Mine(..) => {
                     self.remove_all(vec![path]).await?;
                     (generation, first) = (1, None);
                 }
@@ -219,22 +219,22 @@ impl Remote {
     }
 
     /// Creates the claim at `path`, or waits until its owner is over.
-    async fn next_turn(&self, path: &Path, claimant: Claimant<'_>, waiting: Waiting) -> Result<Turn> {
-        let record = Record::new(claimant, waiting.times.ttl);
+    async fn next_turn(&self, path: &Path, claimant: Claimant<'_>, waiting: Waiting) -> Result<ClaimState> {
+        let record = ClaimRecord::new(claimant, waiting.times.ttl);
         let json = Bytes::from(serde_json::to_vec(&record).expect("a claim is plain data with text for keys"));
         let Err(error) = self.put(path, json.into(), Attributes::new(), PutMode::Create).await else {
-            return Ok(Turn::Mine(record, Duration::ZERO));
+            return Ok(ClaimState::Mine(record, Duration::ZERO));
         };
-        let mut pause = PAUSE;
+        let mut pause = POLL_PAUSE;
         loop {
             let standing = match self.read_claim(path).await {
                 Ok(Some(standing)) => standing,
-                Ok(None) if is_refusal(&error) => return Ok(Turn::Free),
+                Ok(None) if is_refusal(&error) => return Ok(ClaimState::Free),
                 Ok(None) | Err(_) => return Err(self.failed(format_args!("claiming {:?}", claimant.key.as_str()), &error)),
             };
             // The answer was lost, or the client has sent it twice.
             if standing.record == record {
-                return Ok(Turn::Mine(record, Duration::ZERO));
+                return Ok(ClaimState::Mine(record, Duration::ZERO));
             }
             if (standing.record.attempt == record.attempt || waiting.is_suspicious())
                 && let Some(turn) = self.judge(standing, claimant.attempt).await?
@@ -249,24 +249,24 @@ impl Remote {
         }
     }
 
-    /// What the age of a claim says to who wants to commit as `attempt`; `None` where its owner may still commit.
-    async fn judge(&self, standing: Standing, attempt: &Attempt) -> Result<Option<Turn>> {
-        let Standing { record, modified } = standing;
+    /// What the age of a claim says to an upload that wants to commit as `attempt`; `None` where its owner may still commit.
+    async fn judge(&self, standing: FoundClaim, attempt: &Attempt) -> Result<Option<ClaimState>> {
+        let FoundClaim { record, modified } = standing;
         let age = self.clock().await?.duration_since(modified).unwrap_or_default();
         // Another node of the same attempt has it, or this one had it before.
         if record.attempt == *attempt {
             let is_fresh = age < record.ttl() / 2;
-            return Ok(Some(if is_fresh { Turn::Mine(record, age) } else { Turn::Over(record) }));
+            return Ok(Some(if is_fresh { ClaimState::Mine(record, age) } else { ClaimState::Over(record) }));
         }
         if age < record.ttl() {
             return Ok(None);
         }
         self.fence(&record).await?;
-        Ok(Some(Turn::Over(record)))
+        Ok(Some(ClaimState::Over(record)))
     }
 
     /// Sees to it that the owner of an old claim can complete no more.
-    async fn fence(&self, record: &Record) -> Result<()> {
+    async fn fence(&self, record: &ClaimRecord) -> Result<()> {
         tracing::warn!(key = record.key.as_str(), upload_id = %record.upload_id, "claim of a dead upload taken over");
         match &record.multipart {
             Some(multipart) => self.abort(&self.path(&record.key)?, multipart).await.map(drop),
@@ -275,12 +275,12 @@ impl Remote {
     }
 
     /// Whether the first generation is the one that was seen before.
-    async fn is_still(&self, folder: &str, first: Option<&Record>) -> Result<bool> {
+    async fn is_still(&self, folder: &str, first: Option<&ClaimRecord>) -> Result<bool> {
         let standing = self.read_claim(&self.claim_path(folder, 1)).await?;
         Ok(standing.map(|standing| standing.record).as_ref() == first)
     }
 
-    async fn read_claim(&self, path: &Path) -> Result<Option<Standing>> {
+    async fn read_claim(&self, path: &Path) -> Result<Option<FoundClaim>> {
         let read = async {
             let object = self.clients.plain.get_opts(path, GetOptions::new()).await?;
             Ok::<_, object_store::Error>((object.meta.last_modified.into(), object.bytes().await?))
@@ -291,7 +291,7 @@ impl Remote {
             Err(error) => return Err(self.failed(format_args!("reading {path}"), &error)),
         };
         match serde_json::from_slice(&json) {
-            Ok(record) => Ok(Some(Standing { record, modified })),
+            Ok(record) => Ok(Some(FoundClaim { record, modified })),
             Err(error) => {
                 let message = format!("the claim at {path} can't be read: remove it when no server commits");
                 Err(Error::new(ErrorKind::Store, message).because(error))
@@ -312,7 +312,7 @@ impl Remote {
                     claim.release(self).await;
                     removed += 1;
                 }
-                // Somebody uses it.
+                // It is in use.
                 Err(error) if error.kind() == ErrorKind::Busy => {}
                 Err(error) => return Err(error),
             }
@@ -322,6 +322,6 @@ impl Remote {
 }
 
 /// Where the claims of a key lie: a name for each key that fits into a path, whatever the key is.
-pub(super) fn folder_of(key: &Key) -> String {
+pub(super) fn key_hash(key: &Key) -> String {
     Digest::of(key.as_str().as_bytes()).to_string().trim_start_matches("sha256:").to_owned()
 }

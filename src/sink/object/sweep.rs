@@ -42,7 +42,7 @@ pub(super) async fn sweep(remote: &Remote, writers: &Claims<UploadId>, ttl: Dura
     let kept = inventory.uploads.len() as u64;
     sweep.multiparts(&inventory, is_old).await;
     let probes = std::mem::take(&mut inventory.probes).into_iter().filter(|(_, modified)| is_old(*modified));
-    // As long as a commit may be under way that looks for them.
+    // A commit may look for a note until a claim of its age expires: younger notes stay.
     let is_over = |time: SystemTime| now.duration_since(time).unwrap_or_default() >= remote.claim_times.ttl;
     let is_over = |time: SystemTime| is_old(time) && is_over(time);
     let outcome = remote.remove_all(probes.map(|(path, _)| path).collect()).await;

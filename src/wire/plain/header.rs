@@ -4,11 +4,9 @@
 //! taken if it is proved (a newline, a size that matches to the byte, a first packet that ends where the header ends) and no
 //! other reading is; where nothing is proved, the header is refused with advice. `docs/protocol.md` has the table.
 
-use std::cmp::Ordering;
-
 use super::conversation::{Conversation, Decoded, HeaderForm, LineState, Options, Reading, Rivals, Sizes};
 use super::names::{extends, has_known_extension, is_key, other_protocol, runs_on_behind_extension};
-use super::next::{Follows, Names, are_files, follows, follows_named};
+use super::next::{Follows, follows};
 use super::{MAX_HEADER_BYTES, is_number, parse_header, split_size, trim_cr};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -51,13 +49,13 @@ enum Unsized {
 }
 
 /// A conversation, seen as a header.
-struct View<'a> {
-    bytes: &'a [u8],
+pub(super) struct View<'a> {
+    pub(super) bytes: &'a [u8],
     /// The bytes among which a header must end.
-    window: &'a [u8],
+    pub(super) window: &'a [u8],
     packet: usize,
-    before_last_packet: usize,
-    line: LineState,
+    pub(super) before_last_packet: usize,
+    pub(super) line: LineState,
     previous: Option<&'a Reading>,
     options: Options,
 }
@@ -69,7 +67,7 @@ impl<'a> View<'a> {
         Self { bytes, window, packet, before_last_packet, line, previous, options }
     }
 
-    fn has_ended(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         self.line == LineState::Ended
     }
 
@@ -259,99 +257,6 @@ impl<'a> View<'a> {
     fn reading(&self, name: &[u8], size: Option<&[u8]>, bytes: usize) -> Result<Reading> {
         Ok(Reading { header: parse_header(name, size)?, bytes, is_line: self.bytes[bytes - 1] == b'\n' })
     }
-
-    /// Leaves the readings that the number of bytes so far allows.
-    fn by_count(&self, mut rivals: Rivals) -> Result<Decoded> {
-        let is_slow = self.line == LineState::Quiet && !rivals.silence_proves;
-        let line = if is_slow { LineState::Open } else { self.line };
-        let fates: Vec<Fate> = rivals.readings.iter().map(|reading| self.fate(reading, line)).collect();
-        let only = |wanted| {
-            let mut found = fates.iter().enumerate().filter(|(_, fate)| **fate == wanted).map(|(index, _)| index);
-            found.next().filter(|_| found.next().is_none())
-        };
-        let is_contested = fates.iter().any(|fate| matches!(fate, Fate::Contests | Fate::Doubtful));
-        if let Some(index) = only(Fate::Proved).or_else(|| only(Fate::Matches).filter(|_| !is_contested)) {
-            let is_contradicted = rivals.contradict(&rivals.readings[index]);
-            let reading = rivals.readings.swap_remove(index);
-            return if is_contradicted { Err(self.no_size_proved()) } else { Ok(Decoded::Header(reading)) };
-        }
-        if rivals.readings.len() > 1 {
-            let mut fates = fates.iter();
-            rivals.readings.retain(|_| fates.next() != Some(&Fate::Disproved));
-        }
-        match rivals.readings.len() {
-            0 => Err(self.no_size_proved()),
-            1 if fates.len() == 1 || !fates.contains(&Fate::Doubtful) => Ok(Decoded::Header(rivals.readings.remove(0))),
-            _ if self.has_ended() => Err(self.no_size_proved()),
-            _ => Ok(Decoded::Undecided(rivals)),
-        }
-    }
-
-    fn fate(&self, reading: &Reading, line: LineState) -> Fate {
-        let Some(size) = reading.header.size else { return Fate::Possible };
-        let content = &self.bytes[reading.bytes..];
-        match (content.len() as u64).cmp(&size) {
-            Ordering::Less if self.has_ended() => Fate::Disproved,
-            Ordering::Less => Fate::Possible,
-            Ordering::Equal if line == LineState::Open => Fate::Possible,
-            Ordering::Equal => Fate::Matches,
-            Ordering::Greater => {
-                let (content, surplus) = content.split_at(usize::try_from(size).unwrap_or(content.len()));
-                let is_own_packet = reading.bytes + content.len() == self.before_last_packet;
-                self.fate_before(surplus, &reading.header.name, is_own_packet, line)
-            }
-        }
-    }
-
-    /// What `surplus` behind the file `name` says of its size.
-    fn fate_before(&self, surplus: &[u8], name: &str, is_own_packet: bool, line: LineState) -> Fate {
-        let may_follow = follows(surplus, name, self.has_ended());
-        match may_follow {
-            Follows::Header if is_own_packet => return Fate::Proved,
-            Follows::Unknown => return Fate::Possible,
-            Follows::Header | Follows::Surplus => {}
-        }
-        // A sender may mean a further file whose name is refused: that proves no other reading.
-        if follows_named(surplus, Names::Any, self.has_ended()) != Follows::Header {
-            Fate::Disproved
-        } else if line == LineState::Open {
-            Fate::Doubtful
-        } else if may_follow == Follows::Header && are_files(surplus, Names::After(name)) {
-            Fate::Matches
-        } else if are_files(surplus, Names::Any) {
-            Fate::Contests
-        } else if self.has_ended() {
-            Fate::Disproved
-        } else {
-            Fate::Doubtful
-        }
-    }
-
-    fn no_size_proved(&self) -> Error {
-        let space = memchr::memchr(b' ', self.window).unwrap_or_default();
-        let (name, came) = (shown(&self.window[..space]), self.bytes.len() - space - 1);
-        let message = format!(
-            "{came} bytes came behind {name:?}, and nothing proves which of the digits there are the size: \
-             end the header with a newline, or set plain.sizes = \"never\" where no sender announces a size"
-        );
-        Error::new(ErrorKind::SizeMismatch, message)
-    }
-}
-
-/// What the number of bytes says of a reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// The header of a further file has come, in a packet of its own.
-    Proved,
-    /// The content ends here, and so does the conversation, or whole files follow. Content may look like a header, but does not
-    /// look like whole files but by chance.
-    Matches,
-    /// As [`Fate::Matches`], but for a name that no further file may have: the others are not proved, and neither is this one.
-    Contests,
-    /// What looks like the header of a further file follows, of which more may come.
-    Doubtful,
-    Possible,
-    Disproved,
 }
 
 fn leading_digits(bytes: &[u8]) -> usize {
@@ -383,6 +288,6 @@ fn spaced_name(line: &[u8]) -> Error {
 }
 
 /// The beginning of a name, escaped.
-fn shown(name: &[u8]) -> String {
+pub(super) fn shown(name: &[u8]) -> String {
     name[..name.len().min(80)].escape_ascii().to_string()
 }

@@ -48,20 +48,20 @@ pub(super) fn follows_named(bytes: &[u8], names: Names<'_>, has_ended: bool) -> 
 
 impl Names<'_> {
     fn allow(self, name: &[u8]) -> bool {
-        let is_shown = |previous: &str| {
+        let has_expected_extension = |previous: &str| {
             let extension_of = |name| memchr::memrchr(b'.', name).map(|dot| &name[dot + 1..]);
             has_known_extension(name) || extension_of(name).is_some_and(|own| extension_of(previous.as_bytes()) == Some(own))
         };
         is_key(name)
             && match self {
-                Self::After(previous) => is_shown(previous),
+                Self::After(previous) => has_expected_extension(previous),
                 Self::Any => true,
             }
     }
 }
 
-/// Whether `bytes` are files of known size, one behind the other, to the last byte. Where too many digits make that long to
-/// find out, files of [`Names::After`] are not, and those of any name may be.
+/// Whether `bytes` are files of known size, one behind the other, to the last byte. Gives up after
+/// [`MAX_PLACES`]; the answer is then the one that commits nothing: `false` for [`Names::After`], `true` for [`Names::Any`].
 pub(super) fn are_files(bytes: &[u8], names: Names<'_>) -> bool {
     let (mut places, mut left) = (vec![(bytes, names)], MAX_PLACES);
     while let Some((bytes, names)) = places.pop() {

@@ -1,0 +1,105 @@
+//! What the number of bytes says of the readings of a header.
+
+use std::cmp::Ordering;
+
+use super::conversation::{Decoded, LineState, Reading, Rivals};
+use super::header::{View, shown};
+use super::next::{Follows, Names, are_files, follows, follows_named};
+use crate::error::{Error, ErrorKind, Result};
+
+/// What the number of bytes says of a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Evidence {
+    /// The header of a further file has come, in a packet of its own.
+    Proved,
+    /// The content ends here, and so does the conversation, or whole files follow. Content may look like a header, but does not
+    /// look like whole files but by chance.
+    Matches,
+    /// As [`Evidence::Matches`], but for a name that no further file may have: the others are not proved, and neither is this one.
+    Contests,
+    /// What looks like the header of a further file follows, of which more may come.
+    Doubtful,
+    Possible,
+    Disproved,
+}
+
+impl View<'_> {
+    /// Leaves the readings that the number of bytes so far allows.
+    pub(super) fn by_count(&self, mut rivals: Rivals) -> Result<Decoded> {
+        let is_slow = self.line == LineState::Quiet && !rivals.silence_proves;
+        let line = if is_slow { LineState::Open } else { self.line };
+        let evidence: Vec<Evidence> = rivals.readings.iter().map(|reading| self.evidence(reading, line)).collect();
+        let only = |wanted| {
+            let mut found = evidence.iter().enumerate().filter(|(_, evidence)| **evidence == wanted).map(|(index, _)| index);
+            found.next().filter(|_| found.next().is_none())
+        };
+        let is_contested = evidence.iter().any(|evidence| matches!(evidence, Evidence::Contests | Evidence::Doubtful));
+        if let Some(index) = only(Evidence::Proved).or_else(|| only(Evidence::Matches).filter(|_| !is_contested)) {
+            let is_contradicted = rivals.contradict(&rivals.readings[index]);
+            let reading = rivals.readings.swap_remove(index);
+            return if is_contradicted { Err(self.no_size_proved()) } else { Ok(Decoded::Header(reading)) };
+        }
+        if rivals.readings.len() > 1 {
+            let mut evidence = evidence.iter();
+            rivals.readings.retain(|_| evidence.next() != Some(&Evidence::Disproved));
+        }
+        match rivals.readings.len() {
+            0 => Err(self.no_size_proved()),
+            1 if evidence.len() == 1 || !evidence.contains(&Evidence::Doubtful) => {
+                Ok(Decoded::Header(rivals.readings.remove(0)))
+            }
+            _ if self.has_ended() => Err(self.no_size_proved()),
+            _ => Ok(Decoded::Undecided(rivals)),
+        }
+    }
+
+    fn evidence(&self, reading: &Reading, line: LineState) -> Evidence {
+        let Some(size) = reading.header.size else { return Evidence::Possible };
+        let content = &self.bytes[reading.bytes..];
+        match (content.len() as u64).cmp(&size) {
+            Ordering::Less if self.has_ended() => Evidence::Disproved,
+            Ordering::Less => Evidence::Possible,
+            Ordering::Equal if line == LineState::Open => Evidence::Possible,
+            Ordering::Equal => Evidence::Matches,
+            Ordering::Greater => {
+                let (content, surplus) = content.split_at(usize::try_from(size).unwrap_or(content.len()));
+                let is_own_packet = reading.bytes + content.len() == self.before_last_packet;
+                self.fate_before(surplus, &reading.header.name, is_own_packet, line)
+            }
+        }
+    }
+
+    /// What `surplus` behind the file `name` says of its size.
+    fn fate_before(&self, surplus: &[u8], name: &str, is_own_packet: bool, line: LineState) -> Evidence {
+        let may_follow = follows(surplus, name, self.has_ended());
+        match may_follow {
+            Follows::Header if is_own_packet => return Evidence::Proved,
+            Follows::Unknown => return Evidence::Possible,
+            Follows::Header | Follows::Surplus => {}
+        }
+        // A sender may mean a further file whose name is refused: that proves no other reading.
+        if follows_named(surplus, Names::Any, self.has_ended()) != Follows::Header {
+            Evidence::Disproved
+        } else if line == LineState::Open {
+            Evidence::Doubtful
+        } else if may_follow == Follows::Header && are_files(surplus, Names::After(name)) {
+            Evidence::Matches
+        } else if are_files(surplus, Names::Any) {
+            Evidence::Contests
+        } else if self.has_ended() {
+            Evidence::Disproved
+        } else {
+            Evidence::Doubtful
+        }
+    }
+
+    fn no_size_proved(&self) -> Error {
+        let space = memchr::memchr(b' ', self.window).unwrap_or_default();
+        let (name, came) = (shown(&self.window[..space]), self.bytes.len() - space - 1);
+        let message = format!(
+            "{came} bytes came behind {name:?}, and nothing proves which of the digits there are the size: \
+             end the header with a newline, or set plain.sizes = \"never\" where no sender announces a size"
+        );
+        Error::new(ErrorKind::SizeMismatch, message)
+    }
+}
