@@ -1,6 +1,6 @@
 //! A sender that does what it is told on a connection of its own.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -47,11 +47,24 @@ pub(crate) struct Conversation {
 impl Conversation {
     /// Has the conversation with the server at `address`; all that was read of the answer, where it was read to its end.
     pub(crate) async fn hold(&self, address: &str) -> Option<String> {
+        self.hold_timed(address).await.0
+    }
+
+    /// As [`Conversation::hold`], with the longest time that a step has taken: on a busy machine more than it was to take.
+    pub(crate) async fn hold_timed(&self, address: &str) -> (Option<String>, Duration) {
+        let mut longest = Duration::ZERO;
+        (self.talk(address, &mut longest).await, longest)
+    }
+
+    async fn talk(&self, address: &str, longest: &mut Duration) -> Option<String> {
         let _place = PLACES.acquire().await.unwrap();
         let mut socket = TcpStream::connect(address).await.unwrap();
         let mut answer = Vec::new();
         for step in &self.steps {
-            if !take(step, &mut socket, &mut answer).await {
+            let begun = Instant::now();
+            let goes_on = take(step, &mut socket, &mut answer).await;
+            *longest = begun.elapsed().max(*longest);
+            if !goes_on {
                 break;
             }
         }

@@ -159,28 +159,51 @@ impl<'a> View<'a> {
             Sizes::Announced => leading_digits(&self.bytes[separator + 1..]),
             Sizes::Never => 0,
         };
-        if digits > 0 { self.sized(separator, digits, may_be_unsized) } else { self.spaced(separator, may_be_unsized) }
+        if digits == 0 {
+            return self.spaced(separator, may_be_unsized);
+        }
+        if is_packet && !has_known_extension(name) {
+            self.check_words(separator, digits)?;
+        }
+        self.sized(separator, digits, may_be_unsized)
     }
 
-    /// A space, and no size behind it: the name ends there, unless the space is a part of it.
+    /// A space, and no size behind it: the name ends there, unless the space is a part of it. That it ends there is shown by a
+    /// known extension, or by the end of the first packet where the first line can't be the rest of a name.
     fn spaced(&self, space: usize, may_be_unsized: Unsized) -> Result<Decoded> {
         let name = &self.window[..space];
         if self.bytes.len() == space + 1 {
             return Ok(Decoded::Incomplete);
         }
-        if self.packet == space + 1 || self.options.sizes == Sizes::Never {
+        let is_packet = self.packet == space + 1;
+        if is_packet && has_known_extension(name) || self.options.sizes == Sizes::Never {
             return self.unsized_reading(name, space + 1, may_be_unsized);
         }
         let line_end = memchr::memchr(b'\n', self.window);
+        // No name holds such a character.
+        if is_packet && self.window[space + 1..line_end.unwrap_or(self.window.len())].iter().any(u8::is_ascii_control) {
+            return self.unsized_reading(name, space + 1, may_be_unsized);
+        }
         if line_end.is_none() && !self.is_whole() {
             return Ok(Decoded::Incomplete);
         }
         let line = trim_cr(&self.window[..line_end.unwrap_or(self.window.len())]);
         match (split_size(line), line_end) {
-            (Some((name, size)), Some(end)) => Ok(Decoded::Header(self.reading(name, Some(size), end + 1)?)),
-            (None, _) if !has_known_extension(line) => self.unsized_reading(name, space + 1, may_be_unsized),
-            (Some(_), None) | (None, _) => Err(spaced_name(line)),
+            (Some((name, size)), Some(end)) if !is_packet => Ok(Decoded::Header(self.reading(name, Some(size), end + 1)?)),
+            (None, _) if (is_packet || has_known_extension(name)) && !has_known_extension(line) => {
+                self.unsized_reading(name, space + 1, may_be_unsized)
+            }
+            (Some(_) | None, _) => Err(spaced_name(line)),
         }
+    }
+
+    /// Fails where the digits behind a space may be the next word of a name that has spaces.
+    fn check_words(&self, space: usize, digits: usize) -> Result<()> {
+        let line_end = memchr::memchr(b'\n', self.window).unwrap_or(self.window.len());
+        let line = trim_cr(&self.window[..line_end]);
+        let words = line.get(space + 1 + digits..).unwrap_or_default();
+        let ends_name = has_known_extension(line) || words.contains(&b' ') && split_size(line).is_some();
+        if !words.is_empty() && ends_name { Err(spaced_name(line)) } else { Ok(()) }
     }
 
     /// A space and digits behind it: a size, or its beginning together with the first digits of the content, or content.
@@ -214,13 +237,15 @@ impl<'a> View<'a> {
             Some(_) | None if may_be_numbers => 1..if line.is_some() { digits } else { digits + 1 },
             Some(_) | None => 0..0,
         };
-        let sizes = ends.filter_map(|end| self.reading(name, Some(&run[..end]), start + end).ok());
+        // No sender writes a size with zeros before it, or one of more digits, but in a line.
+        let sizes = ends.take_while(|end| *end <= MAX_SIZE_DIGITS).filter(|end| *end == 1 || run[0] != b'0');
+        let sizes = sizes.filter_map(|end| self.reading(name, Some(&run[..end]), start + end).ok());
         let mut readings: Vec<Reading> = sizes.chain(line).collect();
         if packet == Some(0) && may_be_numbers && may_be_unsized == Unsized::Possible && !self.must_be_sized() {
             readings.push(self.reading(name, None, start)?);
         }
         // A line that is only slow must not be cut short by a smaller size that its bytes happen to match.
-        let silence_proves = line_bytes.is_none() || packet.is_some_and(|end| end > 0);
+        let silence_proves = line_bytes.is_none() || packet.is_some_and(|end| end > 0 && end < digits);
         self.by_count(Rivals { readings, silence_proves })
     }
 
@@ -258,6 +283,9 @@ impl<'a> View<'a> {
         Ok(Reading { header: parse_header(name, size)?, bytes, is_line: self.bytes[bytes - 1] == b'\n' })
     }
 }
+
+/// Digits of the largest size.
+const MAX_SIZE_DIGITS: usize = 20;
 
 fn leading_digits(bytes: &[u8]) -> usize {
     bytes.iter().take(MAX_HEADER_BYTES).take_while(|byte| byte.is_ascii_digit()).count()

@@ -129,6 +129,14 @@ fn digits_behind_a_name_are_a_size_where_the_count_proves_it() {
             (b"n.txt 2421", Whole(Some(7)), named("n.txt", Some(2), 7)),
             // No size fits: truncated, or grown.
             (b"n.csv 22ts,temp", Whole(None), Outcome::Refused(ErrorKind::SizeMismatch)),
+            // Silence proves nothing where the newline of a line may come late, and its last byte with it.
+            (b"n.csv 6\nhello", Silent(Some(7)), undecided(&[(Some(6), 7), (Some(6), 8)])),
+            (b"n.csv 6\r\nhello", Silent(Some(7)), undecided(&[(Some(6), 7), (Some(6), 9)])),
+            (b"n.csv 6\nhello", Whole(Some(7)), named("n.csv", Some(6), 7)),
+            (b"n.csv 6\nhello!", Whole(Some(7)), named("n.csv", Some(6), 8)),
+            // No size begins with zeros, or has more digits than the largest, but in a line.
+            (b"n.csv 0070abcdef", Whole(None), named("n.csv", Some(0), 7)),
+            (b"n.csv 007\nabcdefg", AtOnce, named("n.csv", Some(7), 10)),
             (b"n.csv 99999999999999999999\nx", AtOnce, Outcome::Refused(ErrorKind::BadHeader)),
         ],
     );
@@ -158,6 +166,17 @@ fn a_space_ends_a_name_where_no_size_follows() {
             // A first line of several words and a number is not cut at its first space.
             (b"my file.csv 3\nabc", AtOnce, named("my file.csv", Some(3), 14)),
             (b"my file.csv\nabc", AtOnce, Outcome::Refused(ErrorKind::BadHeader)),
+            (b"sensor data\nabc", AtOnce, Outcome::Refused(ErrorKind::BadHeader)),
+            (b"sensor data\nabc", After(12), Outcome::Refused(ErrorKind::BadHeader)),
+            // Nor where the network has cut it there.
+            (b"my file.bin 5\nhello", After(3), Outcome::Refused(ErrorKind::BadHeader)),
+            (b"site 4/a.bin\nhello", After(5), Outcome::Refused(ErrorKind::BadHeader)),
+            (b"site 4 b.bin 5\nhello", After(5), Outcome::Refused(ErrorKind::BadHeader)),
+            (b"site 4,5\n6,7\n", Whole(Some(5)), named("site", None, 5)),
+            (b"my file.bin", After(3), Outcome::More),
+            (b"readings ts,temp\n1,2\n", After(9), named("readings", None, 9)),
+            (b"readings {\"a\": 1}", Whole(Some(9)), named("readings", None, 9)),
+            (b"readings \x01\x02", After(9), named("readings", None, 9)),
             (b"my file.csv 3", Whole(None), Outcome::Refused(ErrorKind::BadHeader)),
         ],
     );
