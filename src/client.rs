@@ -140,16 +140,16 @@ impl Client {
                     trail.server_had = receipt.size;
                     return Ok(answered::compare(upload, receipt, source, trail).await);
                 }
-                event => return outcome(event, None),
+                event => return outcome(upload, event, None),
             }
         }
         let offset = trail.server_had;
         Ok(match self.body(source, trail, progress).await? {
             Sent::Whole(tally) => {
                 let event = self.answer(upload, self.options.answer_timeout).await?;
-                return outcome(event, Some(&tally));
+                return outcome(upload, event, Some(&tally));
             }
-            Sent::Answered(event) => return outcome(owned_by(upload, event)?, None),
+            Sent::Answered(event) => return outcome(upload, owned_by(upload, event)?, None),
             Sent::Unreadable(cause) => {
                 self.abort(upload).await;
                 unreadable(upload, cause)

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::digest::{Digest, Tally};
 pub use self::key::Key;
+pub(crate) use self::key::unversioned;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::{Report, Verdict};
 

@@ -13,7 +13,7 @@ pub(super) async fn compare(upload: &Upload, receipt: Receipt, source: &mut Body
         return unreadable(upload, cause);
     }
     match source.change().await {
-        Ok(None) => checked(receipt, &tally),
+        Ok(None) => checked(upload, receipt, &tally),
         Ok(Some(change)) => Outcome::changed(upload, change),
         Err(cause) => unreadable(upload, cause),
     }

@@ -62,9 +62,9 @@ impl Outcome {
 }
 
 /// What an answer means for a file that was sent as `tally` says; `None` where its end has not been sent.
-pub(super) fn outcome(event: Event, tally: Option<&Tally>) -> Result<Outcome> {
+pub(super) fn outcome(upload: &Upload, event: Event, tally: Option<&Tally>) -> Result<Outcome> {
     match (event, tally) {
-        (Event::Committed { receipt, id: _ }, Some(tally)) => Ok(checked(receipt, tally)),
+        (Event::Committed { receipt, id: _ }, Some(tally)) => Ok(checked(upload, receipt, tally)),
         (Event::Rejected { code, message, report, id: _ }, _) => Ok(Outcome::Rejected { code, message, report }),
         (Event::Failed { code, message, retry, id: _ }, _) => Ok(Outcome::Failed { code, message, retry }),
         (Event::Committed { .. }, None) => {
@@ -92,7 +92,13 @@ pub(super) fn owned_by(upload: &Upload, event: Event) -> Result<Event> {
 }
 
 /// A receipt counts for what was sent and for nothing else.
-pub(super) fn checked(receipt: Receipt, tally: &Tally) -> Outcome {
+pub(super) fn checked(upload: &Upload, receipt: Receipt, tally: &Tally) -> Outcome {
+    // A store that keeps no names beside its files knows of an earlier upload only where it lies.
+    let is_unnamed = receipt.duplicate && receipt.name == receipt.key;
+    if receipt.name != upload.key && !is_unnamed {
+        let message = format!("the receipt is for {:?}, but {:?} was sent", receipt.name.as_str(), upload.key.as_str());
+        return Outcome::failed(&Error::new(ErrorKind::BadHeader, message));
+    }
     let digest = tally.digest();
     if (receipt.size, receipt.digest) == (tally.size(), digest) {
         return Outcome::Committed(receipt);

@@ -14,7 +14,7 @@ use crate::config::Limits;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Body, Piece};
 use crate::upload::{Receipt, UploadId, UploadSpec};
-use crate::wire::plain::{self, Conversation, Decoded, Follows, Header, LineState, Options, Reading, Rivals};
+use crate::wire::plain::{self, Conversation, Decoded, Follows, Header, HeaderForm, LineState, Options, Reading, Rivals};
 
 /// How long a sender must be silent to be taken for one that waits for its answer, where its header has more than one reading.
 /// Longer than the pauses that senders make between two calls of `send`.
@@ -175,7 +175,8 @@ type Received = (Receipt, Reading);
 async fn receive(reading: Reading, reader: &mut Reader, shared: &Shared) -> Result<Received> {
     let header = &reading.header;
     let spec = spec(header, shared).inspect_err(|error| shared.ingest.refuse(&header.name, error))?;
-    let mut body = PlainBody { reader, reading: &reading, read: 0, idle_timeout: shared.limits.idle_timeout };
+    let needs_content = shared.plain.header != HeaderForm::Line && !plain::has_known_extension(header.name.as_bytes());
+    let mut body = PlainBody { reader, reading: &reading, read: 0, needs_content, idle_timeout: shared.limits.idle_timeout };
     let receipt = shared.ingest.receive(spec, &mut body).await?.commit(()).await?;
     Ok((receipt, reading))
 }
@@ -186,6 +187,8 @@ struct PlainBody<'a> {
     reader: &'a mut Reader,
     reading: &'a Reading,
     read: u64,
+    /// Whether a name that nothing shows to be one is a file with content only.
+    needs_content: bool,
     idle_timeout: Duration,
 }
 
@@ -210,10 +213,16 @@ impl Body for PlainBody<'_> {
 }
 
 impl PlainBody<'_> {
-    /// Fails where the stream ended before the announced size, of which the pump would not know what it may have been instead.
+    /// Fails where the stream ended before the announced size, of which the pump would not know what it may have been instead,
+    /// and behind a single word, which may be one of another protocol.
     fn check_end(&self) -> Result<()> {
         match self.reading.header.size {
             Some(size) if !self.reading.is_line => Err(self.wrong_size(&format!("{} of {size} bytes came", self.read))),
+            None if self.read == 0 && self.needs_content => {
+                let message =
+                    format!("nothing came behind {:?}: end the header of an empty file with ` 0`", self.reading.header.name);
+                Err(Error::new(ErrorKind::Incomplete, message))
+            }
             Some(_) | None => Ok(()),
         }
     }

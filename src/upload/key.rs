@@ -2,6 +2,7 @@
 
 mod version;
 
+pub(crate) use self::version::unversioned;
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
@@ -123,11 +124,15 @@ fn component_flaw(component: &str) -> Option<String> {
     is_windows_device(component).then(|| format!("has a component that Windows reserves: {component:?}"))
 }
 
-/// Separators of other systems, controls (C0, DEL, C1, line and paragraph separators), a byte order mark and a space that nobody
-/// sees, and what reorders text on a screen (Unicode Annex 9).
+/// Separators of other systems, controls (C0, DEL, C1, line and paragraph separators), what reorders text on a screen (Unicode
+/// Annex 9), and what is invisible (`Default_Ignorable_Code_Point`) but for joiners and variation selectors, which scripts and
+/// emoji need.
 fn forbidden(char: char) -> bool {
     char.is_control()
-        || matches!(char, '\\' | ':' | '\u{feff}' | '\u{200b}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(char, '\\' | ':'
+            | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180e}' | '\u{200b}'
+            | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e00ff}')
 }
 
 /// CON, PRN, AUX, NUL, COM0 to COM9 and LPT0 to LPT9 (also with superscript digits), CONIN$ and CONOUT$, in any case, with

@@ -74,6 +74,22 @@ fn a_server_that_is_ready_for_ever_is_no_progress() {
 }
 
 #[test]
+fn a_receipt_for_another_file_is_none() {
+    let folder = folder_with(&[("a.csv", b"1")]);
+    let server = Fake::play(|listener| {
+        let mut talk = Talk::accept(listener);
+        let id = talk.put("a.csv");
+        talk.whole_body(b"", b"1");
+        talk.commit(&id, "b.csv", b"1");
+        talk.closed();
+    });
+    let told = push(folder.path(), &server.address, &["--retries", "0", "a.csv"]);
+    told.ended(1);
+    told.warned("the receipt is for \"b.csv\", but \"a.csv\" was sent [bad_header]\n");
+    server.done();
+}
+
+#[test]
 fn messages_that_nobody_knows_are_no_progress() {
     for noise in ["{\"event\":\"patience\"}\n", "{\"event\":\"patience\"", "\n"] {
         let folder = folder_with(&[("a.csv", b"1"), ("large", &large(8 << 20))]);

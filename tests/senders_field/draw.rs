@@ -262,25 +262,32 @@ impl Draw<'_> {
 
 /// Whether `bytes`, which begin with a header, are two or more whole files if its size has fewer digits.
 fn is_whole_with_fewer_digits(bytes: &[u8]) -> bool {
-    let mut rests = behind_first_file(bytes);
-    let _all_digits = rests.pop();
-    rests.into_iter().flatten().any(|rest| !rest.is_empty() && is_whole(rest))
+    let digits = digits_behind_name(bytes).len();
+    behind_first_file(bytes).into_iter().any(|(end, rest)| end < digits && !rest.is_empty() && is_whole(rest))
 }
 
 fn is_whole(bytes: &[u8]) -> bool {
-    bytes.is_empty() || behind_first_file(bytes).into_iter().flatten().any(is_whole)
+    bytes.is_empty() || behind_first_file(bytes).into_iter().any(|(_, rest)| is_whole(rest))
 }
 
-/// What is behind the first file, for each number of digits that its size may have; `None` where the file is not whole.
-fn behind_first_file(bytes: &[u8]) -> Vec<Option<&[u8]>> {
-    let Some(space) = bytes.iter().position(|byte| *byte == b' ') else { return Vec::new() };
-    let behind_name = &bytes[space + 1..];
-    let digits = behind_name.iter().take(10).take_while(|byte| byte.is_ascii_digit()).count();
-    let rest = |digits: usize| {
-        let size = std::str::from_utf8(&behind_name[..digits]).unwrap().parse::<usize>().unwrap();
-        behind_name[digits..].get(size..)
+fn digits_behind_name(bytes: &[u8]) -> &[u8] {
+    let start = bytes.iter().position(|byte| *byte == b' ').map_or(bytes.len(), |space| space + 1);
+    let digits = bytes[start..].iter().take(10).take_while(|byte| byte.is_ascii_digit()).count();
+    &bytes[start..start + digits]
+}
+
+/// What is behind the first file, for each number of digits that its size may have, if the file is whole. A newline behind all
+/// digits may belong to the header.
+fn behind_first_file(bytes: &[u8]) -> Vec<(usize, &[u8])> {
+    let digits = digits_behind_name(bytes);
+    let start = bytes.iter().position(|byte| *byte == b' ').map_or(bytes.len(), |space| space + 1);
+    let newline = bytes.get(start + digits.len()) == Some(&b'\n');
+    let ends = (1..=digits.len()).map(|end| (end, 0)).chain(newline.then_some((digits.len(), 1)));
+    let rest = |(end, newline): (usize, usize)| {
+        let size = std::str::from_utf8(&digits[..end]).unwrap().parse::<usize>().unwrap();
+        Some((end, bytes[start + end + newline..].get(size..)?))
     };
-    (1..=digits).map(rest).collect()
+    ends.filter(|(end, _)| *end > 0).filter_map(rest).collect()
 }
 
 fn has_known_extension(name: &str) -> bool {

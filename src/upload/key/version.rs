@@ -45,6 +45,22 @@ impl Key {
     }
 }
 
+/// A name without the numbers of versions in its components: `day.csv` for `day~2.csv`, `p/a` for `p~2/a`. `None` where it has
+/// none.
+pub(crate) fn unversioned(name: &str) -> Option<String> {
+    let component = |component: &str| {
+        let (stem, extension) = component.split_at(component.len() - extension_of(component).len());
+        match stem.rsplit_once('~') {
+            Some((stem, number)) if !stem.is_empty() && number.parse::<u32>().is_ok_and(|number| number > 1) => {
+                stem.to_owned() + extension
+            }
+            Some(_) | None => component.to_owned(),
+        }
+    };
+    let plain = name.split('/').map(component).collect::<Vec<_>>().join("/");
+    (plain != name).then_some(plain)
+}
+
 /// The extension of a component with its dot, if it has one.
 fn extension_of(component: &str) -> &str {
     match component.rfind('.') {
@@ -75,6 +91,23 @@ mod tests {
 
     use super::*;
     use crate::error::ErrorKind;
+
+    #[test]
+    fn a_name_without_the_numbers_of_its_versions() {
+        for (name, plain) in [
+            ("day~2.csv", Some("day.csv")),
+            ("day.csv~2.gz", Some("day.csv.gz")),
+            ("p~12/a", Some("p/a")),
+            ("p~2/day~3.csv", Some("p/day.csv")),
+            ("day~2.csv.gz", None),
+            ("day~1.csv", None),
+            ("~2.csv", None),
+            ("day~x.csv", None),
+            ("day.csv", None),
+        ] {
+            assert_eq!(unversioned(name).as_deref(), plain, "{name}");
+        }
+    }
 
     #[test]
     fn a_version_stands_beside_its_original() {

@@ -7,12 +7,14 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::{Compression, Format};
+use crate::upload::unversioned;
 
 /// A glob for names: without a slash it is held against the last component, with one against the whole name. `*` and `?` do
 /// not cross a slash, `**` does.
 ///
-/// A name with a suffix of compression (`.gz`, `.zst`, `.zstd`) is meant as well where the name without it is, so that packing
-/// a file does not take it out of its rule.
+/// A name with suffixes of compression (`.gz`, `.zst`, `.zstd`) or numbers of versions (`day~2.csv`, `meters~2/day.csv`) is meant
+/// as well where the name without them is, so that packing a file, or the place where a version goes, does not take it out of
+/// its rule.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     glob: GlobMatcher,
@@ -67,8 +69,13 @@ impl Pattern {
             Against::FileName => name.rsplit('/').next().unwrap_or(name),
             Against::WholeName => name,
         };
-        let unpacked = split_compression(name).map(|(name, _)| name);
-        [Some(name), unpacked].into_iter().flatten().any(|name| self.matches_as_it_is(name))
+        let unpacked = |name: &str| split_compression(name).map(|(name, _)| name.to_owned());
+        let packed = std::iter::successors(Some(name.to_owned()), |name| unpacked(name));
+        // `day.csv~2.gz` is a version of `day.csv.gz`; `day~2.csv.gz` is a packed `day~2.csv`.
+        let versions = std::iter::successors(unversioned(name).or_else(|| unpacked(name)), |name| {
+            unversioned(name).or_else(|| unpacked(name))
+        });
+        packed.chain(versions).any(|name| self.matches_as_it_is(&name))
     }
 
     fn matches_as_it_is(&self, name: &str) -> bool {
@@ -172,11 +179,31 @@ mod tests {
             ("*.gz", "a/t.csv.gz", true),
             ("*", "a.gz", true),
             ("a", "a.gz", true),
+            ("*.csv", "a/t.csv.gz.zst", true),
+            ("*.csv", "a/t.csv.gz.gz.gz", true),
         ] {
             for match_case in [MatchCase::Ignored, MatchCase::Exact] {
                 let pattern = Pattern::new(pattern, match_case).unwrap();
                 assert_eq!(pattern.matches(name), matches, "{pattern:?} {name}");
             }
+        }
+    }
+
+    #[test]
+    fn a_version_of_a_name_is_held_to_its_rule() {
+        for (pattern, name, matches) in [
+            ("day.csv", "in/day~2.csv", true),
+            ("day.csv", "day~2.csv.gz", true),
+            ("day.csv", "day.csv~2.gz", true),
+            ("meters/**/*.csv", "meters~2/t.csv", true),
+            ("meters/**/*.csv", "meters~2/a~3/t~4.csv.gz", true),
+            ("meters~2/*.csv", "meters~2/t.csv", true),
+            ("meters~2/*.csv", "meters~2/t.csv.gz", true),
+            ("meters~2/*.csv", "meters/t.csv", false),
+            ("day.csv", "day~x.csv", false),
+            ("day.csv", "day~1.csv", false),
+        ] {
+            assert_eq!(Pattern::new(pattern, MatchCase::Ignored).unwrap().matches(name), matches, "{pattern} {name}");
         }
     }
 

@@ -18,7 +18,7 @@ const KNOWN_EXTENSIONS: [&str; 74] = [
 ];
 
 /// Whether a name ends with a known extension that has a stem before it.
-pub(super) fn has_known_extension(name: &[u8]) -> bool {
+pub fn has_known_extension(name: &[u8]) -> bool {
     let Ok(name) = std::str::from_utf8(name) else { return false };
     let path = Path::new(name);
     path.extension().and_then(|extension| extension.to_str()).is_some_and(is_known)
@@ -75,6 +75,12 @@ pub(super) fn other_protocol(bytes: &[u8]) -> Option<&'static str> {
     if is_http(first, words.next(), line, line_end.is_some()) {
         return Some("HTTP");
     }
+    if is_redis(bytes) {
+        return Some("Redis");
+    }
+    if first.len() > 8 && first[..4].iter().all(u8::is_ascii_hexdigit) && first[4..].starts_with(b"git-") {
+        return Some("Git");
+    }
     let spoken = line_end.is_some() || line.len() > first.len();
     if spoken && is_command(first) && !super::is_sized(line) {
         return Some("a mail, file transfer or chat protocol");
@@ -92,7 +98,9 @@ fn is_syslog(bytes: &[u8]) -> bool {
 fn is_http(method: &[u8], target: Option<&[u8]>, line: &[u8], is_whole: bool) -> bool {
     const METHODS: [&[u8]; 9] = [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE", b"PROPFIND"];
     let target = target.unwrap_or_default();
-    if METHODS.contains(&method) && target.first().is_some_and(|byte| matches!(byte, b'/' | b'*' | b'h' | b's' | b'r')) {
+    if METHODS.iter().any(|known| known.eq_ignore_ascii_case(method))
+        && target.first().is_some_and(|byte| matches!(byte, b'/' | b'*' | b'h' | b's' | b'r'))
+    {
         return true;
     }
     let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
@@ -101,10 +109,38 @@ fn is_http(method: &[u8], target: Option<&[u8]>, line: &[u8], is_whole: bool) ->
             || line.len() > version.len() && [&b"HTTP/"[..], b"RTSP/", b"SIP/"].iter().any(|name| version.starts_with(name)))
 }
 
-/// Commands that clients of SMTP, FTP, POP3 and IRC begin with, and that port scanners send.
+/// An array of strings (Redis serialization protocol specification, RESP2).
+fn is_redis(bytes: &[u8]) -> bool {
+    let digits = bytes.iter().skip(1).take_while(|byte| byte.is_ascii_digit()).count();
+    bytes.first() == Some(&b'*') && digits > 0 && bytes[1 + digits..].starts_with(b"\r\n$")
+}
+
+/// Commands that clients of SMTP, FTP, POP3, IRC and STOMP begin with, and that port scanners send; in any case, as these
+/// protocols have it (RFC 5321 section 2.4, RFC 959 section 5.3).
 fn is_command(word: &[u8]) -> bool {
-    const COMMANDS: [&[u8]; 9] = [b"HELP", b"USER", b"PASS", b"QUIT", b"EHLO", b"HELO", b"LHLO", b"NICK", b"STARTTLS"];
-    COMMANDS.contains(&word)
+    const COMMANDS: [&[u8]; 20] = [
+        b"HELP",
+        b"USER",
+        b"PASS",
+        b"QUIT",
+        b"EHLO",
+        b"HELO",
+        b"LHLO",
+        b"NICK",
+        b"STARTTLS",
+        b"AUTH",
+        b"MAIL",
+        b"RCPT",
+        b"NOOP",
+        b"PING",
+        b"FEAT",
+        b"OPTS",
+        b"JOIN",
+        b"CAPA",
+        b"STOMP",
+        b"CONNECT",
+    ];
+    COMMANDS.iter().any(|command| command.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -163,7 +199,8 @@ mod tests {
             b"\r\n\r\n\0\r\nQUIT\n\x21\x11", b"PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\nx", b"SSH-2.0-OpenSSH_9.2\r\n",
             b"<13>Oct 17 03:12:44 host app: x", b"GET / HTTP/1.1\r\n", b"PUT /a.csv HTTP/1.1\r\n", b"GET /",
             b"CONNECT x:443 HTTP/1.1\r\n", b"OPTIONS sip:nm SIP/2.0\r\n", b"OPTIONS rtsp://x RTSP/1.0\r\n", b"HELP\r\n", b"HELP\n",
-            b"USER anonymous\r\n", b"EHLO x\r\n", b"HTTP/1.1 200 OK HTTP/1.1\n",
+            b"USER anonymous\r\n", b"EHLO x\r\n", b"HTTP/1.1 200 OK HTTP/1.1\n", b"ehlo x\r\n", b"user anonymous\r\n",
+            b"get / http/1.0\r\n", b"*1\r\n$4\r\ninfo\r\n", b"0033git-upload-pack /x\0host=x\0", b"CONNECT\nhost:x\n\n\0",
         ];
         for bytes in others {
             assert!(other_protocol(bytes).is_some(), "{}", bytes.escape_ascii());
@@ -171,6 +208,7 @@ mod tests {
         #[rustfmt::skip]
         let ours: &[&[u8]] = &[
             b"a.csv 4\nx\n1\n", b"HELP", b"HELP 4\nabcd", b"USER.csv x", b"GET", b"GETTING x", b"<13.csv x", b"GET.csv /x", b"\r\n",
+            b"*1\r\nx", b"0033git.csv\nx", b"connect.csv\nx", b"mail 4\nabcd",
         ];
         for bytes in ours {
             assert_eq!(other_protocol(bytes), None, "{}", bytes.escape_ascii());
