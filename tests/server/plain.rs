@@ -157,6 +157,20 @@ async fn another_protocol_leaves_a_counter_and_no_file() {
     }
 }
 
+#[tokio::test]
+async fn a_probe_that_says_a_word_leaves_no_file() {
+    for word in ["stats\r\n", "version\n", "a001\n", "readings/in\n"] {
+        let server = start(config()).await;
+        let answer = server.exchange(word.as_bytes()).await;
+        assert!(answer.starts_with("ERR incomplete nothing came behind "), "{word:?}: {answer}");
+        assert_eq!(server.keys(), [""; 0], "{word:?}");
+        assert_eq!(server.exchange(b"readings 0\n").await, ok("readings", ""));
+        assert_eq!(server.exchange(b"a.bin\n").await, ok("a.bin", ""));
+    }
+    let server = start(with_header(HeaderForm::Line)).await;
+    assert_eq!(server.exchange(b"readings\n").await, ok("readings", ""));
+}
+
 fn with_header(header: HeaderForm) -> Config {
     let mut config = config();
     config.plain.header = header;

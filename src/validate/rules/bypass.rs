@@ -144,9 +144,8 @@ mod tests {
     fn names_beside_a_rule_are_found() {
         use MatchCase::{Exact, Ignored};
         let found = |patterns: &[(&str, MatchCase)]| {
-            let mut missed = missed(patterns, Unmatched::Accept);
-            missed.retain(|(_, name)| !name.ends_with(".xz"));
-            missed
+            let missed = missed(patterns, Unmatched::Accept);
+            missed.into_iter().filter(|(_, name)| name.rsplit('.').next() != Some("xz")).collect::<Vec<_>>()
         };
         let of_first = |names: &[&str]| names.iter().map(|name| (1, (*name).to_owned())).collect::<Vec<_>>();
         assert_eq!(found(&[("*.csv", Ignored)]), []);
