@@ -475,6 +475,13 @@ MUTATIONS = [
         "--test push a_receipt_for_another_file_is_none",
     ),
     Mutation(
+        "plain: a first packet that may be a whole file proves no size",
+        "src/wire/plain/header.rs",
+        "(Decoded::Header(reading), Some(end)) if end == digits =>",
+        "(Decoded::Header(reading), Some(end)) if end == digits && false =>",
+        "--lib wire::plain",
+    ),
+    Mutation(
         "plain: silence proves no long reading where more of a line may come",
         "src/server/plain/contest.rs",
         "Err(_elapsed) if self.silence_proves && !is_contradicted",

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::conversation::{Decoded, LineState, Reading, Rivals};
-use super::header::{View, shown};
+use super::header::{MAX_SIZE_DIGITS, View, shown};
 use super::next::{Follows, Names, are_files, follows, follows_named};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -50,6 +50,24 @@ impl View<'_> {
             }
             _ if self.has_ended() => Err(self.no_size_proved()),
             _ => Ok(Decoded::Undecided(rivals)),
+        }
+    }
+
+    /// Holds the reading of a first packet that ended with the digits `run` against the other one that the packet allows: a whole
+    /// file whose content is digits (`t.bin 17`: 17 bytes follow, or the file is the byte `7`, and another file follows).
+    pub(super) fn against_joined(&self, reading: Reading, space: usize, run: &[u8]) -> Result<Decoded> {
+        let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse::<usize>().ok();
+        let joined = (1..run.len().min(MAX_SIZE_DIGITS)).find(|end| number(&run[..*end]) == Some(run.len() - end));
+        let Some(end) = joined else { return Ok(Decoded::Header(reading)) };
+        let joined = self.reading(&self.window[..space], Some(&run[..end]), space + 1 + end)?;
+        if self.evidence(&joined, self.line) == Evidence::Disproved
+            || self.has_ended() && self.bytes.len() == space + 1 + run.len()
+        {
+            Ok(Decoded::Header(reading))
+        } else if self.has_ended() {
+            Err(self.no_size_proved())
+        } else {
+            Ok(Decoded::Undecided(Rivals { readings: vec![reading], silence_proves: false }))
         }
     }
 

@@ -246,7 +246,10 @@ impl<'a> View<'a> {
         }
         // A line that is only slow must not be cut short by a smaller size that its bytes happen to match.
         let silence_proves = line_bytes.is_none() || packet.is_some_and(|end| end > 0 && end < digits);
-        self.by_count(Rivals { readings, silence_proves })
+        match (self.by_count(Rivals { readings, silence_proves })?, packet) {
+            (Decoded::Header(reading), Some(end)) if end == digits => self.against_joined(reading, space, run),
+            (decoded, _) => Ok(decoded),
+        }
     }
 
     /// Whether a line of digits, or what may become one, is at `place`.
@@ -279,13 +282,13 @@ impl<'a> View<'a> {
 
     /// # Errors
     /// [`ErrorKind::BadHeader`] where the name or the size can't be one.
-    fn reading(&self, name: &[u8], size: Option<&[u8]>, bytes: usize) -> Result<Reading> {
+    pub(super) fn reading(&self, name: &[u8], size: Option<&[u8]>, bytes: usize) -> Result<Reading> {
         Ok(Reading { header: parse_header(name, size)?, bytes, is_line: self.bytes[bytes - 1] == b'\n' })
     }
 }
 
 /// Digits of the largest size.
-const MAX_SIZE_DIGITS: usize = 20;
+pub(super) const MAX_SIZE_DIGITS: usize = 20;
 
 fn leading_digits(bytes: &[u8]) -> usize {
     bytes.iter().take(MAX_HEADER_BYTES).take_while(|byte| byte.is_ascii_digit()).count()

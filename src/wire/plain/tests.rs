@@ -296,6 +296,15 @@ fn content_that_looks_like_a_header_proves_no_size() {
             (b"n.csv 17data.csv 3\nabc", Silent(None), named("n.csv", Some(1), 7)),
             (b"n.csv 14data.csv 3\nabc", Whole(None), Outcome::Refused(ErrorKind::SizeMismatch)),
             (b"n.csv 9171,18,19m.csv 3abcm.csv 0", Whole(None), named("n.csv", Some(9), 7)),
+            // A first packet may be a size, or a whole file.
+            (b"t.bin 17", After(8), Outcome::More),
+            (b"t.bin 17ts,temp\n", After(8), named("t.bin", Some(17), 8)),
+            (b"t.bin 17abcdefghij", After(8), Outcome::Undecided(vec![("t.bin".to_owned(), Some(17), 8)])),
+            (b"t.bin 17abcdefghij", Silent(Some(8)), Outcome::Undecided(vec![("t.bin".to_owned(), Some(17), 8)])),
+            (b"t.bin 17abcdefghijklmnopq", Whole(Some(8)), named("t.bin", Some(17), 8)),
+            (b"t.bin 17a/longer/name/a/b.csv 3abc", Whole(Some(8)), Outcome::Refused(ErrorKind::SizeMismatch)),
+            (b"t.bin 3142", Whole(None), Outcome::Refused(ErrorKind::Incomplete)),
+            (b"t.bin 16", After(8), Outcome::More),
             // A further file whose name is refused proves no other size.
             (b"n.csv 17b/readings 3abcb/c.csv 3abc", Whole(None), Outcome::Refused(ErrorKind::SizeMismatch)),
             (b"n.csv 17b/readings 3abcb/c.csv 3abc", Silent(None), undecided(&[(Some(1), 7), (Some(17), 8)])),
