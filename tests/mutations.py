@@ -476,9 +476,9 @@ MUTATIONS = [
     ),
     Mutation(
         "plain: a first packet that may be a whole file proves no size",
-        "src/wire/plain/header.rs",
-        "(Decoded::Header(reading), Some(end)) if end == digits =>",
-        "(Decoded::Header(reading), Some(end)) if end == digits && false =>",
+        "src/wire/plain/count.rs",
+        "            _ if self.has_ended() && has_more => Err(self.no_size_proved()),\n",
+        "",
         "--lib wire::plain",
     ),
     Mutation(

@@ -213,7 +213,7 @@ async fn check_several(most_bytes: usize, pauses: &[Duration], answers: &[Answer
     for (folder, files, answer, shown) in &ended {
         let verdict = judge(files, &stored.take(folder), answer.as_deref());
         if verdict != Verdict::Right {
-            faults.push(format!("{shown}: {verdict:?}"));
+            faults.push(format!("{shown}: {verdict:?}, answer {answer:?}"));
         }
     }
     println!("{} right of {} senders of three files", ended.len() - faults.len(), ended.len());

@@ -53,21 +53,30 @@ impl View<'_> {
         }
     }
 
-    /// Holds the reading of a first packet that ended with the digits `run` against the other one that the packet allows: a whole
-    /// file whose content is digits (`t.bin 17`: 17 bytes follow, or the file is the byte `7`, and another file follows).
+    /// Holds a reading against another one that the first packet allows: a whole file that came with its header. `t.bin 17` is the
+    /// header of 17 bytes, or the file `7` of one byte, behind which another header may follow; `t.bin 27\n` is a line, or the file
+    /// `7\n`. `run` are the digits.
     pub(super) fn against_joined(&self, reading: Reading, space: usize, run: &[u8]) -> Result<Decoded> {
         let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse::<usize>().ok();
-        let joined = (1..run.len().min(MAX_SIZE_DIGITS)).find(|end| number(&run[..*end]) == Some(run.len() - end));
-        let Some(end) = joined else { return Ok(Decoded::Header(reading)) };
-        let joined = self.reading(&self.window[..space], Some(&run[..end]), space + 1 + end)?;
-        if self.evidence(&joined, self.line) == Evidence::Disproved
-            || self.has_ended() && self.bytes.len() == space + 1 + run.len()
-        {
-            Ok(Decoded::Header(reading))
-        } else if self.has_ended() {
-            Err(self.no_size_proved())
-        } else {
-            Ok(Decoded::Undecided(Rivals { readings: vec![reading], silence_proves: false }))
+        let start = space + 1;
+        let is_whole =
+            |end: &usize| self.packet.checked_sub(start + end).is_some_and(|came| number(&run[..*end]) == Some(came));
+        let Some(end) = (1..=run.len().min(MAX_SIZE_DIGITS)).find(is_whole) else {
+            return Ok(Decoded::Header(reading));
+        };
+        let joined = self.reading(&self.window[..space], Some(&run[..end]), start + end)?;
+        let has_more = self.bytes.len() > self.packet;
+        match self.evidence(&joined, self.line) {
+            _ if joined == reading => Ok(Decoded::Header(reading)),
+            Evidence::Disproved => Ok(Decoded::Header(reading)),
+            Evidence::Possible
+                if self.line == LineState::Quiet && self.evidence(&reading, self.line) == Evidence::Matches =>
+            {
+                Ok(Decoded::Header(reading))
+            }
+            _ if self.has_ended() && has_more => Err(self.no_size_proved()),
+            _ if self.has_ended() => Ok(Decoded::Header(reading)),
+            _ => Ok(Decoded::Undecided(Rivals { readings: vec![reading], silence_proves: false })),
         }
     }
 

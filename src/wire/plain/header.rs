@@ -53,7 +53,7 @@ pub(super) struct View<'a> {
     pub(super) bytes: &'a [u8],
     /// The bytes among which a header must end.
     pub(super) window: &'a [u8],
-    packet: usize,
+    pub(super) packet: usize,
     pub(super) before_last_packet: usize,
     pub(super) line: LineState,
     previous: Option<&'a Reading>,
@@ -226,7 +226,7 @@ impl<'a> View<'a> {
         if let Some(line) = &line
             && line.bytes == self.packet
         {
-            return Ok(Decoded::Header(line.clone()));
+            return self.against_joined(line.clone(), space, run);
         }
         // Digits, a newline and another line of digits: a column of numbers may have begun right behind the name or the size.
         let may_be_numbers = line_bytes.is_none_or(|bytes| self.begins_with_number(bytes));
@@ -246,9 +246,9 @@ impl<'a> View<'a> {
         }
         // A line that is only slow must not be cut short by a smaller size that its bytes happen to match.
         let silence_proves = line_bytes.is_none() || packet.is_some_and(|end| end > 0 && end < digits);
-        match (self.by_count(Rivals { readings, silence_proves })?, packet) {
-            (Decoded::Header(reading), Some(end)) if end == digits => self.against_joined(reading, space, run),
-            (decoded, _) => Ok(decoded),
+        match self.by_count(Rivals { readings, silence_proves })? {
+            Decoded::Header(reading) if reading.header.size.is_some() => self.against_joined(reading, space, run),
+            decoded => Ok(decoded),
         }
     }
 
