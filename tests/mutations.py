@@ -500,7 +500,7 @@ MUTATIONS = [
         "src/sink/object/bindings.rs",
         "    spec.contest.as_ref().unwrap_or(&spec.id)",
         "    &spec.id",
-        "--test senders_field a_large_file_whose_header_is_joined",
+        "--lib a_key_belongs_to_one_upload_or_to_rivals",
     ),
     Mutation(
         "ids: an upload under way is not ended for another one",

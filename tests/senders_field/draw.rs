@@ -154,6 +154,15 @@ fn content(may_be_long: bool, chance: &mut Chance) -> Vec<u8> {
     }
 }
 
+/// Whether content that the network joins to its size reads as a part of it: a line of digits or an empty one, unless a column of
+/// numbers follows. A line that has lost its last bytes, or all of its content, is the same to the byte (docs/protocol.md).
+pub(crate) fn continues_size(content: &[u8]) -> bool {
+    let mut lines = content.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let is_number = |line: &[u8]| !line.is_empty() && line.iter().all(u8::is_ascii_digit);
+    let (first, second) = (lines.next().unwrap_or_default(), lines.next());
+    first.iter().all(u8::is_ascii_digit) && !second.is_some_and(is_number)
+}
+
 impl Draw<'_> {
     /// Replaces content that makes another header of the one before it.
     fn avoid_ambiguous_content(&mut self) {
@@ -164,7 +173,7 @@ impl Draw<'_> {
                 // The name goes on behind a slash, a dot, or an `l` behind `json`; a newline or a space ends it.
                 Form::Name => begins_with(b"\n\r ./") || file.name.ends_with("json") && begins_with(b"lL"),
                 // A newline behind the size ends a line. The number of bytes shows that of the last file only.
-                Form::OldSized => is_several && begins_with(b"\n\r"),
+                Form::OldSized => is_several && file.content.contains(&b'\n') && continues_size(&file.content),
                 Form::SizedLine | Form::Line | Form::Space => false,
             };
             if is_ambiguous {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::common::chance::Chance;
+use crate::draw::continues_size;
 use crate::sender::{Conversation, Ending, Step};
 use crate::server::Server;
 use crate::verdict::{File, Stored, Verdict, judge};
@@ -49,15 +50,6 @@ fn content(beginning: &[u8], bytes: usize, chance: &mut Chance) -> Vec<u8> {
     content.extend(chance.bytes(bytes));
     content.truncate(bytes);
     content
-}
-
-/// Whether content that the network joins to its size reads as a part of it: a line of digits or an empty one, unless a column of
-/// numbers follows. A line that has lost its last bytes, or all of its content, is the same to the byte (docs/protocol.md).
-fn continues_size(content: &[u8]) -> bool {
-    let mut lines = content.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let is_number = |line: &[u8]| !line.is_empty() && line.iter().all(u8::is_ascii_digit);
-    let (first, second) = (lines.next().unwrap_or_default(), lines.next());
-    first.iter().all(u8::is_ascii_digit) && !second.is_some_and(is_number)
 }
 
 /// What the client does for a file.

@@ -161,6 +161,8 @@ async fn a_count_proves_nothing_where_more_of_a_line_may_come_or_the_first_packe
         ("n.bin ", true, "ERR size_mismatch "),
         ("n.bin ", false, "ERR timeout "),
         ("n.bin 1", false, "ERR timeout "),
+        ("n.bin 1310720\n17\n", true, "OK n.bin 131072 "),
+        ("n.bin 1310720\n17\n", false, "ERR timeout "),
         ("n.bin 131072", true, "OK n.bin 131072 "),
         ("n.bin 131072", false, "OK n.bin 131072 "),
     ] {
