@@ -79,7 +79,9 @@ impl Conversation {
         }
         let ended = tokio::time::timeout(DEADLINE, socket.read_to_end(&mut answer)).await;
         // A reset behind the answer is the server's way to end a sender that goes on.
-        drop(ended.expect("the server ends the connection"));
+        if ended.is_err() {
+            answer.extend_from_slice(b"(the server does not end the connection)");
+        }
         Some(String::from_utf8(answer).unwrap())
     }
 }

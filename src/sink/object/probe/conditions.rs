@@ -55,38 +55,31 @@ impl Trial<'_> {
 
     /// With `races` where they had to be run.
     fn judge_puts(&mut self, races: Option<Races>) {
-        let Some(races) = races else {
-            return self.probe.pass(CREATE, "refused where something stands");
-        };
-        if races.are_held() {
-            let held = format!("refused where something stands, and of two at once one (in {} races)", races.held);
-            return self.probe.pass(CREATE, held);
+        match races {
+            None => self.probe.pass(CREATE, EXISTS),
+            Some(races) if races.are_held() => self.probe.pass(CREATE, held(races)),
+            Some(races) => self.probe.fail(CREATE, lost(races, "PUTs")),
         }
-        self.probe.fail(CREATE, lost(races, "PUTs"));
     }
 
     fn judge_completes(&mut self, races: Option<Races>) {
         let seen = &self.remote.seen;
-        let Some(races) = races else {
-            return self.probe.pass(
+        match races {
+            None => self.probe.pass(
                 COMPLETE,
                 match seen.complete.get() {
-                    Some(Completes::Lose) => "refused where something stands, but not of two at once: claims guard commits",
-                    Some(Completes::Hold) | None => "seen before to be refused where something stands, and of two at once",
+                    Some(Completes::Lose) => {
+                        "seen before: of two concurrent requests both succeed, and claims guard commits"
+                    }
+                    Some(Completes::Hold) | None => {
+                        "seen before: refused where an object exists, and of two concurrent requests"
+                    }
                 },
-            );
-        };
-        if races.lost > 0 {
-            if seen.can_create() {
-                return self.probe.pass(COMPLETE, guarded(races));
-            }
-            return self.probe.fail(COMPLETE, lost(races, "ends of multipart uploads"));
+            ),
+            Some(races) if races.lost > 0 && seen.can_create() => self.probe.pass(COMPLETE, guarded(races)),
+            Some(races) if races.are_held() => self.probe.pass(COMPLETE, held(races)),
+            Some(races) => self.probe.fail(COMPLETE, lost(races, "ends of multipart uploads")),
         }
-        if races.are_held() {
-            let held = format!("refused where something stands, and of two at once one (in {} races)", races.held);
-            return self.probe.pass(COMPLETE, held);
-        }
-        self.probe.fail(COMPLETE, lost(races, "ends of multipart uploads"));
     }
 
     /// Whether a complete is refused where something stands.
@@ -130,9 +123,15 @@ impl Trial<'_> {
     }
 }
 
+const EXISTS: &str = "refused where an object exists";
+
+fn held(races: Races) -> String {
+    format!("{EXISTS}; of two concurrent requests one is refused (in {} races)", races.held)
+}
+
 fn guarded(races: Races) -> String {
     format!(
-        "refused where something stands, but of two at once both succeed (in {} of {} races): a claim for each name guards \
+        "refused where an object exists, but of two concurrent requests both succeed (in {} of {} races): a claim for each name guards \
          commits, as conditional PUTs are kept",
         races.lost,
         races.all()
