@@ -40,7 +40,7 @@ fn judge(sender: &Sender, stored: &BTreeMap<String, Vec<u8>>, answer: Option<&st
     }
     let expected: String = stored.iter().map(ok_line).collect();
     match answer.map(|answer| answer.strip_prefix(&expected)) {
-        Some(Some("")) if stored.len() >= begun(sender) || longest > PATIENCE / 2 => {}
+        Some(Some("")) if stored.len() >= begun(sender) || is_chance(sender, &stored) || longest > PATIENCE / 2 => {}
         None => {}
         Some(Some(rest)) if rest.starts_with("ERR ") && rest.lines().count() == 1 => {}
         Some(_) => return Verdict::Wrong(format!("{} files are stored, and answered {answer:?}", stored.len())),
