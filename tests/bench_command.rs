@@ -95,12 +95,14 @@ fn the_server_has_looked_through_what_has_a_format() {
         bed.told(&["--files", "2", "--size", "3MiB", "--format", format]).ended(0);
     }
     bed.told(&["--files", "2", "--size", "3MiB"]).ended(0);
-    let log = Command::new(env!("CARGO_BIN_EXE_tidegate"))
-        .args(["log", "--json"])
-        .env("TIDEGATE__SINK__FS__ROOT", &bed.serve.root)
-        .output()
-        .unwrap();
-    let log = String::from_utf8(log.stdout).unwrap();
+    let read = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        let log = command.args(["log", "--json"]).env("TIDEGATE__SINK__FS__ROOT", &bed.serve.root).output().unwrap();
+        String::from_utf8(log.stdout).unwrap()
+    };
+    // No answer waits for its line.
+    until("a line for each upload", || read().lines().count() >= 6);
+    let log = read();
     let validated = log.lines().filter(|line| line.contains("\"records\":")).count();
     assert_eq!((log.lines().count(), validated), (6, 4), "{log}");
     assert_eq!(log.matches("\"tidegate-bench\"").count(), 6, "{log}");
