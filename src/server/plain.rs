@@ -31,7 +31,7 @@ const MAX_UNDECIDED_BYTES: usize = 64 * 1024;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(mut stream: Stream, shared: &Shared) {
-    let mut headers = HeaderReader { first_packet: stream.buffer().len(), before_last_packet: 0, previous: None };
+    let mut headers = HeaderReader::new(&stream, None);
     loop {
         let header = match headers.read_header(stream.reader(), shared).await {
             Ok(Some(header)) => header,
@@ -57,7 +57,7 @@ pub(super) async fn serve(mut stream: Stream, shared: &Shared) {
         if !stream.answer_and_go_on(answer.as_bytes(), shared.limits.idle_timeout).await && !stream.reader().has_bytes() {
             return;
         }
-        headers = HeaderReader { first_packet: stream.buffer().len(), before_last_packet: 0, previous: Some(reading) };
+        headers = HeaderReader::new(&stream, Some(reading));
     }
 }
 
@@ -88,6 +88,11 @@ struct HeaderReader {
 }
 
 impl HeaderReader {
+    /// At what has come so far behind the file with the header `previous`.
+    fn new(stream: &Stream, previous: Option<Reading>) -> Self {
+        Self { first_packet: stream.buffer().len(), before_last_packet: 0, previous }
+    }
+
     /// Reads to the end of the header; `None` where the sender has no more files.
     async fn read_header(&mut self, reader: &mut Reader, shared: &Shared) -> Result<Option<Next>> {
         if reader.buffer().is_empty() && !self.await_next(reader, shared).await {
@@ -175,8 +180,8 @@ type Received = (Receipt, Reading);
 async fn receive(reading: Reading, reader: &mut Reader, shared: &Shared) -> Result<Received> {
     let header = &reading.header;
     let spec = spec(header, shared).inspect_err(|error| shared.ingest.refuse(&header.name, error))?;
-    let needs_content = shared.plain.header != HeaderForm::Line && !plain::has_known_extension(header.name.as_bytes());
-    let mut body = PlainBody { reader, reading: &reading, read: 0, needs_content, idle_timeout: shared.limits.idle_timeout };
+    let (form, idle_timeout) = (shared.plain.header, shared.limits.idle_timeout);
+    let mut body = PlainBody { reader, reading: &reading, read: 0, form, idle_timeout };
     let receipt = shared.ingest.receive(spec, &mut body).await?.commit(()).await?;
     Ok((receipt, reading))
 }
@@ -187,8 +192,7 @@ struct PlainBody<'a> {
     reader: &'a mut Reader,
     reading: &'a Reading,
     read: u64,
-    /// Whether a name that nothing shows to be one is a file with content only.
-    needs_content: bool,
+    form: HeaderForm,
     idle_timeout: Duration,
 }
 
@@ -218,13 +222,18 @@ impl PlainBody<'_> {
     fn check_end(&self) -> Result<()> {
         match self.reading.header.size {
             Some(size) if !self.reading.is_line => Err(self.wrong_size(&format!("{} of {size} bytes came", self.read))),
-            None if self.read == 0 && self.needs_content => {
+            None if self.read == 0 && !self.is_shown_by_name() => {
                 let message =
                     format!("nothing came behind {:?}: end the header of an empty file with ` 0`", self.reading.header.name);
                 Err(Error::new(ErrorKind::Incomplete, message))
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Whether the name alone shows that this is a file.
+    fn is_shown_by_name(&self) -> bool {
+        self.form == HeaderForm::Line || plain::has_known_extension(self.reading.header.name.as_bytes())
     }
 
     /// Fails where more has come than was announced, and is no header of a further file. Waits for nothing where nothing more

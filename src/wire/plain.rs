@@ -20,6 +20,9 @@ use crate::upload::Receipt;
 /// The longest header, in bytes, its newline included.
 pub const MAX_HEADER_BYTES: usize = 4096;
 
+/// Digits of the largest size.
+const MAX_SIZE_DIGITS: usize = 20;
+
 /// The longest refusal, in bytes, without its newline.
 const MAX_MESSAGE_BYTES: usize = 1000;
 
@@ -63,6 +66,25 @@ fn is_number(text: &[u8]) -> bool {
 
 fn trim_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// How many digits `bytes` begin with, as far as a header can be.
+fn leading_digits(bytes: &[u8]) -> usize {
+    bytes.iter().take(MAX_HEADER_BYTES).take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+/// Bytes of the newline that `bytes` begin with, a carriage return before it included.
+fn leading_newline(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [b'\n', ..] => Some(1),
+        [b'\r', b'\n', ..] => Some(2),
+        _ => None,
+    }
+}
+
+/// The size that digits say, if it fits.
+fn size_of(digits: &[u8]) -> Option<usize> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// The line that answers a committed upload. It names the key, which may be a version beside the name that was sent.

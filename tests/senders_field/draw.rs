@@ -194,7 +194,7 @@ impl Draw<'_> {
         while dies && self.is_other_files(&all[..length]) {
             length -= 1;
         }
-        let edges = self.edges(all.len(), length < all.len());
+        let edges = self.edges(&all, length < all.len());
         let (mut steps, mut from) = (Vec::new(), 0);
         for edge in edges.into_iter().filter(|edge| edge.at < length) {
             steps.push(Step::Send(all[from..edge.at].to_vec()));
@@ -233,7 +233,8 @@ impl Draw<'_> {
     }
 
     /// Where what is sent, `total` bytes, is cut into packets, in order.
-    fn edges(&mut self, total: usize, dies: bool) -> Vec<Edge> {
+    fn edges(&mut self, all: &[u8], dies: bool) -> Vec<Edge> {
+        let total = all.len();
         let count = self.chance.below(6);
         let mut edges: Vec<Edge> =
             (0..count).map(|_| Edge { at: self.chance.below(total + 1), separates: self.chance.one_in(2) }).collect();
@@ -261,7 +262,6 @@ impl Draw<'_> {
             begin = header + file.content.len();
             edges.push(Edge { at: begin, separates: self.chance.one_in(2) });
         }
-        let all = self.form.encode(&self.files);
         edges.retain(|edge| edge.at > 0 && edge.at < total && !(may_lose_end && self.is_other_files(&all[..edge.at])));
         edges.sort_unstable_by_key(|edge| (edge.at, !edge.separates));
         edges.dedup_by_key(|edge| edge.at);
@@ -271,32 +271,32 @@ impl Draw<'_> {
 
 /// Whether `bytes`, which begin with a header, are two or more whole files if its size has fewer digits.
 fn is_whole_with_fewer_digits(bytes: &[u8]) -> bool {
-    let digits = digits_behind_name(bytes).len();
-    behind_first_file(bytes).into_iter().any(|(end, rest)| end < digits && !rest.is_empty() && is_whole(rest))
+    let (_, digits) = digits_behind_name(bytes);
+    behind_first_file(bytes).into_iter().any(|(end, rest)| end < digits.len() && !rest.is_empty() && is_whole(rest))
 }
 
 fn is_whole(bytes: &[u8]) -> bool {
     bytes.is_empty() || behind_first_file(bytes).into_iter().any(|(_, rest)| is_whole(rest))
 }
 
-fn digits_behind_name(bytes: &[u8]) -> &[u8] {
+/// Where the digits behind the name begin, and these.
+fn digits_behind_name(bytes: &[u8]) -> (usize, &[u8]) {
     let start = bytes.iter().position(|byte| *byte == b' ').map_or(bytes.len(), |space| space + 1);
     let digits = bytes[start..].iter().take(10).take_while(|byte| byte.is_ascii_digit()).count();
-    &bytes[start..start + digits]
+    (start, &bytes[start..start + digits])
 }
 
-/// What is behind the first file, for each number of digits that its size may have, if the file is whole. A newline behind all
+/// The rest behind the first file, for each number of digits that its size may have, if the file is whole. A newline behind all
 /// digits may belong to the header.
 fn behind_first_file(bytes: &[u8]) -> Vec<(usize, &[u8])> {
-    let digits = digits_behind_name(bytes);
-    let start = bytes.iter().position(|byte| *byte == b' ').map_or(bytes.len(), |space| space + 1);
-    let newline = bytes.get(start + digits.len()) == Some(&b'\n');
+    let (start, digits) = digits_behind_name(bytes);
+    let newline = !digits.is_empty() && bytes.get(start + digits.len()) == Some(&b'\n');
     let ends = (1..=digits.len()).map(|end| (end, 0)).chain(newline.then_some((digits.len(), 1)));
     let rest = |(end, newline): (usize, usize)| {
         let size = std::str::from_utf8(&digits[..end]).unwrap().parse::<usize>().unwrap();
         Some((end, bytes[start + end + newline..].get(size..)?))
     };
-    ends.filter(|(end, _)| *end > 0).filter_map(rest).collect()
+    ends.filter_map(rest).collect()
 }
 
 fn has_known_extension(name: &str) -> bool {

@@ -153,8 +153,7 @@ impl Contest {
         if !reader.buffer().is_empty() {
             return Ok(false);
         }
-        // As `Rivals::contradict`, of those that are left.
-        let is_contradicted = !reading.is_line && self.contenders.iter().any(|rival| rival.end().is_none());
+        let is_contradicted = reading.is_contradicted_by(self.contenders.iter().map(|rival| &rival.reading));
         let idle_timeout = shared.limits.idle_timeout;
         let filled = match tokio::time::timeout(quiet(&shared.limits), reader.fill_small()).await {
             Ok(filled) => filled,

@@ -93,10 +93,10 @@ pub struct Rivals {
     pub silence_proves: bool,
 }
 
-impl Rivals {
-    /// Whether the number of bytes proves nothing for `reading`: a first packet that ended with the space, and so has a reading
-    /// without a size, says that digits behind it are content.
-    pub fn contradict(&self, reading: &Reading) -> bool {
-        !reading.is_line && self.readings.iter().any(|rival| rival.header.size.is_none())
+impl Reading {
+    /// Whether the number of bytes proves nothing for this reading, which has a size: a first packet that ended with the space, and so
+    /// has a reading without a size among the `rivals`, says that digits behind it are content.
+    pub fn is_contradicted_by<'a>(&self, rivals: impl IntoIterator<Item = &'a Self>) -> bool {
+        !self.is_line && rivals.into_iter().any(|rival| rival.header.size.is_none())
     }
 }

@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 
 use super::conversation::{Decoded, LineState, Reading, Rivals};
-use super::header::{MAX_SIZE_DIGITS, View, shown};
+use super::header::{View, shown};
 use super::next::{Follows, Names, are_files, follows, follows_named};
+use super::{MAX_SIZE_DIGITS, size_of};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What the number of bytes says of a reading.
@@ -35,7 +36,7 @@ impl View<'_> {
         };
         let is_contested = evidence.iter().any(|evidence| matches!(evidence, Evidence::Contests | Evidence::Doubtful));
         if let Some(index) = only(Evidence::Proved).or_else(|| only(Evidence::Matches).filter(|_| !is_contested)) {
-            let is_contradicted = rivals.contradict(&rivals.readings[index]);
+            let is_contradicted = rivals.readings[index].is_contradicted_by(&rivals.readings);
             let reading = rivals.readings.swap_remove(index);
             return if is_contradicted { Err(self.no_size_proved()) } else { Ok(Decoded::Header(reading)) };
         }
@@ -57,26 +58,27 @@ impl View<'_> {
     /// header of 17 bytes, or the file `7` of one byte, behind which another header may follow; `t.bin 27\n` is a line, or the file
     /// `7\n`. `run` are the digits.
     pub(super) fn against_joined(&self, reading: Reading, space: usize, run: &[u8]) -> Result<Decoded> {
-        let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse::<usize>().ok();
         let start = space + 1;
         let is_whole =
-            |end: &usize| self.packet.checked_sub(start + end).is_some_and(|came| number(&run[..*end]) == Some(came));
+            |end: &usize| self.packet.checked_sub(start + end).is_some_and(|came| size_of(&run[..*end]) == Some(came));
         let Some(end) = (1..=run.len().min(MAX_SIZE_DIGITS)).find(is_whole) else {
             return Ok(Decoded::Header(reading));
         };
         let joined = self.reading(&self.window[..space], Some(&run[..end]), start + end)?;
-        let has_more = self.bytes.len() > self.packet;
-        match self.evidence(&joined, self.line) {
-            _ if joined == reading => Ok(Decoded::Header(reading)),
-            Evidence::Disproved => Ok(Decoded::Header(reading)),
-            Evidence::Possible
-                if self.line == LineState::Quiet && self.evidence(&reading, self.line) == Evidence::Matches =>
-            {
-                Ok(Decoded::Header(reading))
+        let is_alone = joined == reading
+            || match (self.evidence(&joined, self.line), self.line) {
+                (Evidence::Disproved, _) => true,
+                (Evidence::Possible, LineState::Quiet) => self.evidence(&reading, self.line) == Evidence::Matches,
+                // Where nothing comes behind the first packet, the header was cut off.
+                (_, LineState::Ended) => self.bytes.len() == self.packet,
+                (_, LineState::Open | LineState::Quiet) => false,
+            };
+        match self.line {
+            _ if is_alone => Ok(Decoded::Header(reading)),
+            LineState::Ended => Err(self.no_size_proved()),
+            LineState::Open | LineState::Quiet => {
+                Ok(Decoded::Undecided(Rivals { readings: vec![reading], silence_proves: false }))
             }
-            _ if self.has_ended() && has_more => Err(self.no_size_proved()),
-            _ if self.has_ended() => Ok(Decoded::Header(reading)),
-            _ => Ok(Decoded::Undecided(Rivals { readings: vec![reading], silence_proves: false })),
         }
     }
 
@@ -91,13 +93,13 @@ impl View<'_> {
             Ordering::Greater => {
                 let (content, surplus) = content.split_at(usize::try_from(size).unwrap_or(content.len()));
                 let is_own_packet = reading.bytes + content.len() == self.before_last_packet;
-                self.fate_before(surplus, &reading.header.name, is_own_packet, line)
+                self.evidence_before(surplus, &reading.header.name, is_own_packet, line)
             }
         }
     }
 
     /// What `surplus` behind the file `name` says of its size.
-    fn fate_before(&self, surplus: &[u8], name: &str, is_own_packet: bool, line: LineState) -> Evidence {
+    fn evidence_before(&self, surplus: &[u8], name: &str, is_own_packet: bool, line: LineState) -> Evidence {
         let may_follow = follows(surplus, name, self.has_ended());
         match may_follow {
             Follows::Header if is_own_packet => return Evidence::Proved,

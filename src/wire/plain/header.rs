@@ -7,7 +7,9 @@
 use super::conversation::{Conversation, Decoded, HeaderForm, LineState, Options, Reading, Rivals, Sizes};
 use super::names::{extends, has_known_extension, is_key, other_protocol, runs_on_behind_extension};
 use super::next::{Follows, follows};
-use super::{MAX_HEADER_BYTES, is_number, parse_header, split_size, trim_cr};
+use super::{
+    MAX_HEADER_BYTES, MAX_SIZE_DIGITS, is_number, leading_digits, leading_newline, parse_header, split_size, trim_cr,
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Reads the header at the beginning of a conversation.
@@ -217,9 +219,7 @@ impl<'a> View<'a> {
             [] if !is_all_digits => return Ok(Decoded::Incomplete),
             [b'\r'] if !self.has_ended() => return Ok(Decoded::Incomplete),
             _ if self.previous.is_some_and(|previous| !previous.is_line) => None,
-            [b'\n', ..] => Some(1),
-            [b'\r', b'\n', ..] => Some(2),
-            _ => None,
+            behind => leading_newline(behind),
         };
         let line = newline.map(|newline| self.reading(name, Some(run), start + digits + newline)).transpose()?;
         let line_bytes = line.as_ref().map(|line| line.bytes);
@@ -285,13 +285,6 @@ impl<'a> View<'a> {
     pub(super) fn reading(&self, name: &[u8], size: Option<&[u8]>, bytes: usize) -> Result<Reading> {
         Ok(Reading { header: parse_header(name, size)?, bytes, is_line: self.bytes[bytes - 1] == b'\n' })
     }
-}
-
-/// Digits of the largest size.
-pub(super) const MAX_SIZE_DIGITS: usize = 20;
-
-fn leading_digits(bytes: &[u8]) -> usize {
-    bytes.iter().take(MAX_HEADER_BYTES).take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 fn surplus() -> Error {

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::leading_digits;
 use crate::upload::Key;
 
 /// Extensions that end a file name beyond doubt, in lower case and in order. A header that ends with its first packet is told
@@ -90,8 +91,9 @@ pub(super) fn other_protocol(bytes: &[u8]) -> Option<&'static str> {
 
 /// A priority in angle brackets (RFC 5424 section 6.2.1).
 fn is_syslog(bytes: &[u8]) -> bool {
-    let digits = bytes.iter().skip(1).take_while(|byte| byte.is_ascii_digit()).count();
-    bytes.first() == Some(&b'<') && (1..=3).contains(&digits) && bytes.get(digits + 1) == Some(&b'>')
+    let Some(rest) = bytes.strip_prefix(b"<") else { return false };
+    let digits = leading_digits(rest);
+    (1..=3).contains(&digits) && rest[digits..].starts_with(b">")
 }
 
 /// A request line of HTTP (RFC 9112 section 3), or of RTSP or SIP, which have the same form.
@@ -111,8 +113,9 @@ fn is_http(method: &[u8], target: Option<&[u8]>, line: &[u8], is_whole: bool) ->
 
 /// An array of strings (Redis serialization protocol specification, RESP2).
 fn is_redis(bytes: &[u8]) -> bool {
-    let digits = bytes.iter().skip(1).take_while(|byte| byte.is_ascii_digit()).count();
-    bytes.first() == Some(&b'*') && digits > 0 && bytes[1 + digits..].starts_with(b"\r\n$")
+    let Some(rest) = bytes.strip_prefix(b"*") else { return false };
+    let digits = leading_digits(rest);
+    digits > 0 && rest[digits..].starts_with(b"\r\n$")
 }
 
 /// Commands that clients of SMTP, FTP, POP3, IRC and STOMP begin with, and that port scanners send; in any case, as these

@@ -1,7 +1,7 @@
 //! What comes behind a file of known size: another file, or too many bytes.
 
 use super::names::{has_known_extension, is_key};
-use super::trim_cr;
+use super::{MAX_SIZE_DIGITS, leading_digits, leading_newline, size_of};
 use crate::upload::Key;
 
 /// Whether the bytes behind a file of known size begin another file.
@@ -88,13 +88,11 @@ fn ends(bytes: &[u8]) -> Vec<(&[u8], &str)> {
     let Some(space) = memchr::memchr(b' ', bytes) else { return Vec::new() };
     let Ok(name) = std::str::from_utf8(&bytes[..space]) else { return Vec::new() };
     let behind_name = &bytes[space + 1..];
-    let digits = behind_name.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let newline = memchr::memchr(b'\n', &behind_name[digits..]).filter(|end| *end < 2);
-    let line =
-        newline.filter(|end| trim_cr(&behind_name[digits..digits + end]).is_empty()).map(|end| (digits, digits + end + 1));
-    let headers = (1..=digits.min(20)).map(|end| (end, end)).chain(line);
+    let digits = leading_digits(behind_name);
+    let line = leading_newline(&behind_name[digits..]).map(|newline| (digits, digits + newline));
+    let headers = (1..=digits.min(MAX_SIZE_DIGITS)).map(|end| (end, end)).chain(line);
     let behind = |(digits, header): (usize, usize)| {
-        let size = std::str::from_utf8(&behind_name[..digits]).ok()?.parse::<usize>().ok()?;
+        let size = size_of(&behind_name[..digits])?;
         behind_name[header..].get(size..).map(|rest| (rest, name))
     };
     headers.filter_map(behind).collect()
