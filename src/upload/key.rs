@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape;
 
 /// A relative path of `/`-separated components that is safe on every store: UTF-8 in NFC (Unicode Annex 15), at most 1024
 /// bytes, each component 1 to 255 bytes.
@@ -128,11 +129,9 @@ fn component_flaw(component: &str) -> Option<String> {
 /// Annex 9), and what is invisible (`Default_Ignorable_Code_Point`) but for joiners and variation selectors, which scripts and
 /// emoji need.
 fn forbidden(char: char) -> bool {
-    char.is_control()
-        || matches!(char, '\\' | ':'
-            | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180e}' | '\u{200b}'
-            | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e00ff}')
+    let is_needed = matches!(char,
+        '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{200c}'..='\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e0fff}');
+    matches!(char, '\\' | ':') || escape::is_escaped(char) && !is_needed
 }
 
 /// CON, PRN, AUX, NUL, COM0 to COM9 and LPT0 to LPT9 (also with superscript digits), CONIN$ and CONOUT$, in any case, with

@@ -1,6 +1,7 @@
 //! Which names a glob is for.
 
 use std::borrow::Cow;
+use std::iter::successors;
 
 use globset::{GlobBuilder, GlobMatcher};
 use unicode_normalization::UnicodeNormalization;
@@ -69,18 +70,22 @@ impl Pattern {
             Against::FileName => name.rsplit('/').next().unwrap_or(name),
             Against::WholeName => name,
         };
-        let unpacked = |name: &str| split_compression(name).map(|(name, _)| name.to_owned());
-        let packed = std::iter::successors(Some(name.to_owned()), |name| unpacked(name));
+        if successors(Some(name), |name| unpacked(name)).any(|name| self.matches_as_it_is(name)) {
+            return true;
+        }
         // `day.csv~2.gz` is a version of `day.csv.gz`; `day~2.csv.gz` is a packed `day~2.csv`.
-        let versions = std::iter::successors(unversioned(name).or_else(|| unpacked(name)), |name| {
-            unversioned(name).or_else(|| unpacked(name))
-        });
-        packed.chain(versions).any(|name| self.matches_as_it_is(&name))
+        let plainer = |name: &str| unversioned(name).or_else(|| unpacked(name).map(str::to_owned));
+        name.contains('~') && successors(plainer(name), |name| plainer(name)).any(|name| self.matches_as_it_is(&name))
     }
 
     fn matches_as_it_is(&self, name: &str) -> bool {
         self.glob.is_match(name) || self.folded.as_ref().is_some_and(|folded| folded.is_match(&*fold_extension(name)))
     }
+}
+
+/// A name without its suffix of compression.
+fn unpacked(name: &str) -> Option<&str> {
+    split_compression(name).map(|(name, _)| name)
 }
 
 /// A name without its suffix of compression, and what that says.
@@ -110,7 +115,7 @@ pub(super) fn by_extension(name: &str) -> (Format, Compression) {
 
 /// A name with its extension in lower case, and its suffix of compression.
 fn fold_extension(name: &str) -> Cow<'_, str> {
-    let unpacked = split_compression(name).map_or(name, |(name, _)| name);
+    let unpacked = unpacked(name).unwrap_or(name);
     match unpacked.rfind(['.', '/']) {
         Some(dot) if unpacked[dot..].starts_with('.') => {
             Cow::Owned(name[..dot].to_owned() + &name[dot..].to_ascii_lowercase())
