@@ -23,6 +23,11 @@ impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         Self(finished(digest(&SHA256, bytes).as_ref()))
     }
+
+    /// Its 64 hexadecimal digits alone.
+    pub fn to_hex(&self) -> String {
+        hex::encode(self.0)
+    }
 }
 
 fn finished(bytes: &[u8]) -> [u8; 32] {
@@ -60,7 +65,7 @@ impl From<Digest> for String {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", Self::PREFIX, hex::encode(self.0))
+        write!(f, "{}{}", Self::PREFIX, self.to_hex())
     }
 }
 

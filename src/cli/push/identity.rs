@@ -13,9 +13,7 @@ pub(super) fn upload_id(look: &Look, key: &Key) -> UploadId {
     let uname = rustix::system::uname();
     let host = uname.nodename().to_string_lossy();
     let text = format!("{host}\n{device}\n{inode}\n{size}\n{seconds}.{nanoseconds:09}\n{key}\n");
-    let digest = Digest::of(text.as_bytes()).to_string();
-    let digits = digest.trim_start_matches("sha256:");
-    format!("push-{}", &digits[..32]).parse().expect("hexadecimal digits can stand in an id")
+    format!("push-{}", &Digest::of(text.as_bytes()).to_hex()[..32]).parse().expect("hexadecimal digits can stand in an id")
 }
 
 #[cfg(test)]

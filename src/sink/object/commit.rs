@@ -93,7 +93,7 @@ impl<'a> Small<'a> {
                 Some(tried) => tried,
                 None => {
                     let mut place = Place::based(self.spec, self.content, self.base.clone());
-                    match before(self.remote, &mut place, self.spec, (&self.base, &self.folders)).await? {
+                    match before(self.remote, &mut place, (&self.base, &self.folders)).await? {
                         Before::Done(receipt) => return Ok(receipt),
                         Before::Go(replaced) => (place, replaced),
                     }
@@ -229,20 +229,17 @@ pub(super) enum Before {
 /// Looks before anything is written: an overwriting upload, and a version of a name, must know what stands there. The others
 /// need not look: the store refuses their request where something stands.
 ///
-/// Overwriting so works on stores that know nothing of conditions, too.
-///
 /// `versions` are numbered from a key, and some of them are known to be folders.
-pub(super) async fn before(
-    remote: &Remote,
-    place: &mut Place<'_>,
-    spec: &UploadSpec,
-    versions: (&Key, &HashSet<Key>),
-) -> Result<Before> {
-    match spec.on_conflict {
-        OnConflict::Reject => return Ok(Before::Go(None)),
-        OnConflict::Version => return free_version(remote, place, versions).await,
-        OnConflict::Overwrite => {}
+async fn before(remote: &Remote, place: &mut Place<'_>, versions: (&Key, &HashSet<Key>)) -> Result<Before> {
+    match place.spec().on_conflict {
+        OnConflict::Reject => Ok(Before::Go(None)),
+        OnConflict::Version => free_version(remote, place, versions).await,
+        OnConflict::Overwrite => before_overwrite(remote, place).await,
     }
+}
+
+/// Looks for what an upload will overwrite. Works on stores that know nothing of conditions, too.
+pub(super) async fn before_overwrite(remote: &Remote, place: &mut Place<'_>) -> Result<Before> {
     let Some(found) = remote.look(place.key()).await? else { return Ok(Before::Go(None)) };
     let record = found.record_path();
     match remote.standing(found, place.size()).await? {

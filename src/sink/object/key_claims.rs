@@ -323,5 +323,5 @@ impl Remote {
 
 /// Where the claims of a key lie: a name for each key that fits into a path, whatever the key is.
 pub(super) fn key_hash(key: &Key) -> String {
-    Digest::of(key.as_str().as_bytes()).to_string().trim_start_matches("sha256:").to_owned()
+    Digest::of(key.as_str().as_bytes()).to_hex()
 }

@@ -3,12 +3,10 @@
 //! The receipt is noted beside the objects first, then the upload is completed: an object never stands without its record,
 //! while a record without its object is followed by nobody.
 
-use std::collections::HashSet;
-
 use object_store::Error as StoreError;
 use object_store::path::Path;
 
-use super::commit::{Before, MAX_ROUNDS, PAUSE, Settled, before};
+use super::commit::{Before, MAX_ROUNDS, PAUSE, Settled, before_overwrite};
 use super::folders::{ClearWay, InTheWay};
 use super::key_claims::{Claimant, KeyClaim};
 use super::marks::Attempt;
@@ -108,7 +106,7 @@ impl<'a> Large<'a> {
             OnConflict::Reject | OnConflict::Overwrite => None,
         };
         let replaced = match self.spec.on_conflict {
-            OnConflict::Overwrite => match before(self.remote, &mut place, self.spec, (&base, &HashSet::new())).await? {
+            OnConflict::Overwrite => match before_overwrite(self.remote, &mut place).await? {
                 Before::Done(receipt) => return Ok(receipt),
                 Before::Go(replaced) => replaced,
             },
