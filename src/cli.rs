@@ -107,7 +107,8 @@ fn refuse(error: &clap::Error) -> ExitCode {
     match Cli::try_parse_from(shown) {
         // A closed stream is no error.
         Err(error) => _ = error.print(),
-        // The escaped arguments parse, so that the error is of a character that was escaped: the first error says it, escaped.
+        // The escaped arguments parse, so that the error is of a character that was escaped: the
+        // first error says it, escaped.
         Ok(_) => print::note(error.render().to_string().trim_end()),
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))

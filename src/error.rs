@@ -28,7 +28,8 @@ pub enum ErrorKind {
     DigestMismatch,
     /// A validator refused the content; the source is a [`Report`](crate::report::Report).
     Invalid,
-    /// The name is taken by other content and may not be replaced, or by a folder, or lies below a file.
+    /// The name is taken by other content and may not be replaced, or by a folder, or lies below a
+    /// file.
     Conflict,
     /// The stream ended, or was reset, where the protocol allows no end.
     Incomplete,
@@ -176,8 +177,8 @@ impl Error {
         Self { audience: Audience::Operator, ..self.because(source) }
     }
 
-    /// The same error, whose message goes on with `more`. A public cause becomes a part of the message, and is no longer found by
-    /// its type.
+    /// The same error, whose message goes on with `more`. A public cause becomes a part of the
+    /// message, and is no longer found by its type.
     #[must_use]
     pub fn with_suffix(self, more: &str) -> Self {
         let whole = match self.audience {

@@ -30,8 +30,9 @@ use crate::upload::{OnConflict, OnInvalid};
 /// What every sink promises, and the contract suite checks:
 /// - No reader of the store ever sees, under a final name, a part of an upload or one that was not committed.
 /// - Of two uploads to one key, at no moment is there a mixture, and neither is lost unless its policy says so.
-/// - Where the store does not list both a key and keys below it, whichever is committed first stays, and the other one is refused
-///   or, under [`OnConflict::Version`], stored beside it. [`Receipt::key`] tells where.
+/// - Where the store does not list both a key and keys below it, whichever is committed first
+///   stays, and the other one is refused or, under [`OnConflict::Version`], stored beside it.
+///   [`Receipt::key`] tells where.
 /// - The same content under the same key is committed once: the second commit answers with the first one's receipt, and
 ///   [`Receipt::duplicate`] set.
 #[async_trait]
@@ -144,9 +145,9 @@ pub trait Staged: Debug + Send {
     /// Makes the upload durable *and* visible under its key, or neither; nothing staged stays behind either way.
     ///
     /// # Errors
-    /// [`ErrorKind::SizeMismatch`] and [`ErrorKind::DigestMismatch`] where the bytes are not what was announced,
-    /// [`ErrorKind::Conflict`] where the key is taken, is a folder, or lies below a file, [`ErrorKind::NoSpace`],
-    /// [`ErrorKind::Store`]: nothing was committed.
+    /// [`ErrorKind::SizeMismatch`] and [`ErrorKind::DigestMismatch`] where the bytes are not what
+    /// was announced, [`ErrorKind::Conflict`] where the key is taken, is a folder, or lies below a
+    /// file, [`ErrorKind::NoSpace`], [`ErrorKind::Store`]: nothing was committed.
     /// [`ErrorKind::Unknown`]: the store did not say; [`Sink::stat`] tells.
     async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt>;
 

@@ -182,7 +182,8 @@ async fn probed(bucket: &Bucket) -> Object {
     sink
 }
 
-/// `MinIO` lists nothing below an object: so the second of a file and a folder of one name is refused, or goes beside.
+/// `MinIO` lists nothing below an object: so the second of a file and a folder of one name is
+/// refused, or goes beside.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_of_minio_is_a_file_or_a_folder() {
     let Some(minio) = Minio::shared() else { return };
@@ -208,7 +209,8 @@ async fn a_name_of_minio_is_a_file_or_a_folder() {
     }
 }
 
-/// At two servers at once one at most has a receipt. Now and then the one without a receipt hides the other.
+/// At two servers at once one at most has a receipt. Now and then the one without a receipt hides
+/// the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_and_one_below_it_at_once_at_two_nodes_of_minio() {
     let Some(minio) = Minio::shared() else { return };

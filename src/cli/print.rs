@@ -25,7 +25,8 @@ impl Form {
     }
 }
 
-/// Prints a line on standard output, and no more than one: see [`escape::line`]. A closed stream is no error.
+/// Prints a line on standard output, and no more than one: see [`escape::line`]. A closed stream is
+/// no error.
 pub(super) fn line(text: &str) {
     _ = writeln!(io::stdout().lock(), "{}", escape::line(text));
 }
@@ -35,8 +36,8 @@ pub(super) fn json(text: &str) {
     _ = writeln!(io::stdout().lock(), "{}", escape::json(text));
 }
 
-/// Prints text on standard output as it is: it ends its lines itself, and what others chose in it has been escaped. A closed
-/// stream is no error.
+/// Prints text on standard output as it is: it ends its lines itself, and what others chose in it
+/// has been escaped. A closed stream is no error.
 pub(super) fn text(text: &str) {
     _ = write!(io::stdout().lock(), "{text}");
 }

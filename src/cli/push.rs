@@ -192,8 +192,8 @@ async fn send(sender: &mut Sender, item: &Item, console: &Console) -> Delivery {
         Err(error) => return refused(&error),
     };
     let mut source = source(item);
-    // The id stands for the state of the file. Where that can't be read, opening the file says why. A stream has one try, for which
-    // any id will do.
+    // The id stands for the state of the file. Where that can't be read, opening the file says why.
+    // A stream has one try, for which any id will do.
     let upload = match source.look().await {
         Ok(Some(look)) => Upload { id: identity::upload_id(&look, &key), ..Upload::new(key) },
         Ok(None) | Err(_) => Upload::new(key),

@@ -7,12 +7,14 @@ use std::time::Duration;
 pub struct Options {
     /// From the first packet to the server's hello.
     pub connect_timeout: Duration,
-    /// How long a transfer may make no progress: from one byte that the server takes to the next (a server whose store is slow
-    /// makes its senders wait), and from the question how much of a file it has to the answer.
+    /// How long a transfer may make no progress: from one byte that the server takes to the next (a
+    /// server whose store is slow makes its senders wait), and from the question how much of a file
+    /// it has to the answer.
     pub idle_timeout: Duration,
     /// From the last byte of a file to the answer: the server's commit.
     pub answer_timeout: Duration,
-    /// How long giving an upload up may take, its answer included. Behind that the connection is given up instead.
+    /// How long giving an upload up may take, its answer included. Behind that the connection is
+    /// given up instead.
     pub abort_timeout: Duration,
     /// What the client calls itself in the server's log and ledger.
     pub collector: Option<String>,

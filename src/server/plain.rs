@@ -217,8 +217,9 @@ impl Body for PlainBody<'_> {
 }
 
 impl PlainBody<'_> {
-    /// Fails where the stream ended before the announced size, of which the pump would not know what it may have been instead,
-    /// and behind a single word, which may be one of another protocol.
+    /// Fails where the stream ended before the announced size, of which the pump would not know
+    /// what it may have been instead, and behind a single word, which may be one of another
+    /// protocol.
     fn check_end(&self) -> Result<()> {
         match self.reading.header.size {
             Some(size) if !self.reading.is_line => Err(self.wrong_size(&format!("{} of {size} bytes came", self.read))),

@@ -157,8 +157,9 @@ impl Stream {
     /// Writes an answer behind which another one may follow; whether the sender took it.
     pub(super) async fn answer_and_go_on(&mut self, line: &[u8], timeout: Duration) -> bool {
         let taken = was_taken(tokio::time::timeout(timeout, self.writer.write_all(line)).await);
-        // A sender whose header is not acknowledged holds its content back (RFC 9293 section 3.7.4), and drops it where it
-        // closes with this answer unread (RFC 2525 section 2.17): acknowledge at once, not with the next answer.
+        // A sender whose header is not acknowledged holds its content back (RFC 9293 section
+        // 3.7.4), and drops it where it closes with this answer unread (RFC 2525 section 2.17):
+        // acknowledge at once, not with the next answer.
         if let Err(error) = SockRef::from(self.writer.as_ref()).set_tcp_quickack(true) {
             tracing::debug!(%error, "setting TCP_QUICKACK");
         }

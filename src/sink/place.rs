@@ -115,8 +115,9 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Decides what follows where `file`, an ancestor of the key, is a file. Under [`OnConflict::Version`] the key moves on to
-    /// the next version of that ancestor; every other policy refuses.
+    /// Decides what follows where `file`, an ancestor of the key, is a file. Under
+    /// [`OnConflict::Version`] the key moves on to the next version of that ancestor; every other
+    /// policy refuses.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] where the policy leaves no place.

@@ -125,8 +125,9 @@ fn component_flaw(component: &str) -> Option<String> {
     is_windows_device(component).then(|| format!("has a component that Windows reserves: {component:?}"))
 }
 
-/// Separators of other systems, controls (C0, DEL, C1, line and paragraph separators), what reorders text on a screen (Unicode
-/// Annex 9), and what is invisible (`Default_Ignorable_Code_Point`) but for joiners and variation selectors, which scripts and
+/// Separators of other systems, controls (C0, DEL, C1, line and paragraph separators), what
+/// reorders text on a screen (Unicode Annex 9), and what is invisible
+/// (`Default_Ignorable_Code_Point`) but for joiners and variation selectors, which scripts and
 /// emoji need.
 fn forbidden(char: char) -> bool {
     let is_needed = matches!(char,

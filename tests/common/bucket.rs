@@ -87,7 +87,8 @@ impl Bucket {
         assert!(answer.0, "{}", answer.1);
     }
 
-    /// Whether the bucket is there, made now if need be, and takes objects: some stores need a while after their start.
+    /// Whether the bucket is there, made now if need be, and takes objects: some stores need a
+    /// while after their start.
     pub async fn is_usable(&self) -> bool {
         self.ask(Method::PUT, &[]).await;
         let path = Path::parse("usable").unwrap();

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Runs `"$2" …` on the folder `$1` until standard input ends, which it does when the test binary does, however that ends.
+/// Runs `"$2" …` on the folder `$1` until standard input ends, which it does when the test binary
+/// does, however that ends.
 const WATCHDOG: &str = r#"folder=$1; shift; "$@" >"$folder/log" 2>&1 & read -r _; kill -9 $!; wait; rm -rf "$folder""#;
 
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -21,7 +22,8 @@ pub struct Server {
 /// How to start a server.
 pub struct Start<'a> {
     pub program: &'a Path,
-    /// With the folder, and addresses that were free a moment ago: the first one is asked whether it is ready.
+    /// With the folder, and addresses that were free a moment ago: the first one is asked whether
+    /// it is ready.
     pub arguments: fn(&Path, &[String]) -> Vec<String>,
     pub addresses: usize,
     pub environment: &'a [(&'a str, &'a str)],

@@ -101,7 +101,8 @@ impl Flow {
         Self { piece_bytes: (bytes_per_second / 100).max(1), pause: Duration::from_millis(10), ..Self::default() }
     }
 
-    /// Split into what comes before so many bytes and what comes behind them, with a pause between the two.
+    /// Split into what comes before so many bytes and what comes behind them, with a pause between
+    /// the two.
     pub fn split(after_bytes: u64, pause: Duration) -> Self {
         Self { split: Some((after_bytes, pause)), ..Self::default() }
     }

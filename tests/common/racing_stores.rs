@@ -1,4 +1,5 @@
-//! Stores that check a condition first and write later: `SeaweedFS` and moto, started once for the test binary.
+//! Stores that check a condition first and write later: `SeaweedFS` and moto, started once for the
+//! test binary.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -10,7 +11,8 @@ use super::child::{Server, Start, program};
 const KEY: &str = "tidegate";
 const SECRET: &str = "tidegate-secret";
 
-/// The one `SeaweedFS` of this test binary; `None`, and one line that says so, where there is none on this machine.
+/// The one `SeaweedFS` of this test binary; `None`, and one line that says so, where there is none
+/// on this machine.
 ///
 /// The program is `$TIDEGATE_SEAWEEDFS`, or else `weed` on the `PATH`.
 pub async fn seaweedfs_bucket() -> Option<Bucket> {

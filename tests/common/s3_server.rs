@@ -1,7 +1,8 @@
 //! An S3 server in the test's own process: `s3s` over a temporary folder.
 //!
-//! It is a stand-in, and its conditional requests check first and write later, so they come to it one at a time. An object is
-//! visible a moment before its metadata: what depends on that is tested on the real `MinIO`.
+//! It is a stand-in, and its conditional requests check first and write later, so they come to it
+//! one at a time. An object is visible a moment before its metadata: what depends on that is tested
+//! on the real `MinIO`.
 
 use std::sync::Arc;
 

@@ -41,7 +41,8 @@ macro_rules! contract {
             );
         }
     };
-    // Of names that are also folders, and of names that are cut for their number: stores that tell files from folders.
+    // Of names that are also folders, and of names that are cut for their number: stores that tell
+    // files from folders.
     (folders $sink:ident, $bed:ty) => {
         mod $sink {
             #[allow(unused_imports, reason = "a bed is named by its type alone or below `beds`")]

@@ -207,7 +207,8 @@ async fn minio_that_gets_other_bytes() {
     }
 }
 
-/// Whatever fails, and wherever: the answers, plain and framed, and the ledger name nothing of the store.
+/// Whatever fails, and wherever: the answers, plain and framed, and the ledger name nothing of the
+/// store.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_senders_and_the_ledger_are_told_names_nothing_of_the_store() {
     let server = S3Server::start().await;

@@ -1,4 +1,5 @@
-//! Names that are files for one sender and folders for another: what is left on the disk, and what two servers make of it.
+//! Names that are files for one sender and folders for another: what is left on the disk, and what
+//! two servers make of it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -72,7 +73,8 @@ fn two_servers_give_receipts_only_for_files_that_are_there() {
     let mut expected = BTreeMap::new();
     for round in 0..ROUNDS {
         let names = ["", "/a", "/a/b", "/a/c/d"].map(|below| format!("{round}{below}"));
-        // At each server, each name once: plain, versions are kept; framed, the second comer is refused.
+        // At each server, each name once: plain, versions are kept; framed, the second comer is
+        // refused.
         let plain = names.iter().map(|name| (name.clone(), format!("plain {name}")));
         let plain: Vec<_> = plain.chain(names.iter().map(|name| (name.clone(), format!("twice {name}")))).collect();
         let framed: Vec<_> = names.iter().map(|name| (format!("f{name}"), format!("framed {name}"))).collect();

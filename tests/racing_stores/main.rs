@@ -1,4 +1,5 @@
-//! Stores that keep conditions, but not in a race: what `check` says of them, and that no race ends with two receipts.
+//! Stores that keep conditions, but not in a race: what `check` says of them, and that no race ends
+//! with two receipts.
 
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
@@ -98,7 +99,8 @@ async fn moto_commits_by_claims_or_refuses() {
     }
 }
 
-/// It refuses a file where a folder is as if something stood there, so that a name is one or the other.
+/// It refuses a file where a folder is as if something stood there, so that a name is one or the
+/// other.
 #[tokio::test(flavor = "multi_thread")]
 async fn seaweedfs_takes_no_file_over_a_folder() {
     let Some(bucket) = seaweedfs_bucket().await else { return };

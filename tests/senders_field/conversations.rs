@@ -75,7 +75,8 @@ impl Case {
         Conversation { steps, ending: if self.reads_answer { Ending::HalfClose } else { Ending::Close } }
     }
 
-    /// Whether the network may join header and content, and the bytes alone do not tell them apart (docs/protocol.md).
+    /// Whether the network may join header and content, and the bytes alone do not tell them apart
+    /// (docs/protocol.md).
     fn may_be_refused(self) -> bool {
         let cannot_be_told_apart = match self.header {
             Header::NameAndSize => false,

@@ -1,7 +1,8 @@
 //! Random senders: of every form, cut anywhere, stalling anywhere, with every ending.
 //!
-//! The same bytes in the same packets can come from two senders that mean different things. `docs/protocol.md` lists these cases.
-//! [`Draw::avoid_ambiguous_content`] and [`Draw::edges`] leave them out.
+//! The same bytes in the same packets can come from two senders that mean different things.
+//! `docs/protocol.md` lists these cases. [`Draw::avoid_ambiguous_content`] and [`Draw::edges`]
+//! leave them out.
 
 use std::time::Duration;
 
@@ -26,8 +27,8 @@ pub(crate) enum Form {
 
 const FORMS: [Form; 6] = [Form::SizedLine, Form::Line, Form::OldSized, Form::OldSized, Form::Space, Form::Name];
 
-/// Line forms of a name that goes on behind a known extension (`n.csvx`) can't be told from [`Form::Name`] where they are cut
-/// behind the extension.
+/// Line forms of a name that goes on behind a known extension (`n.csvx`) can't be told from
+/// [`Form::Name`] where they are cut behind the extension.
 const NAMES: [&str; 14] = [
     "t.bin",
     "t.dat",
@@ -154,8 +155,9 @@ fn content(may_be_long: bool, chance: &mut Chance) -> Vec<u8> {
     }
 }
 
-/// Whether content that the network joins to its size reads as a part of it: a line of digits or an empty one, unless a column of
-/// numbers follows. A line that has lost its last bytes, or all of its content, is the same to the byte (docs/protocol.md).
+/// Whether content that the network joins to its size reads as a part of it: a line of digits or an
+/// empty one, unless a column of numbers follows. A line that has lost its last bytes, or all of
+/// its content, is the same to the byte (docs/protocol.md).
 pub(crate) fn continues_size(content: &[u8]) -> bool {
     let mut lines = content.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let is_number = |line: &[u8]| !line.is_empty() && line.iter().all(u8::is_ascii_digit);
@@ -170,9 +172,11 @@ impl Draw<'_> {
         for file in &mut self.files {
             let begins_with = |bytes: &[u8]| file.content.first().is_some_and(|first| bytes.contains(first));
             let is_ambiguous = match self.form {
-                // The name goes on behind a slash, a dot, or an `l` behind `json`; a newline or a space ends it.
+                // The name goes on behind a slash, a dot, or an `l` behind `json`; a newline or a
+                // space ends it.
                 Form::Name => begins_with(b"\n\r ./") || file.name.ends_with("json") && begins_with(b"lL"),
-                // A newline behind the size ends a line. The number of bytes shows that of the last file only.
+                // A newline behind the size ends a line. The number of bytes shows that of the last
+                // file only.
                 Form::OldSized => is_several && file.content.contains(&b'\n') && continues_size(&file.content),
                 Form::SizedLine | Form::Line | Form::Space => false,
             };
@@ -206,8 +210,8 @@ impl Draw<'_> {
         Sender { form: self.form, files: self.files, sent: all[..length].to_vec(), dies: length < all.len(), conversation }
     }
 
-    /// Whether all of `sent` can be other files than those that are meant: content that names files and sizes, behind a size
-    /// whose first digits are the size of what comes before them.
+    /// Whether all of `sent` can be other files than those that are meant: content that names files
+    /// and sizes, behind a size whose first digits are the size of what comes before them.
     fn is_other_files(&self, sent: &[u8]) -> bool {
         let mut begin = 0;
         self.form == Form::OldSized
@@ -238,7 +242,8 @@ impl Draw<'_> {
         let count = self.chance.below(6);
         let mut edges: Vec<Edge> =
             (0..count).map(|_| Edge { at: self.chance.below(total + 1), separates: self.chance.one_in(2) }).collect();
-        // A reset drops what its sender's system has not sent: that of a sender, or a close with an answer unread.
+        // A reset drops what its sender's system has not sent: that of a sender, or a close with an
+        // answer unread.
         let may_lose_end = dies || self.ending == Ending::Reset || self.ending == Ending::Close && self.files.len() > 1;
         let mut begin = 0;
         for file in &self.files {
@@ -247,12 +252,14 @@ impl Draw<'_> {
             match self.form {
                 // A size that is cut, and then matches what has come before the end, is one.
                 Form::SizedLine if may_lose_end => edges.retain(|edge| !(size..header).contains(&edge.at)),
-                // Cut behind the space, a column of numbers that does not end with its size reads as content.
+                // Cut behind the space, a column of numbers that does not end with its size reads
+                // as content.
                 Form::SizedLine if self.files.len() > 1 => edges.retain(|edge| edge.at != size),
                 Form::SizedLine | Form::Line => {}
                 Form::OldSized | Form::Space | Form::Name => {
                     edges.retain(|edge| edge.at <= begin || edge.at >= header + NEAR_BYTES);
-                    // Without a known extension only a packet of its own shows that the name has ended.
+                    // Without a known extension only a packet of its own shows that the name has
+                    // ended.
                     let must_separate = self.form == Form::Name;
                     if !self.is_joined || must_separate && !has_known_extension(&file.name) {
                         edges.push(Edge { at: header, separates: must_separate || self.chance.one_in(2) });
@@ -269,7 +276,8 @@ impl Draw<'_> {
     }
 }
 
-/// Whether `bytes`, which begin with a header, are two or more whole files if its size has fewer digits.
+/// Whether `bytes`, which begin with a header, are two or more whole files if its size has fewer
+/// digits.
 fn is_whole_with_fewer_digits(bytes: &[u8]) -> bool {
     let (_, digits) = digits_behind_name(bytes);
     behind_first_file(bytes).into_iter().any(|(end, rest)| end < digits.len() && !rest.is_empty() && is_whole(rest))
@@ -286,8 +294,8 @@ fn digits_behind_name(bytes: &[u8]) -> (usize, &[u8]) {
     (start, &bytes[start..start + digits])
 }
 
-/// The rest behind the first file, for each number of digits that its size may have, if the file is whole. A newline behind all
-/// digits may belong to the header.
+/// The rest behind the first file, for each number of digits that its size may have, if the file is
+/// whole. A newline behind all digits may belong to the header.
 fn behind_first_file(bytes: &[u8]) -> Vec<(usize, &[u8])> {
     let (start, digits) = digits_behind_name(bytes);
     let newline = !digits.is_empty() && bytes.get(start + digits.len()) == Some(&b'\n');

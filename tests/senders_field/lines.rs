@@ -1,4 +1,5 @@
-//! Headers that a newline ends, over a network that splits what they say after any byte, and pauses there.
+//! Headers that a newline ends, over a network that splits what they say after any byte, and pauses
+//! there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +28,8 @@ const FILES: [(&str, &[u8]); 8] = [
     ("e.bin", b""),
 ];
 
-/// Whether what comes before the split may be all of the name and what follows content, or both the name: only a known
-/// extension tells (docs/protocol.md).
+/// Whether what comes before the split may be all of the name and what follows content, or both the
+/// name: only a known extension tells (docs/protocol.md).
 fn may_be_refused(file: &File, has_size: bool, split: usize) -> bool {
     !has_size && !file.name.contains('.') && split < file.name.len()
 }

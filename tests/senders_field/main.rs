@@ -1,4 +1,5 @@
-//! Senders as they are found in the field, against the built server: each file is stored right, or refused.
+//! Senders as they are found in the field, against the built server: each file is stored right, or
+//! refused.
 //!
 //! The old client and its like rest on packets, so these tests control them: see [`packets`].
 

@@ -1,5 +1,6 @@
-//! The client that tidegate replaces: it connects, sends `name size` in one call and the file in pieces of 4 KiB, and closes
-//! without reading an answer. A later version sends further files in the same way on the same connection.
+//! The client that tidegate replaces: it connects, sends `name size` in one call and the file in
+//! pieces of 4 KiB, and closes without reading an answer. A later version sends further files in
+//! the same way on the same connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,8 @@ const BEGINNINGS: [&[u8]; 11] = [
     b"\r",
 ];
 
-/// Sizes around the length of a piece, and others up to 100 KB; an empty file can't be told from a header that breaks off.
+/// Sizes around the length of a piece, and others up to 100 KB; an empty file can't be told from a
+/// header that breaks off.
 fn size(number: usize, chance: &mut Chance) -> usize {
     match number % 10 {
         0 => 1,
@@ -136,12 +138,13 @@ async fn an_empty_file_of_the_old_client_is_refused() {
 /// How a sender of several files takes the answers to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answers {
-    /// It waits for each. That leaves it to a silence to prove a size that content was joined to, and a silence proves no column of
-    /// numbers: the headers are packets of their own.
+    /// It waits for each. That leaves it to a silence to prove a size that content was joined to,
+    /// and a silence proves no column of numbers: the headers are packets of their own.
     Read,
     /// It closes once the server has read everything.
     Ignored,
-    /// It closes at once. With an answer unread that is a reset, which drops what the sender's system has not sent.
+    /// It closes at once. With an answer unread that is a reset, which drops what the sender's
+    /// system has not sent.
     LeftBehind,
 }
 
@@ -181,7 +184,8 @@ fn several(
     (files, Conversation { steps: all, ending })
 }
 
-/// Has conversations of three files each, whose sizes are below `most_bytes`, with these pauses between them.
+/// Has conversations of three files each, whose sizes are below `most_bytes`, with these pauses
+/// between them.
 async fn check_several(most_bytes: usize, pauses: &[Duration], answers: &[Answers]) {
     let (mut chance, server) = (Chance::new(3), Arc::new(Server::on_disk(&[])));
     let (mut senders, mut number) = (JoinSet::new(), 0);
@@ -219,8 +223,8 @@ async fn further_files_on_a_connection_are_right() {
     check_several(20_000, &pauses, &[Answers::Read, Answers::Ignored]).await;
 }
 
-/// The server acknowledges a header at once, also behind an answer: otherwise the sender's system would hold the content back, and
-/// drop it.
+/// The server acknowledges a header at once, also behind an answer: otherwise the sender's system
+/// would hold the content back, and drop it.
 #[tokio::test(flavor = "multi_thread")]
 async fn further_files_of_a_sender_that_leaves_at_once_are_right() {
     let pauses = [50, 2500].map(Duration::from_millis);

@@ -1,7 +1,7 @@
 //! What of a connection over the loopback device has been read at its other end.
 //!
-//! Some senders are only told apart by their packets. A pause is no proof that a busy server has read one packet before the
-//! next one arrives; the kernel's table of connections is.
+//! Some senders are only told apart by their packets. A pause is no proof that a busy server has
+//! read one packet before the next one arrives; the kernel's table of connections is.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -32,7 +32,8 @@ fn is_unread(own: SocketAddr, peer: SocketAddr) -> bool {
         .any(|(ports, to_send, to_read)| ports == here && to_send > 0 || ports == there && to_read > 0)
 }
 
-/// Local and remote port of a connection, the bytes that are not acknowledged and those that are not read (proc(5)).
+/// Local and remote port of a connection, the bytes that are not acknowledged and those that are
+/// not read (proc(5)).
 fn queues(line: &str) -> Option<((u16, u16), u64, u64)> {
     let mut columns = line.split_ascii_whitespace().skip(1);
     let mut port = || u16::from_str_radix(columns.next()?.rsplit(':').next()?, 16).ok();

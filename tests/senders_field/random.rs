@@ -1,7 +1,8 @@
-//! Random senders against the built server: each file is stored right, or refused, and there is no third outcome.
+//! Random senders against the built server: each file is stored right, or refused, and there is no
+//! third outcome.
 //!
-//! `TIDEGATE_SENDERS_SECONDS=600` runs for ten minutes. `TIDEGATE_SENDERS_SEED` takes another seed than 1; each
-//! round has the next one, so that a round which fails can be run alone.
+//! `TIDEGATE_SENDERS_SECONDS=600` runs for ten minutes. `TIDEGATE_SENDERS_SEED` takes another seed
+//! than 1; each round has the next one, so that a round which fails can be run alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,8 +58,8 @@ fn is_meant(sender: &Sender, stored: &File) -> bool {
     (file.content == stored.content || is_beginning) && !is_reset
 }
 
-/// Whether another sender would have sent the same, and proved it by the count of its bytes: lines whose sizes match are believed,
-/// and sizes that match to the last byte of one that has died.
+/// Whether another sender would have sent the same, and proved it by the count of its bytes: lines
+/// whose sizes match are believed, and sizes that match to the last byte of one that has died.
 fn is_chance(sender: &Sender, stored: &[File]) -> bool {
     let as_old = Form::OldSized.encode(stored) == sender.sent;
     let is_cut_or_content = sender.dies || sender.form == Form::Space || sender.conversation.ending == Ending::Reset;

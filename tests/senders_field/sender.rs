@@ -18,7 +18,8 @@ pub(crate) enum Step {
     /// One call of `send`.
     Send(Vec<u8>),
     Pause(Duration),
-    /// A pause of at least so long that ends once the server has read everything: what follows is another packet for it.
+    /// A pause of at least so long that ends once the server has read everything: what follows is
+    /// another packet for it.
     Separate(Duration),
     /// Reads one line of the answer.
     ReadLine,
@@ -45,12 +46,14 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// Has the conversation with the server at `address`; all that was read of the answer, where it was read to its end.
+    /// Has the conversation with the server at `address`; all that was read of the answer, where it
+    /// was read to its end.
     pub(crate) async fn hold(&self, address: &str) -> Option<String> {
         self.hold_timed(address).await.0
     }
 
-    /// As [`Conversation::hold`], with the longest time that a step has taken: on a busy machine more than it was to take.
+    /// As [`Conversation::hold`], with the longest time that a step has taken: on a busy machine
+    /// more than it was to take.
     pub(crate) async fn hold_timed(&self, address: &str) -> (Option<String>, Duration) {
         let mut longest = Duration::ZERO;
         (self.talk(address, &mut longest).await, longest)

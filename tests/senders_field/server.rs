@@ -24,7 +24,8 @@ impl Server {
         Self::start(keys, None)
     }
 
-    /// One that stores in `MinIO`, with these keys set as well; `None` where there is none on this machine.
+    /// One that stores in `MinIO`, with these keys set as well; `None` where there is none on this
+    /// machine.
     pub(crate) async fn in_bucket(keys: &[(&str, &str)]) -> Option<Self> {
         let minio = block_in_place(Minio::shared)?;
         let bucket = minio.bucket().await;

@@ -46,7 +46,8 @@ impl Stored {
     }
 }
 
-/// Holds what is stored and what was answered against what was meant. `answer` is what a sender has read to the end.
+/// Holds what is stored and what was answered against what was meant. `answer` is what a sender has
+/// read to the end.
 pub(crate) fn judge(files: &[File], stored: &BTreeMap<String, Vec<u8>>, answer: Option<&str>) -> Verdict {
     for (name, content) in stored {
         if !files.iter().any(|file| file.name == *name && file.content == *content) {

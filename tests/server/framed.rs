@@ -325,7 +325,8 @@ async fn a_sender_that_waits_for_a_receipt_is_not_idle() {
 #[tokio::test]
 async fn a_sender_that_reads_no_answers_does_not_keep_its_place() {
     let mut config = config();
-    // Longer than the server takes to read everything: it then waits for the next request when the answers are given up.
+    // Longer than the server takes to read everything: it then waits for the next request when the
+    // answers are given up.
     config.limits.idle_timeout = Duration::from_secs(3);
     config.framed.max_pending_commits = 100_000;
     let server = start(config).await;

@@ -147,8 +147,9 @@ impl Contest {
         Error::new(ErrorKind::Timeout, message)
     }
 
-    /// Whether the content of `reading`, all of which has come, is followed by the end of the stream, by a silence that proves it, or
-    /// by the header of another file. Content may look like a header: only one that came in a packet of its own counts.
+    /// Whether the content of `reading`, all of which has come, is followed by the end of the
+    /// stream, by a silence that proves it, or by the header of another file. Content may look like
+    /// a header: only one that came in a packet of its own counts.
     async fn is_proved(&self, reading: &Reading, reader: &mut Reader, shared: &Shared) -> Result<bool> {
         if !reader.buffer().is_empty() {
             return Ok(false);

@@ -20,7 +20,8 @@ pub(super) enum Name {
     Final,
 }
 
-/// How often a folder may be removed by the upload that has made it while another one is about to use it.
+/// How often a folder may be removed by the upload that has made it while another one is about to
+/// use it.
 const MAX_VANISHED: u32 = 100;
 
 /// What a staged file has come to.
@@ -58,8 +59,8 @@ impl<D: Disk> Shared<D> {
             Named::Duplicate(receipt) => return self.check_found(place.key()).map(|()| receipt),
             Named::In(folder) => folder,
         };
-        // The file is visible; whether it will be after a power cut is not known. Not taken back: somebody who sent the same
-        // may have its receipt by now.
+        // The file is visible; whether it will be after a power cut is not known. Not taken back:
+        // somebody who sent the same may have its receipt by now.
         self.promise(&folder, Loses::Names, &format!("the folder of {:?}", place.key().as_str())).map_err(|error| {
             Error::new(ErrorKind::Unknown, format!("{:?} may not survive a power cut", place.key().as_str())).because(error)
         })?;
@@ -67,8 +68,9 @@ impl<D: Disk> Shared<D> {
         Ok(Receipt { committed_at: record.committed_at, ..place.receipt(self.terms.durability) })
     }
 
-    /// Renames the staged file to the first key that its place comes to, and says so in `name`; or finds that the same content
-    /// has such a key already. Folders that are made for it are added to `made`.
+    /// Renames the staged file to the first key that its place comes to, and says so in `name`; or
+    /// finds that the same content has such a key already. Folders that are made for it are added
+    /// to `made`.
     fn give_name(
         &self,
         place: &mut Place<'_>,
@@ -138,7 +140,8 @@ impl<D: Disk> Shared<D> {
         self.check_writable("looking at", key).map_err(lost)
     }
 
-    /// The folder of the place, durable, past all files that are in its way; `None` where it was removed meanwhile.
+    /// The folder of the place, durable, past all files that are in its way; `None` where it was
+    /// removed meanwhile.
     fn folder(&self, place: &mut Place<'_>, made: &mut Made<D::Handle>) -> Result<Option<Folder<D::Handle>>> {
         loop {
             let flush = |folder: &D::Handle| {

@@ -29,7 +29,8 @@ pub(super) struct Tree<D: Disk> {
 pub(super) enum NoFolder {
     /// This ancestor is no folder, but a file or a link.
     File(String),
-    /// A folder was removed while it was walked to, by the upload that had made it: another try makes it again.
+    /// A folder was removed while it was walked to, by the upload that had made it: another try
+    /// makes it again.
     Vanished,
     /// The disk failed.
     Failed(Errno),
@@ -45,7 +46,8 @@ pub(super) struct Folder<H> {
     flushed: Vec<(String, (u64, u64))>,
 }
 
-/// Folders that were made for an upload, the outermost first: each by the folder that it lies in, its path, and its name.
+/// Folders that were made for an upload, the outermost first: each by the folder that it lies in,
+/// its path, and its name.
 #[derive(Debug)]
 pub(super) struct Made<H>(Vec<(Arc<H>, String, String)>);
 
@@ -80,9 +82,10 @@ impl<D: Disk> Tree<D> {
         &self.root
     }
 
-    /// The folder that `key` lies in, made where it is missing. It and everything above it are durable when this returns:
-    /// a folder is flushed into its parent by `flush` unless that was seen to happen already, for another upload may have
-    /// made it and not yet have come so far. Folders that are made are added to `made`, also where this fails.
+    /// The folder that `key` lies in, made where it is missing. It and everything above it are
+    /// durable when this returns: a folder is flushed into its parent by `flush` unless that was
+    /// seen to happen already, for another upload may have made it and not yet have come so far.
+    /// Folders that are made are added to `made`, also where this fails.
     pub(super) fn folder(
         &self,
         key: &Key,
@@ -132,8 +135,8 @@ impl<D: Disk> Tree<D> {
         Ok((Arc::new(self.disk.open_folder(parent, name)?), Existed::No))
     }
 
-    /// Remembers which folders were flushed, once a file lies in the innermost one: before, the upload that has made one may
-    /// remove it again, and the next one may have its number.
+    /// Remembers which folders were flushed, once a file lies in the innermost one: before, the
+    /// upload that has made one may remove it again, and the next one may have its number.
     pub(super) fn remember(&self, folder: &Folder<D::Handle>) {
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         for (path, identity) in &folder.flushed {
@@ -144,7 +147,8 @@ impl<D: Disk> Tree<D> {
         }
     }
 
-    /// Removes folders that were made for an upload which then was not committed, unless something lies in them by now.
+    /// Removes folders that were made for an upload which then was not committed, unless something
+    /// lies in them by now.
     pub(super) fn remove(&self, made: Made<D::Handle>) {
         for (folder, path, name) in made.0.into_iter().rev() {
             match self.disk.remove_folder(&folder, &name) {

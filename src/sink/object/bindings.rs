@@ -1,4 +1,5 @@
-//! The keys that multipart uploads of this process are bound to, under [`OnConflict::Version`](crate::upload::OnConflict).
+//! The keys that multipart uploads of this process are bound to, under
+//! [`OnConflict::Version`](crate::upload::OnConflict).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -152,8 +152,8 @@ impl<'a> Small<'a> {
         Ok(Round::Elsewhere)
     }
 
-    /// A round with the right to commit under its key, where the store needs one. The claim is kept where the request may still
-    /// come to something: the next round, which goes there, shares it.
+    /// A round with the right to commit under its key, where the store needs one. The claim is kept
+    /// where the request may still come to something: the next round, which goes there, shares it.
     async fn claimed_round(&mut self, place: Place<'a>, replaced: Option<Path>) -> Result<Round> {
         let claimant = Claimant { key: place.key(), upload_id: &self.spec.id, attempt: self.attempt, multipart: None };
         let claim = self.remote.claim_key(claimant).await?;

@@ -1,13 +1,14 @@
-//! Names that are also folders, on stores that hide what lies below an object: `MinIO` keeps `p/a`, and no listing shows it once
-//! `p` exists.
+//! Names that are also folders, on stores that hide what lies below an object: `MinIO` keeps `p/a`,
+//! and no listing shows it once `p` exists.
 //!
-//! Before a commit the store is asked for an object at each ancestor of the key, and for one object below the key. Commits of
-//! `p` and `p/a` at the same time have at most one receipt:
+//! Before a commit the store is asked for an object at each ancestor of the key, and for one object
+//! below the key. Commits of `p` and `p/a` at the same time have at most one receipt:
 //!
 //! - In one process they take turns.
-//! - Another process learns of the first file of a folder by a note, `<prefix>/.tidegate/folders/<SHA-256 of the
-//!   folder>/<attempt>.json`, which names that file. It is written before the store is asked for `p`. After storing `p`, a committer looks
-//!   for notes before it answers: what is noted later finds `p`.
+//! - Another process learns of the first file of a folder by a note,
+//!   `<prefix>/.tidegate/folders/<SHA-256 of the folder>/<attempt>.json`, which names that file. It
+//!   is written before the store is asked for `p`. After storing `p`, a committer looks for notes
+//!   before it answers: what is noted later finds `p`.
 //! - A folder in which something stands needs no note: a committer of `p` sees that.
 
 use std::collections::HashMap;
@@ -29,8 +30,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sink::place::MAX_VERSIONS;
 use crate::upload::Key;
 
-/// Folders that are remembered, and for how long. A committer sees what stands below its key, so that no file comes over a
-/// folder, unless the folder was emptied by another way.
+/// Folders that are remembered, and for how long. A committer sees what stands below its key, so
+/// that no file comes over a folder, unless the folder was emptied by another way.
 const MAX_KNOWN: usize = 10_000;
 const BELIEVED: Duration = Duration::from_secs(10);
 
@@ -39,7 +40,8 @@ const SIGN: &str = "noted";
 
 const NOTE_POLL_PAUSE: Duration = Duration::from_millis(100);
 
-/// The folders in which this process has seen something, and when it has last looked for a file of that name.
+/// The folders in which this process has seen something, and when it has last looked for a file of
+/// that name.
 #[derive(Debug, Default)]
 pub(super) struct Known(Mutex<HashMap<Key, Instant>>);
 
@@ -90,7 +92,8 @@ struct Note {
     key: Key,
 }
 
-/// A key to which the way is clear. Nothing of this process commits what would get into it as long as this is held.
+/// A key to which the way is clear. Nothing of this process commits what would get into it as long
+/// as this is held.
 #[derive(Debug)]
 pub(super) struct ClearWay<'a> {
     remote: &'a Remote,
@@ -102,7 +105,8 @@ pub(super) struct ClearWay<'a> {
 }
 
 impl ClearWay<'_> {
-    /// To be asked when the object stands and before that is answered: what another writer has brought meanwhile.
+    /// To be asked when the object stands and before that is answered: what another writer has
+    /// brought meanwhile.
     ///
     /// # Errors
     /// [`ErrorKind::Unknown`] where that can't be seen.
@@ -180,7 +184,8 @@ impl Remote {
         Ok(ancestors.iter().zip(found).find_map(|(ancestor, stands)| stands.then(|| ancestor.clone())))
     }
 
-    /// An object below `key`, as a name, if there is one. Sees none where `key` itself stands and the store hides.
+    /// An object below `key`, as a name, if there is one. Sees none where `key` itself stands and
+    /// the store hides.
     pub(super) async fn one_below(&self, key: &Key) -> Result<Option<String>> {
         let prefix = self.below(&format!("{key}/"));
         let options = PaginatedListOptions { max_keys: Some(1), ..PaginatedListOptions::default() };
@@ -190,12 +195,14 @@ impl Remote {
         Ok(listed.result.objects.first().map(|object| name(&object.location)))
     }
 
-    /// As [`Remote::one_below`], where the store would hide it, or refuse what is to be stored under `key`.
+    /// As [`Remote::one_below`], where the store would hide it, or refuse what is to be stored
+    /// under `key`.
     pub(super) async fn hidden_below(&self, key: &Key) -> Result<Option<String>> {
         if self.may_hide() { self.one_below(key).await } else { Ok(None) }
     }
 
-    /// Where `name` goes whose ancestor `file` is a file: below the first version of that which is free, or a folder.
+    /// Where `name` goes whose ancestor `file` is a file: below the first version of that which is
+    /// free, or a folder.
     pub(super) async fn beside(&self, name: &Key, file: &Key) -> Result<Key> {
         let taken = || InTheWay::File(file.clone()).conflict(name);
         for number in 2..=MAX_VERSIONS {
@@ -242,7 +249,8 @@ impl Remote {
             for object in notes {
                 let Some(json) = self.fetch(&object.location).await? else { continue };
                 let Ok(note) = serde_json::from_slice::<Note>(&json) else {
-                    // What it stands for is not known, so that it keeps the folder until the sweep removes it.
+                    // What it stands for is not known, so that it keeps the folder until the sweep
+                    // removes it.
                     tracing::warn!(path = %object.location, "a note of a folder can't be read");
                     is_young = true;
                     continue;

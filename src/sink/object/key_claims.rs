@@ -1,19 +1,25 @@
-//! Claims: the right to commit under a key, on stores where two conditional completes of one key both succeed.
+//! Claims: the right to commit under a key, on stores where two conditional completes of one key
+//! both succeed.
 //!
-//! A claim is a small object, `<prefix>/.tidegate/claims/<SHA-256 of the key>/<generation>.json`, made by a conditional PUT,
-//! which such a store keeps. It names the upload that may commit. Why a free key never has two owners that can commit:
+//! A claim is a small object, `<prefix>/.tidegate/claims/<SHA-256 of the key>/<generation>.json`,
+//! made by a conditional PUT, which such a store keeps. It names the upload that may commit. Why a
+//! free key never has two owners that can commit:
 //!
-//! - One generation has one owner: the store lets one PUT create it. (The nodes of one attempt share it: they complete the same
-//!   multipart upload.)
-//! - A generation is followed by the next only once its owner can commit no more. Its multipart upload was aborted, and the store
-//!   confirmed that. A small file cannot be fenced: its claim must be older than its `ttl`, and its owner sends nothing later
-//!   than half of that after it took the claim.
-//! - The first generation is removed first. The owner of a later one looks whether the first is still the one that was
-//!   seen before, and begins again where it is not. So no upload goes on with a chain that was removed meanwhile.
-//! - An owner removes its claims only when its object stands or its upload was aborted, and only within half of the `ttl`. What
-//!   is left after a crash is taken over by the next upload of the key, or by the sweep.
+//! - One generation has one owner: the store lets one PUT create it. (The nodes of one attempt
+//!   share it: they complete the same multipart upload.)
+//! - A generation is followed by the next only once its owner can commit no more. Its multipart
+//!   upload was aborted, and the store confirmed that. A small file cannot be fenced: its claim
+//!   must be older than its `ttl`, and its owner sends nothing later than half of that after it
+//!   took the claim.
+//! - The first generation is removed first. The owner of a later one looks whether the first is
+//!   still the one that was seen before, and begins again where it is not. So no upload goes on
+//!   with a chain that was removed meanwhile.
+//! - An owner removes its claims only when its object stands or its upload was aborted, and only
+//!   within half of the `ttl`. What is left after a crash is taken over by the next upload of the
+//!   key, or by the sweep.
 //!
-//! What this rests on: a request has ended, in the network and in the store, once half of the `ttl` has passed.
+//! What this rests on: a request has ended, in the network and in the store, once half of the `ttl`
+//! has passed.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -47,8 +53,8 @@ pub(super) struct ClaimTimes {
 }
 
 impl ClaimTimes {
-    /// For a store whose requests, with their repetitions, may be under way for so long: twice that, and a minute for the store
-    /// to end them.
+    /// For a store whose requests, with their repetitions, may be under way for so long: twice
+    /// that, and a minute for the store to end them.
     pub(super) fn for_requests_of(longest: Duration) -> Self {
         let (patience, suspicion) = (Duration::from_secs(10), Duration::from_secs(1));
         Self { ttl: longest * 2 + Duration::from_mins(1), patience, suspicion }
@@ -61,7 +67,8 @@ struct ClaimRecord {
     key: Key,
     upload_id: UploadId,
     attempt: Attempt,
-    /// What must be aborted before another upload may commit; none for a file that is committed by one request.
+    /// What must be aborted before another upload may commit; none for a file that is committed by
+    /// one request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     multipart: Option<MultipartId>,
     #[serde(with = "rfc3339")]
@@ -95,7 +102,8 @@ pub(super) struct Claimant<'a> {
     pub(super) multipart: Option<&'a MultipartId>,
 }
 
-/// The right to commit under a key. Where it is dropped without [`KeyClaim::release`], it ends with its `ttl`.
+/// The right to commit under a key. Where it is dropped without [`KeyClaim::release`], it ends with
+/// its `ttl`.
 #[derive(Debug)]
 pub(super) struct KeyClaim {
     folder: String,
@@ -123,8 +131,8 @@ impl KeyClaim {
         self.taken.elapsed() < self.ttl / 2
     }
 
-    /// Ends the claim. Only for owners whose object stands, or that cannot commit any more. That something stays is no reason
-    /// to fail anything.
+    /// Ends the claim. Only for owners whose object stands, or that cannot commit any more. That
+    /// something stays is no reason to fail anything.
     pub(super) async fn release(self, remote: &Remote) {
         for generation in 1..=self.generation {
             if !self.is_fresh() {
@@ -249,7 +257,8 @@ impl Remote {
         }
     }
 
-    /// What the age of a claim says to an upload that wants to commit as `attempt`; `None` where its owner may still commit.
+    /// What the age of a claim says to an upload that wants to commit as `attempt`; `None` where
+    /// its owner may still commit.
     async fn judge(&self, standing: FoundClaim, attempt: &Attempt) -> Result<Option<ClaimState>> {
         let FoundClaim { record, modified } = standing;
         let age = self.clock().await?.duration_since(modified).unwrap_or_default();
@@ -299,7 +308,8 @@ impl Remote {
         }
     }
 
-    /// Removes old claims that no upload of their key came to take over; says how many keys they were of. `folders` names them.
+    /// Removes old claims that no upload of their key came to take over; says how many keys they
+    /// were of. `folders` names them.
     pub(super) async fn sweep_claims(&self, folders: Vec<String>) -> Result<u64> {
         let (mut removed, zero) = (0, Duration::ZERO);
         let at_once = ClaimTimes { patience: zero, suspicion: zero, ..self.claim_times };

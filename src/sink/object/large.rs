@@ -139,8 +139,9 @@ impl<'a> Large<'a> {
         Err(Error::new(ErrorKind::Store, message))
     }
 
-    /// Gives up what was not committed. The record goes only once no complete can follow, and if none came before: another
-    /// node may have completed the same multipart upload, and its object needs the record. Says whether no complete can follow.
+    /// Gives up what was not committed. The record goes only once no complete can follow, and if
+    /// none came before: another node may have completed the same multipart upload, and its object
+    /// needs the record. Says whether no complete can follow.
     async fn give_up(&mut self) -> bool {
         if let Err(litter) = self.parts.abort().await {
             warn_of_litter(&self.spec.key, &litter);
@@ -158,8 +159,8 @@ impl<'a> Large<'a> {
         is_over
     }
 
-    /// What the versions are numbered from: the name in the folder that the upload is bound to, which stands in for the name's
-    /// own where a file is in the way of that.
+    /// What the versions are numbered from: the name in the folder that the upload is bound to,
+    /// which stands in for the name's own where a file is in the way of that.
     fn base(&self) -> Key {
         let (bound, name) = (self.parts.key().as_str(), self.spec.key.file_name());
         let folder = &bound[..bound.len() - self.parts.key().file_name().len()];
@@ -182,7 +183,8 @@ impl<'a> Large<'a> {
         Ok(receipt)
     }
 
-    /// The answer where a name is in the way. A multipart upload cannot move on: sent again, a version goes elsewhere.
+    /// The answer where a name is in the way. A multipart upload cannot move on: sent again, a
+    /// version goes elsewhere.
     fn blocked(&self, key: &Key, in_the_way: &InTheWay) -> Error {
         match self.spec.on_conflict {
             OnConflict::Version => self.overtaken().because(in_the_way.conflict(key)),
@@ -204,7 +206,8 @@ impl<'a> Large<'a> {
             }
             let Err(error) = self.parts.complete(how).await else { return Ok(receipt) };
             match self.settle(place.key(), &error).await? {
-                // Refused, and nothing stands there: somebody is about to write, or what stood has gone.
+                // Refused, and nothing stands there: somebody is about to write, or what stood has
+                // gone.
                 Settled::Vanished if rounds < MAX_ROUNDS => rounds += 1,
                 settled => break (error, settled),
             }
@@ -233,7 +236,8 @@ impl<'a> Large<'a> {
         if !matches!(settled, Settled::Failed) || is_certain(error) {
             return Ok(settled);
         }
-        // The store may still be about to complete it. Once it is given up, it can't: so look again after that.
+        // The store may still be about to complete it. Once it is given up, it can't: so look again
+        // after that.
         if let Err(litter) = self.parts.fence().await {
             let message = format!("whether {:?} will be committed can't be known: {}", key.as_str(), brief(error));
             return Err(Error::new(ErrorKind::Unknown, message).because(litter));

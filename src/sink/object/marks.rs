@@ -138,8 +138,8 @@ fn media_type(key: &Key) -> &'static str {
     }
 }
 
-/// The number of the version of `name` that `key` is; `None` for the name itself, and where the name can't be told from both,
-/// because it was cut.
+/// The number of the version of `name` that `key` is; `None` for the name itself, and where the
+/// name can't be told from both, because it was cut.
 fn version_of(key: &Key, name: &Key) -> Option<u32> {
     let (_, number) = key.around_extension().0.rsplit_once('~')?;
     let number = number.parse().ok()?;

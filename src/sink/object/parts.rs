@@ -325,7 +325,8 @@ pub(super) fn stopped(doing: &str, error: JoinError) -> Error {
     }
 }
 
-/// The first version of the name under which nothing lies and to which no other upload of this process is bound, but for rivals.
+/// The first version of the name under which nothing lies and to which no other upload of this
+/// process is bound, but for rivals.
 async fn free_version(remote: &Remote, spec: &UploadSpec) -> Result<(Key, Binding)> {
     let name = &base(remote, &spec.key).await?;
     let mut key = name.clone();
@@ -344,7 +345,8 @@ async fn free_version(remote: &Remote, spec: &UploadSpec) -> Result<(Key, Bindin
     Err(all_taken(name))
 }
 
-/// What the versions of `name` are numbered from: itself, or its place beside the files that are in the way of its folders.
+/// What the versions of `name` are numbered from: itself, or its place beside the files that are in
+/// the way of its folders.
 async fn base(remote: &Remote, name: &Key) -> Result<Key> {
     let mut base = name.clone();
     while let Some(file) = remote.blocking_ancestor(&base).await? {

@@ -32,8 +32,8 @@ const READ: &str = "read back";
 const INTEGRITY: &str = "integrity of what is stored";
 const DELETE: &str = "delete";
 
-/// Writes, reads and deletes an object below the reserved prefix, and tries to create it twice. How the store keeps conditions,
-/// and whether it compares checksums, is tried until it was seen once.
+/// Writes, reads and deletes an object below the reserved prefix, and tries to create it twice. How
+/// the store keeps conditions, and whether it compares checksums, is tried until it was seen once.
 pub(super) async fn run(remote: &Remote, hasty: &Clients) -> Probe {
     let mut trial = Trial { checks: true, ..Trial::new(remote, hasty) };
     if tokio::time::timeout(DEADLINE, trial.run()).await.is_err() {

@@ -89,7 +89,8 @@ pub(super) struct Remote {
     pub(super) unfinished: Arc<dyn Unfinished>,
     /// Who compares the versions of a name, and then commits.
     pub(super) turns: Turns,
-    /// Who commits under a name that may be a folder, where the store hides what lies below an object.
+    /// Who commits under a name that may be a folder, where the store hides what lies below an
+    /// object.
     pub(super) names: Turns,
     pub(super) known_folders: Known,
     /// What the store was seen to do.
@@ -106,7 +107,8 @@ pub(super) struct Remote {
 pub(super) struct Seen {
     /// A conditional PUT is refused where something stands, and of two at once one is refused.
     pub(super) create: AtomicBool,
-    /// How conditional completes are kept, once they were seen to be refused where something stands.
+    /// How conditional completes are kept, once they were seen to be refused where something
+    /// stands.
     pub(super) complete: OnceLock<Completes>,
     /// Whether it hides what lies below an object.
     pub(super) hides: OnceLock<bool>,
@@ -126,8 +128,8 @@ pub(super) enum Completes {
 }
 
 impl Seen {
-    /// Whether a commit needs a claim of its key. Also where nothing is known of completes yet: another node may know more,
-    /// and a commit without a claim would pass its claims by.
+    /// Whether a commit needs a claim of its key. Also where nothing is known of completes yet:
+    /// another node may know more, and a commit without a claim would pass its claims by.
     pub(super) fn needs_claims(&self) -> bool {
         self.can_create() && self.complete.get() != Some(&Completes::Hold)
     }

@@ -42,7 +42,8 @@ impl Remote {
         }
         for (key, size) in self.list_versions(name).await?.into_values() {
             if size == place.size() && own != Some(&key) {
-                // Listed, and not there: it is no other content. The store decides whether the place is free.
+                // Listed, and not there: it is no other content. The store decides whether the
+                // place is free.
                 let Some(found) = self.look(&key).await? else { continue };
                 if let Some(receipt) = self.same(found, place).await? {
                     return Ok(Versions::Same(receipt));

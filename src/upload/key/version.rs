@@ -7,8 +7,8 @@ use crate::error::Result;
 const MAX_NUMBER_BYTES: usize = 5;
 
 impl Key {
-    /// The key beside this one that holds version `number`: `a/b.csv` becomes `a/b~2.csv`. A long name is cut before its
-    /// extension, at the same character for every number up to 9,999.
+    /// The key beside this one that holds version `number`: `a/b.csv` becomes `a/b~2.csv`. A long
+    /// name is cut before its extension, at the same character for every number up to 9,999.
     ///
     /// # Errors
     /// [`ErrorKind::BadName`](crate::error::ErrorKind::BadName) where even so that is too long.
@@ -17,7 +17,8 @@ impl Key {
         format!("{stem}~{number}{extension}").parse()
     }
 
-    /// As [`version`](Self::version), of the component before which there are `depth`: at 0, `a/b.csv` becomes `a~2/b.csv`.
+    /// As [`version`](Self::version), of the component before which there are `depth`: at 0,
+    /// `a/b.csv` becomes `a~2/b.csv`.
     pub(crate) fn version_at(&self, depth: usize, number: u32) -> Result<Self> {
         let (stem, extension) = self.around_version_at(depth);
         format!("{stem}~{number}{extension}").parse()
@@ -28,7 +29,8 @@ impl Key {
         self.around_version_at(self.components().count() - 1)
     }
 
-    /// What stands before and behind the number of a version of the component before which there are `depth`.
+    /// What stands before and behind the number of a version of the component before which there
+    /// are `depth`.
     fn around_version_at(&self, depth: usize) -> (&str, &str) {
         let start: usize = self.components().take(depth).map(|before| before.len() + 1).sum();
         let component = self.components().nth(depth).unwrap_or_default();
@@ -45,8 +47,8 @@ impl Key {
     }
 }
 
-/// A name without the numbers of versions in its components: `day.csv` for `day~2.csv`, `p/a` for `p~2/a`. `None` where it has
-/// none.
+/// A name without the numbers of versions in its components: `day.csv` for `day~2.csv`, `p/a` for
+/// `p~2/a`. `None` where it has none.
 pub(crate) fn unversioned(name: &str) -> Option<String> {
     let component = |component: &str| {
         let (stem, extension) = component.split_at(component.len() - extension_of(component).len());
@@ -69,8 +71,9 @@ fn extension_of(component: &str) -> &str {
     }
 }
 
-/// How many bytes of a component to keep, of its stem and of its extension, so that they fit in `room` bytes. A stem keeps a
-/// character at least; an extension that leaves no room for one is none.
+/// How many bytes of a component to keep, of its stem and of its extension, so that they fit in
+/// `room` bytes. A stem keeps a character at least; an extension that leaves no room for one is
+/// none.
 fn cut(component: &str, room: usize) -> (usize, usize) {
     let extension = extension_of(component).len();
     if component.len() <= room {

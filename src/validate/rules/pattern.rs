@@ -13,9 +13,9 @@ use crate::upload::unversioned;
 /// A glob for names: without a slash it is held against the last component, with one against the whole name. `*` and `?` do
 /// not cross a slash, `**` does.
 ///
-/// A name with suffixes of compression (`.gz`, `.zst`, `.zstd`) or numbers of versions (`day~2.csv`, `meters~2/day.csv`) is meant
-/// as well where the name without them is, so that packing a file, or the place where a version goes, does not take it out of
-/// its rule.
+/// A name with suffixes of compression (`.gz`, `.zst`, `.zstd`) or numbers of versions
+/// (`day~2.csv`, `meters~2/day.csv`) is meant as well where the name without them is, so that
+/// packing a file, or the place where a version goes, does not take it out of its rule.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     glob: GlobMatcher,

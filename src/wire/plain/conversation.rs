@@ -88,14 +88,15 @@ pub enum Decoded {
 pub struct Rivals {
     /// In the order of the ends of their contents.
     pub readings: Vec<Reading>,
-    /// Whether a sender that is silent behind the content of a reading proves it, as one that waits for its answer. The rest of a
-    /// line may only be slow to come.
+    /// Whether a sender that is silent behind the content of a reading proves it, as one that waits
+    /// for its answer. The rest of a line may only be slow to come.
     pub silence_proves: bool,
 }
 
 impl Reading {
-    /// Whether the number of bytes proves nothing for this reading, which has a size: a first packet that ended with the space, and so
-    /// has a reading without a size among the `rivals`, says that digits behind it are content.
+    /// Whether the number of bytes proves nothing for this reading, which has a size: a first
+    /// packet that ended with the space, and so has a reading without a size among the `rivals`,
+    /// says that digits behind it are content.
     pub fn is_contradicted_by<'a>(&self, rivals: impl IntoIterator<Item = &'a Self>) -> bool {
         !self.is_line && rivals.into_iter().any(|rival| rival.header.size.is_none())
     }

@@ -13,10 +13,11 @@ use crate::error::{Error, ErrorKind, Result};
 enum Evidence {
     /// The header of a further file has come, in a packet of its own.
     Proved,
-    /// The content ends here, and so does the conversation, or whole files follow. Content may look like a header, but does not
-    /// look like whole files but by chance.
+    /// The content ends here, and so does the conversation, or whole files follow. Content may look
+    /// like a header, but does not look like whole files but by chance.
     Matches,
-    /// As [`Evidence::Matches`], but for a name that no further file may have: the others are not proved, and neither is this one.
+    /// As [`Evidence::Matches`], but for a name that no further file may have: the others are not
+    /// proved, and neither is this one.
     Contests,
     /// What looks like the header of a further file follows, of which more may come.
     Doubtful,
@@ -54,9 +55,10 @@ impl View<'_> {
         }
     }
 
-    /// Holds a reading against another one that the first packet allows: a whole file that came with its header. `t.bin 17` is the
-    /// header of 17 bytes, or the file `7` of one byte, behind which another header may follow; `t.bin 27\n` is a line, or the file
-    /// `7\n`. `run` are the digits.
+    /// Holds a reading against another one that the first packet allows: a whole file that came
+    /// with its header. `t.bin 17` is the header of 17 bytes, or the file `7` of one byte, behind
+    /// which another header may follow; `t.bin 27\n` is a line, or the file `7\n`. `run` are the
+    /// digits.
     pub(super) fn against_joined(&self, reading: Reading, space: usize, run: &[u8]) -> Result<Decoded> {
         let start = space + 1;
         let is_whole =

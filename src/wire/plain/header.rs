@@ -128,7 +128,8 @@ impl<'a> View<'a> {
         }
         match (has_known_extension(first), has_known_extension(name)) {
             (true, false) if !is_key(name) => self.unsized_reading(first, packet, Unsized::Possible),
-            // A dot and a word that is no known extension: a longer name (`app.log.1`), or a content.
+            // A dot and a word that is no known extension: a longer name (`app.log.1`), or a
+            // content.
             (true, false) if name[first.len()..].starts_with(b".") => self.separated(separator, Unsized::Ambiguous),
             (true, false) => match self.bytes.get(separator + 1) {
                 None if self.bytes[separator] == b' ' && !self.has_ended() => Ok(Decoded::Incomplete),
@@ -170,8 +171,9 @@ impl<'a> View<'a> {
         self.sized(separator, digits, may_be_unsized)
     }
 
-    /// A space, and no size behind it: the name ends there, unless the space is a part of it. That it ends there is shown by a
-    /// known extension, or by the end of the first packet where the first line can't be the rest of a name.
+    /// A space, and no size behind it: the name ends there, unless the space is a part of it. That
+    /// it ends there is shown by a known extension, or by the end of the first packet where the
+    /// first line can't be the rest of a name.
     fn spaced(&self, space: usize, may_be_unsized: Unsized) -> Result<Decoded> {
         let name = &self.window[..space];
         if self.bytes.len() == space + 1 {
@@ -213,7 +215,8 @@ impl<'a> View<'a> {
         let (name, start) = (&self.window[..space], space + 1);
         let run = &self.bytes[start..start + digits];
         let packet = self.packet.checked_sub(start).filter(|packet| *packet <= digits);
-        // The first packet ended inside these digits, and nothing comes behind them: they may be a size and all of its content.
+        // The first packet ended inside these digits, and nothing comes behind them: they may be a
+        // size and all of its content.
         let is_all_digits = self.has_ended() && packet.is_some_and(|packet| packet > 0 && packet < digits);
         let newline = match &self.bytes[start + digits..] {
             [] if !is_all_digits => return Ok(Decoded::Incomplete),

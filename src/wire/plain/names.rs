@@ -6,10 +6,10 @@ use std::path::Path;
 use super::leading_digits;
 use crate::upload::Key;
 
-/// Extensions that end a file name beyond doubt, in lower case and in order. A header that ends with its first packet is told
-/// from one that is cut between two packets by the extension alone. An extension that is another one and
-/// one more character (`json5`, `jsonld`, `data`) is left out where it is rare, or where the other one is often of text: the
-/// character may be content.
+/// Extensions that end a file name beyond doubt, in lower case and in order. A header that ends
+/// with its first packet is told from one that is cut between two packets by the extension alone.
+/// An extension that is another one and one more character (`json5`, `jsonld`, `data`) is left out
+/// where it is rare, or where the other one is often of text: the character may be content.
 const KNOWN_EXTENSIONS: [&str; 74] = [
     "avro", "bin", "bmp", "bz2", "cbor", "cfg", "conf", "config", "csv", "dat", "db", "dbf", "doc", "docx", "edf", "flac",
     "geojson", "gif", "gpx", "gz", "h5", "hdf5", "htm", "html", "ics", "ini", "jpeg", "jpg", "json", "jsonl", "kml", "las",
@@ -118,8 +118,8 @@ fn is_redis(bytes: &[u8]) -> bool {
     digits > 0 && rest[digits..].starts_with(b"\r\n$")
 }
 
-/// Commands that clients of SMTP, FTP, POP3, IRC and STOMP begin with, and that port scanners send; in any case, as these
-/// protocols have it (RFC 5321 section 2.4, RFC 959 section 5.3).
+/// Commands that clients of SMTP, FTP, POP3, IRC and STOMP begin with, and that port scanners send;
+/// in any case, as these protocols have it (RFC 5321 section 2.4, RFC 959 section 5.3).
 fn is_command(word: &[u8]) -> bool {
     const COMMANDS: [&[u8]; 20] = [
         b"HELP",

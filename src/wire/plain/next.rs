@@ -18,8 +18,8 @@ pub enum Follows {
 /// Which names a further file may have.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Names<'a> {
-    /// One with a known extension or with that of the file before, so that lines of a file that has grown are not taken for
-    /// headers.
+    /// One with a known extension or with that of the file before, so that lines of a file that has
+    /// grown are not taken for headers.
     After(&'a str),
     Any,
 }
@@ -61,7 +61,8 @@ impl Names<'_> {
 }
 
 /// Whether `bytes` are files of known size, one behind the other, to the last byte. Gives up after
-/// [`MAX_PLACES`]; the answer is then the one that commits nothing: `false` for [`Names::After`], `true` for [`Names::Any`].
+/// [`MAX_PLACES`]; the answer is then the one that commits nothing: `false` for [`Names::After`],
+/// `true` for [`Names::Any`].
 pub(super) fn are_files(bytes: &[u8], names: Names<'_>) -> bool {
     let (mut places, mut left) = (vec![(bytes, names)], MAX_PLACES);
     while let Some((bytes, names)) = places.pop() {

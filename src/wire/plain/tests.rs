@@ -129,7 +129,8 @@ fn digits_behind_a_name_are_a_size_where_the_count_proves_it() {
             (b"n.txt 2421", Whole(Some(7)), named("n.txt", Some(2), 7)),
             // No size fits: truncated, or grown.
             (b"n.csv 22ts,temp", Whole(None), Outcome::Refused(ErrorKind::SizeMismatch)),
-            // Silence proves nothing where the newline of a line may come late, and its last byte with it.
+            // Silence proves nothing where the newline of a line may come late, and its last byte
+            // with it.
             (b"n.csv 6\nhello", Silent(Some(7)), undecided(&[(Some(6), 7), (Some(6), 8)])),
             (b"n.csv 6\r\nhello", Silent(Some(7)), undecided(&[(Some(6), 7), (Some(6), 9)])),
             (b"n.csv 6\nhello", Whole(Some(7)), named("n.csv", Some(6), 7)),
@@ -159,7 +160,8 @@ fn a_space_ends_a_name_where_no_size_follows() {
             (b"n.csv 17\n18\n19\n", Whole(Some(6)), named("n.csv", None, 6)),
             (b"n.csv 17\nabc", Whole(Some(6)), named("n.csv", Some(17), 9)),
             (b"n.csv 17\n18\n19\n", Whole(None), Outcome::Refused(ErrorKind::SizeMismatch)),
-            // A count that fits proves no size either where the first packet proves that there is none.
+            // A count that fits proves no size either where the first packet proves that there is
+            // none.
             (b"n.csv 3abc", Whole(Some(6)), Outcome::Refused(ErrorKind::SizeMismatch)),
             (b"n.csv 4abc", Whole(Some(6)), named("n.csv", None, 6)),
             (b"n.csv 1,2\n3,4\n", Whole(Some(6)), named("n.csv", None, 6)),

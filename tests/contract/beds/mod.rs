@@ -60,8 +60,9 @@ pub(crate) trait Bed: Send + Sync {
         true
     }
 
-    /// Whether the store decides by itself between a file and a folder of one name that come at once. Else both may be
-    /// refused, and what is refused may be seen in the place of what has a receipt and can be read.
+    /// Whether the store decides by itself between a file and a folder of one name that come at
+    /// once. Else both may be refused, and what is refused may be seen in the place of what has a
+    /// receipt and can be read.
     fn decides_folders(&self) -> bool {
         true
     }

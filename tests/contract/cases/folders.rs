@@ -130,7 +130,8 @@ pub(crate) async fn a_name_that_was_refused_leaves_the_way_free(bed: &dyn Bed) {
 
 const ROUNDS: usize = 20;
 
-/// Files, and folders of the same names, committed at once through two nodes. Each that has a receipt is there.
+/// Files, and folders of the same names, committed at once through two nodes. Each that has a
+/// receipt is there.
 pub(crate) async fn files_and_folders_at_once(bed: &dyn Bed) {
     let nodes = [Arc::clone(bed.shared()), bed.another().await];
     for round in 0..ROUNDS {

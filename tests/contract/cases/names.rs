@@ -76,7 +76,8 @@ pub(crate) async fn long_names_that_are_cut_to_the_same_share_their_numbers(bed:
 const LIVES: u64 = 12;
 const SENDERS: usize = 25;
 
-/// Senders of a few names that are often in each other's way: each has the place that a simple model says, and has it again.
+/// Senders of a few names that are often in each other's way: each has the place that a simple
+/// model says, and has it again.
 pub(crate) async fn every_name_has_the_place_that_a_model_says(bed: &dyn Bed) {
     let long = "x".repeat(255);
     let components = ["a", "b.d", "a~2", &long, &format!("{}.csv", &long[4..])];

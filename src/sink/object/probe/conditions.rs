@@ -21,7 +21,8 @@ impl Trial<'_> {
         let (puts, completes) = tokio::join!(
             async {
                 let raced = if create && !seen.can_create() { Some(race::puts(remote, clients).await) } else { None };
-                // At once: the trial may be cut off by a deadline, and the next one goes on from here.
+                // At once: the trial may be cut off by a deadline, and the next one goes on from
+                // here.
                 raced.inspect(|races| seen.create.store(races.are_held(), Ordering::Relaxed))
             },
             async {

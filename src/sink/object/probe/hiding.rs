@@ -1,4 +1,5 @@
-//! Whether the store hides what lies below an object, or refuses an object where something lies below.
+//! Whether the store hides what lies below an object, or refuses an object where something lies
+//! below.
 
 use object_store::list::PaginatedListOptions;
 use object_store::path::Path;
@@ -10,8 +11,8 @@ use crate::sink::object::words::is_refusal;
 const FOLDERS: &str = "names that are also folders";
 
 impl Trial<'_> {
-    /// Writes an object below a name, then one under that name, and looks whether a list shows both. Until that is known, the
-    /// store counts as one that hides.
+    /// Writes an object below a name, then one under that name, and looks whether a list shows
+    /// both. Until that is known, the store counts as one that hides.
     pub(super) async fn hiding(&mut self) {
         let known = &self.remote.seen.hides;
         if known.get().is_none()

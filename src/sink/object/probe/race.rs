@@ -1,5 +1,5 @@
-//! Races that a probe runs on the store: two conditional requests for one key at the same time. A store that checks its
-//! condition first and writes later lets both succeed, and one file is lost.
+//! Races that a probe runs on the store: two conditional requests for one key at the same time. A
+//! store that checks its condition first and writes later lets both succeed, and one file is lost.
 
 use std::time::Duration;
 
@@ -16,8 +16,9 @@ use crate::upload::UploadId;
 /// Races of each kind, which run at the same time. `SeaweedFS` 4.48 loses one of two.
 const ROUNDS: usize = 8;
 
-/// The bytes of one further race of completes: the window of a store that assembles the parts between its check and its write
-/// grows with them. moto 5.2.5 loses one of twenty small races, and each of this size.
+/// The bytes of one further race of completes: the window of a store that assembles the parts
+/// between its check and its write grows with them. moto 5.2.5 loses one of twenty small races, and
+/// each of this size.
 const LARGE_BYTES: usize = 5 << 20;
 
 /// How long the bytes of the larger race may take. On a slow line it is left out.
@@ -45,8 +46,8 @@ impl Races {
         self.lost == 0 && self.held > 0 && self.held >= self.unclear
     }
 
-    /// What races of completes say; `None` where the store did not answer clearly. One race that is lost counts for more than
-    /// any that are kept.
+    /// What races of completes say; `None` where the store did not answer clearly. One race that is
+    /// lost counts for more than any that are kept.
     pub(super) fn verdict(self) -> Option<Completes> {
         match self {
             Self { lost: 1.., .. } => Some(Completes::Lose),

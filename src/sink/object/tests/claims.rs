@@ -1,4 +1,5 @@
-//! A store that keeps conditional PUTs, and loses one of two conditional completes at once: claims guard its commits.
+//! A store that keeps conditional PUTs, and loses one of two conditional completes at once: claims
+//! guard its commits.
 
 use std::time::Duration;
 
@@ -143,7 +144,8 @@ async fn who_finds_a_young_claim_waits_and_then_is_busy() {
     }
 }
 
-/// The complete of a dead upload comes at the same time as that of its heir, and both look before either writes.
+/// The complete of a dead upload comes at the same time as that of its heir, and both look before
+/// either writes.
 #[tokio::test]
 async fn an_old_claim_is_taken_over_and_its_owner_can_complete_no_more() {
     let (bench, other) = bench();

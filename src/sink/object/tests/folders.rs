@@ -1,4 +1,5 @@
-//! A store that hides what lies below an object, as `MinIO` does: a name is either a file or a folder.
+//! A store that hides what lies below an object, as `MinIO` does: a name is either a file or a
+//! folder.
 
 use std::time::Duration;
 
@@ -132,7 +133,8 @@ async fn what_comes_below_a_file_on_its_way_waits_in_one_server() {
     }
 }
 
-/// `p` was looked for, and its folder was empty; then the other node stored `p/a`, and `p` came after all.
+/// `p` was looked for, and its folder was empty; then the other node stored `p/a`, and `p` came
+/// after all.
 #[tokio::test]
 async fn of_a_file_and_one_below_it_at_two_servers_one_has_a_receipt() {
     for (op, bytes) in [(Op::Put, SMALL), (Op::Complete, LARGE)] {
@@ -152,7 +154,8 @@ async fn of_a_file_and_one_below_it_at_two_servers_one_has_a_receipt() {
     }
 }
 
-/// `p/a` was noted and looked for `p`; then `p` came, and its answer waits for what becomes of `p/a`.
+/// `p/a` was noted and looked for `p`; then `p` came, and its answer waits for what becomes of
+/// `p/a`.
 #[tokio::test]
 async fn a_file_waits_for_what_was_noted_below_it() {
     for succeeds in [true, false] {
