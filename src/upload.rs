@@ -40,7 +40,7 @@ pub struct UploadSpec {
     /// What the sender calls itself, where it says so: kept with a file in quarantine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collector: Option<String>,
-    /// What this upload shares with its rivals, where a stream can be read in several ways, each an
+    /// The id that this upload shares with its rivals, where a stream can be read in several ways, each an
     /// upload of its own: at most one of them is committed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contest: Option<UploadId>,

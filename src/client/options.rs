@@ -16,7 +16,7 @@ pub struct Options {
     /// How long giving an upload up may take, its answer included. Behind that the connection is
     /// given up instead.
     pub abort_timeout: Duration,
-    /// What the client calls itself in the server's log and ledger.
+    /// The name of the client in the server's log and ledger.
     pub collector: Option<String>,
 }
 

@@ -225,7 +225,7 @@ impl Staged for InMemory {
     }
 }
 
-/// What stands under a key. As on a disk, that is a folder where anything lies below it.
+/// The state of a key. As on a disk, it is a folder where anything lies below it.
 fn standing(objects: &BTreeMap<Key, Object>, key: &Key) -> Option<Standing> {
     if let Some(object) = objects.get(key) {
         return Some(Standing::File(object.receipt.clone()));

@@ -7,7 +7,7 @@ use crate::upload::{Digest, Durability, Ending, Key, OnConflict, Receipt, Tally,
 /// Versions of one name that are tried before an upload is refused.
 pub(crate) const MAX_VERSIONS: u32 = 9_999;
 
-/// What a sender can do where a name is a file and would have to be a folder, or the reverse.
+/// The remedy where a name is a file and would have to be a folder, or the reverse.
 const OTHER_NAME: &str = "send it under another name";
 
 /// The key that a commit tries next.

@@ -32,7 +32,7 @@ pub struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// Somebody else may take a port between its choice and its use, so it is tried more than once.
+    /// Another process may take a port between its choice and its use, so it is tried more than once.
     pub fn start(&self) -> Server {
         let mut logs = String::new();
         for _ in 0..3 {

@@ -46,7 +46,7 @@ fn a_refusal_names_what_is_in_the_way_and_leaves_no_folder() {
 
 const ROUNDS: usize = 40;
 
-/// What a server that shares the root says to each of these senders.
+/// The answers of a server that shares the root to these senders.
 fn race(servers: &[Serve; 2], sent: &[(String, Vec<u8>)]) -> Vec<String> {
     let start = Barrier::new(sent.len());
     thread::scope(|scope| {

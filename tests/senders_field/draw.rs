@@ -10,7 +10,7 @@ use crate::common::chance::Chance;
 use crate::sender::{Conversation, Ending, Step};
 use crate::verdict::File;
 
-/// What a sender says before its bytes.
+/// The header that a sender sends before its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// `name size\n`, of one or more files.
@@ -53,7 +53,7 @@ const NEAR_BYTES: usize = 64;
 pub(crate) struct Sender {
     pub(crate) form: Form,
     pub(crate) files: Vec<File>,
-    /// What is sent, headers included, up to where the sender dies.
+    /// The bytes that are sent, headers included, up to where the sender dies.
     pub(crate) sent: Vec<u8>,
     /// Whether the sender dies before it has sent everything.
     pub(crate) dies: bool,

@@ -17,7 +17,7 @@ const CLIENTS: usize = 32;
 const FILES: usize = 1000;
 const PIECE_BYTES: usize = 4096;
 
-/// What contents begin with: nothing of it may be taken for a part of the header.
+/// The beginnings of contents: nothing of it may be taken for a part of the header.
 const BEGINNINGS: [&[u8]; 11] = [
     b"ts,temp\n1,20.5\n",
     b"17\n18\n19\n",
@@ -54,7 +54,7 @@ fn content(beginning: &[u8], bytes: usize, chance: &mut Chance) -> Vec<u8> {
     content
 }
 
-/// What the client does for a file.
+/// The steps of the client for a file.
 fn steps(file: &File) -> Vec<Step> {
     let header = Step::Send(format!("{} {}", file.name, file.content.len()).into_bytes());
     [header].into_iter().chain(file.content.chunks(PIECE_BYTES).map(|piece| Step::Send(piece.to_vec()))).collect()

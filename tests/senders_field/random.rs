@@ -20,7 +20,7 @@ use crate::verdict::{File, Stored, Verdict};
 /// Senders at once.
 const CROWD: usize = 400;
 
-/// What the server waits for more, which is longer than any pause that is drawn.
+/// The wait of the server for more bytes, longer than any pause that is drawn.
 const PATIENCE: Duration = Duration::from_secs(4);
 
 const KEYS: [(&str, &str); 4] =
@@ -30,7 +30,7 @@ fn setting(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
 }
 
-/// What has become of a sender.
+/// The verdict on a sender.
 fn judge(sender: &Sender, stored: &BTreeMap<String, Vec<u8>>, answer: Option<&str>, longest: Duration) -> Verdict {
     let stored: Vec<File> =
         stored.iter().map(|(name, content)| File { name: name.clone(), content: content.clone() }).collect();
@@ -85,7 +85,7 @@ fn shown(bytes: &[u8]) -> String {
     format!("{}{rest}", bytes[..bytes.len().min(120)].escape_ascii())
 }
 
-/// What a sender does, for people.
+/// The conversation of a sender, for people.
 fn told(sender: &Sender) -> String {
     let step = |step: &Step| match step {
         Step::Send(bytes) => format!("\"{}\"", shown(bytes)),

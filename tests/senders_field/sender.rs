@@ -12,7 +12,7 @@ use crate::packets;
 /// Connections at once: a crowd that fills the queue of a listener is reset by the kernel.
 static PLACES: Semaphore = Semaphore::const_new(400);
 
-/// What a sender does next.
+/// The next step of a sender.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     /// One call of `send`.
@@ -38,7 +38,7 @@ pub(crate) enum Ending {
     Silence,
 }
 
-/// What a sender does on its connection.
+/// The conversation of a sender on its connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Conversation {
     pub(crate) steps: Vec<Step>,

@@ -1,4 +1,4 @@
-//! What became of the files of a sender.
+//! The outcome for the files of a sender.
 
 use std::collections::BTreeMap;
 

@@ -24,7 +24,7 @@ pub(super) enum Name {
 /// use it.
 const MAX_VANISHED: u32 = 100;
 
-/// What a staged file has come to.
+/// The outcome of giving a staged file its key.
 enum Named<D: Disk> {
     /// It has its key, in this folder.
     In(Arc<D::Handle>),

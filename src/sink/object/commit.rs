@@ -66,7 +66,7 @@ struct Small<'a> {
     attempt: &'a Attempt,
     body: Bytes,
     content: Content,
-    /// What versions are numbered from.
+    /// The key from which versions are numbered.
     base: Key,
     /// Versions that are folders.
     folders: HashSet<Key>,
@@ -130,7 +130,7 @@ impl<'a> Small<'a> {
                     return Err(in_the_way.conflict(&key));
                 }
             }
-            // What was noted stays as long as the request may still come to something.
+            // A note stays as long as the request may still have an effect.
             Err(error) if error.kind() == ErrorKind::Unknown => {}
             Ok(Round::Again(_) | Round::Elsewhere) | Err(_) if self.uncertain => {}
             Ok(Round::Again(_) | Round::Elsewhere) | Err(_) => way.give_up().await,
@@ -140,7 +140,7 @@ impl<'a> Small<'a> {
 
     /// Goes on elsewhere, where the policy has it so.
     async fn step_aside(&mut self, key: &Key, in_the_way: InTheWay) -> Result<Round> {
-        // What may still be stored at one place is stored at no other.
+        // An upload that may still be stored at one place is stored at no other.
         if self.spec.on_conflict != OnConflict::Version || self.uncertain {
             return Err(in_the_way.conflict(key));
         }

@@ -60,7 +60,7 @@ impl Known {
     }
 }
 
-/// What would hide a file, or be hidden by it.
+/// An object that would hide a file, or be hidden by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum InTheWay {
     /// An ancestor that is a file.
@@ -231,7 +231,7 @@ impl Remote {
         self.reserved(&format!("folders/{}/{SIGN}", key_hash(folder)))
     }
 
-    /// What was noted below `key` and stands. Waits for what was noted and does not stand yet.
+    /// A noted file below `key` that exists. Waits for what was noted and does not stand yet.
     async fn noted_below(&self, key: &Key) -> Result<Option<InTheWay>> {
         if self.fetch(&self.sign_path(key)).await?.is_none() {
             return Ok(None);
@@ -249,7 +249,7 @@ impl Remote {
             for object in notes {
                 let Some(json) = self.fetch(&object.location).await? else { continue };
                 let Ok(note) = serde_json::from_slice::<Note>(&json) else {
-                    // What it stands for is not known, so that it keeps the folder until the sweep
+                    // The file that it names is not known, so that it keeps the folder until the sweep
                     // removes it.
                     tracing::warn!(path = %object.location, "a note of a folder can't be read");
                     is_young = true;

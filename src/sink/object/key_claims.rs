@@ -18,7 +18,7 @@
 //!   within half of the `ttl`. What is left after a crash is taken over by the next upload of the
 //!   key, or by the sweep.
 //!
-//! What this rests on: a request has ended, in the network and in the store, once half of the `ttl`
+//! The assumption: a request has ended, in the network and in the store, once half of the `ttl`
 //! has passed.
 
 use std::time::{Duration, Instant, SystemTime};
@@ -37,7 +37,7 @@ use crate::upload::{Digest, Key, UploadId, rfc3339};
 /// Owners that died one after the other, each while it took over from the one before.
 const MAX_GENERATIONS: u32 = 999;
 
-/// What is waited before the first further request; it grows with each, up to a point.
+/// The wait before the first further request; it grows with each, up to a point.
 const POLL_PAUSE: Duration = Duration::from_millis(20);
 const MAX_PAUSE: Duration = Duration::from_millis(500);
 
@@ -61,13 +61,13 @@ impl ClaimTimes {
     }
 }
 
-/// What is written down of a claim.
+/// The content of a claim object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct ClaimRecord {
     key: Key,
     upload_id: UploadId,
     attempt: Attempt,
-    /// What must be aborted before another upload may commit; none for a file that is committed by
+    /// The multipart upload to abort before another upload may commit; none for a file that is committed by
     /// one request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     multipart: Option<MultipartId>,
@@ -154,7 +154,7 @@ struct FoundClaim {
     modified: SystemTime,
 }
 
-/// What a claimant finds where it wanted to create a claim.
+/// The state of a claim that an upload wanted to create.
 enum ClaimState {
     /// With how long it has been held.
     Mine(ClaimRecord, Duration),

@@ -230,7 +230,7 @@ impl<'a> Large<'a> {
         }
     }
 
-    /// What a complete that ended in `error` has come to.
+    /// The outcome of a complete that ended in `error`.
     async fn settle(&self, key: &Key, error: &StoreError) -> Result<Settled> {
         let settled = self.remote.settle(key, self.attempt, error).await?;
         if !matches!(settled, Settled::Failed) || is_certain(error) {

@@ -145,7 +145,7 @@ impl Parts {
         &self.key
     }
 
-    /// What the store calls the upload.
+    /// The store's id of the upload.
     pub(super) fn multipart(&self) -> &MultipartId {
         &self.multipart
     }

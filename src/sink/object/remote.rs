@@ -89,7 +89,7 @@ pub(super) struct Remote {
     pub(super) unfinished: Arc<dyn Unfinished>,
     /// Who compares the versions of a name, and then commits.
     pub(super) turns: Turns,
-    /// Who commits under a name that may be a folder, where the store hides what lies below an
+    /// The turns of commits under a name that may be a folder, where the store hides what lies below an
     /// object.
     pub(super) names: Turns,
     pub(super) known_folders: Known,
@@ -118,7 +118,7 @@ pub(super) struct Seen {
     pub(super) trying: tokio::sync::Mutex<()>,
 }
 
-/// What becomes of two conditional completes of one key at once.
+/// The outcome of two concurrent conditional completes of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Completes {
     /// One of them is refused: the condition alone guards a commit.

@@ -78,7 +78,7 @@ struct Inventory {
     /// Some of them: those whose turn it is.
     receipts: Vec<Record>,
     probes: Vec<(Path, SystemTime)>,
-    /// What was noted of folders, and when.
+    /// The notes of folders, and their times.
     notes: Vec<(Path, SystemTime)>,
     /// The folders of claims, and the newest time of what lies there.
     claims: BTreeMap<String, SystemTime>,

@@ -3,7 +3,7 @@
 use super::Key;
 use crate::error::Result;
 
-/// What the number of a version adds to a name, at most: `~9999`.
+/// The most bytes that the number of a version adds to a name: `~9999`.
 const MAX_NUMBER_BYTES: usize = 5;
 
 impl Key {
@@ -24,12 +24,12 @@ impl Key {
         format!("{stem}~{number}{extension}").parse()
     }
 
-    /// What stands before and behind the number of a version.
+    /// The parts of the key before and behind the number of a version.
     pub(crate) fn around_version(&self) -> (&str, &str) {
         self.around_version_at(self.components().count() - 1)
     }
 
-    /// What stands before and behind the number of a version of the component before which there
+    /// The parts of the key before and behind the number of a version of the component before which there
     /// are `depth`.
     fn around_version_at(&self, depth: usize) -> (&str, &str) {
         let start: usize = self.components().take(depth).map(|before| before.len() + 1).sum();

@@ -1,4 +1,4 @@
-//! What the number of bytes says of the readings of a header.
+//! The evidence of the number of bytes for the readings of a header.
 
 use std::cmp::Ordering;
 
@@ -8,7 +8,7 @@ use super::next::{Follows, Names, are_files, follows, follows_named};
 use super::{MAX_SIZE_DIGITS, size_of};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What the number of bytes says of a reading.
+/// The evidence of the number of bytes for a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Evidence {
     /// The header of a further file has come, in a packet of its own.
@@ -19,7 +19,7 @@ enum Evidence {
     /// As [`Evidence::Matches`], but for a name that no further file may have: the others are not
     /// proved, and neither is this one.
     Contests,
-    /// What looks like the header of a further file follows, of which more may come.
+    /// A text that looks like the header of a further file follows, of which more may come.
     Doubtful,
     Possible,
     Disproved,
@@ -100,7 +100,7 @@ impl View<'_> {
         }
     }
 
-    /// What `surplus` behind the file `name` says of its size.
+    /// The evidence of `surplus` behind the file `name` for its size.
     fn evidence_before(&self, surplus: &[u8], name: &str, is_own_packet: bool, line: LineState) -> Evidence {
         let may_follow = follows(surplus, name, self.has_ended());
         match may_follow {

@@ -84,7 +84,7 @@ pub(super) fn are_files(bytes: &[u8], names: Names<'_>) -> bool {
 /// Places that are looked at for the beginning of a further file: digits may make many of them.
 const MAX_PLACES: usize = 100;
 
-/// What comes behind a file that begins here, and its name, for each size that its digits may be.
+/// The rest behind a file that begins here, and its name, for each size that its digits may be.
 fn ends(bytes: &[u8]) -> Vec<(&[u8], &str)> {
     let Some(space) = memchr::memchr(b' ', bytes) else { return Vec::new() };
     let Ok(name) = std::str::from_utf8(&bytes[..space]) else { return Vec::new() };

@@ -33,7 +33,7 @@ pub(crate) async fn no_file_takes_the_place_of_a_folder(bed: &dyn Bed) {
     }
     assert_eq!(bed.names().await, ["a/b/c.bin"]);
     assert_eq!(bed.read(&key("a/b/c.bin")).await.as_deref(), Some(&b"abc"[..]));
-    // What only begins like a folder is none.
+    // A key that only begins like a folder is none.
     for name in ["a/b/c", "a/b~", "a0"] {
         send(bed.sink(), spec(name, OnConflict::Reject), b"abc").await.unwrap();
     }
@@ -58,7 +58,7 @@ pub(crate) async fn no_folder_takes_the_place_of_a_file(bed: &dyn Bed) {
     assert_clean(bed).await;
 }
 
-/// What a sender asks for, what it sends, and where that comes to lie.
+/// The name that a sender asks for, the bytes, and the resulting key.
 type Sent = (&'static str, &'static [u8], &'static str);
 
 pub(crate) async fn a_version_goes_beside_what_is_in_its_way(bed: &dyn Bed) {

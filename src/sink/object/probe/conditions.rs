@@ -139,7 +139,7 @@ fn guarded(races: Races) -> String {
     )
 }
 
-/// What follows from races that the store does not keep.
+/// The finding for races that the store does not keep.
 fn lost(races: Races, what: &str) -> String {
     let Races { lost, unclear, .. } = races;
     let all = races.all();

@@ -52,7 +52,7 @@ impl Trial<'_> {
             Err(_) => None,
         };
         for path in [folder, below] {
-            // What a delete does not reach, the sweep does.
+            // The sweep removes the object where this delete fails.
             let _ = plain.delete(&path).await;
         }
         hides

@@ -24,7 +24,7 @@ const LARGE_BYTES: usize = 5 << 20;
 /// How long the bytes of the larger race may take. On a slow line it is left out.
 const LARGE_DEADLINE: Duration = Duration::from_secs(2);
 
-/// What came of the races of one kind.
+/// The results of the races of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Races {
     /// Races with one winner, whose bytes are stored.
@@ -46,7 +46,7 @@ impl Races {
         self.lost == 0 && self.held > 0 && self.held >= self.unclear
     }
 
-    /// What races of completes say; `None` where the store did not answer clearly. One race that is
+    /// The conclusion from races of completes; `None` where the store did not answer clearly. One race that is
     /// lost counts for more than any that are kept.
     pub(super) fn verdict(self) -> Option<Completes> {
         match self {
@@ -88,7 +88,7 @@ pub(super) async fn completes(remote: &Remote, clients: &Clients) -> Races {
     }
     // By itself: a busy store takes the two requests of a race one after the other.
     match Race::new(remote, clients, LARGE_BYTES).completes(Some(LARGE_DEADLINE)).await {
-        // What a slow line leaves out says nothing.
+        // A race that a slow line leaves out says nothing.
         Outcome::Unclear => small,
         outcome => small.add(outcome),
     }
@@ -165,7 +165,7 @@ impl<'a> Race<'a> {
     async fn outcome(&self, answers: [Result<(), StoreError>; 2]) -> Outcome {
         let read = async { self.clients.plain.get(&self.path).await?.bytes().await };
         let stored = read.await;
-        // What a delete does not reach, the sweep does.
+        // The sweep removes the object where this delete fails.
         let _ = self.clients.plain.delete(&self.path).await;
         match (&answers, stored) {
             ([Ok(()), Ok(())], _) => Outcome::Lost,

@@ -243,7 +243,7 @@ impl Faulty {
         self.stuck.load(SeqCst)
     }
 
-    /// What lies below an object is hidden from lists from now on, as by `MinIO`.
+    /// Objects below an object are hidden from lists from now on, as by `MinIO`.
     pub(super) fn hide_below_objects(&self) {
         self.hides.store(true, SeqCst);
     }
