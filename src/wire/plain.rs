@@ -9,6 +9,7 @@ mod names;
 mod next;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use self::conversation::{Conversation, Decoded, HeaderForm, LineState, Options, Reading, Rivals, Sizes};
 pub use self::header::decode;

@@ -29,7 +29,7 @@ const FORMS: [Form; 6] = [Form::SizedLine, Form::Line, Form::OldSized, Form::Old
 
 /// Line forms of a name that goes on behind a known extension (`n.csvx`) can't be told from
 /// [`Form::Name`] where they are cut behind the extension.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 22] = [
     "t.bin",
     "t.dat",
     "n.txt",
@@ -44,6 +44,14 @@ const NAMES: [&str; 14] = [
     "17.bin",
     "app.log.1",
     "t.csv.bak",
+    "my file.bin",
+    "sensor #.csv",
+    "sensor #",
+    "old.csv new.csv",
+    "old.csv #.csv",
+    "b.csv copy",
+    "a # b.jpeg",
+    "#.bin # x",
 ];
 
 /// Bytes behind a header within which no network cuts that leaves the header in one packet.
@@ -79,6 +87,23 @@ impl Form {
             Self::Name => name.clone(),
         };
         header.into_bytes()
+    }
+
+    /// The name with a number for each `#`: often one that makes a size of it, of what comes behind
+    /// it in the header, or of all that comes behind it.
+    fn with_numbers(self, name: &str, content: &[u8], chance: &mut Chance) -> String {
+        let Some(place) = name.find('#') else { return name.to_owned() };
+        let (before, behind) = (&name[..place], self.with_numbers(&name[place + 1..], content, chance));
+        // The last number of a header is its size.
+        let end = if behind.is_empty() && matches!(self, Self::Line | Self::Name) { "a" } else { "" };
+        let rest = File { name: format!("{behind}{end}"), content: content.to_vec() };
+        let header = self.header(&rest).len();
+        let number = match chance.below(3) {
+            0 => header,
+            1 => header + content.len(),
+            _ => chance.below(40),
+        };
+        format!("{before}{number}{}", rest.name)
     }
 
     /// All that a sender of these files says.
@@ -118,8 +143,15 @@ pub(crate) fn sender(folder: &str, chance: &mut Chance) -> Sender {
         Ending::Silence,
     ]);
     let file = |number: usize| {
-        let name = format!("{folder}/{number}/{}", chance.pick(&NAMES));
-        File { name, content: content(count == 1, chance) }
+        let content = content(count == 1, chance);
+        let name = *chance.pick(&NAMES);
+        let mut name = form.with_numbers(name, &content, chance);
+        // The client that tidegate replaces has no names with spaces; one alone is read right or
+        // refused.
+        if form == Form::OldSized && count > 1 {
+            name = name.replace(' ', "_");
+        }
+        File { name: format!("{folder}/{number}/{name}"), content }
     };
     let files = (0..count).map(file).collect();
     let is_joined = !form.is_line() && chance.one_in(4);
@@ -266,6 +298,12 @@ impl Draw<'_> {
                     }
                 }
             }
+            if self.form.is_line() {
+                // Behind a word with a known extension and a space, what follows is content.
+                let spaces = file.name.match_indices(' ').filter(|(end, _)| has_known_extension(&file.name[..*end]));
+                let ends: Vec<usize> = spaces.map(|(end, _)| begin + end + 1).collect();
+                edges.retain(|edge| !ends.contains(&edge.at));
+            }
             begin = header + file.content.len();
             edges.push(Edge { at: begin, separates: self.chance.one_in(2) });
         }
@@ -307,6 +345,6 @@ fn behind_first_file(bytes: &[u8]) -> Vec<(usize, &[u8])> {
     ends.filter_map(rest).collect()
 }
 
-fn has_known_extension(name: &str) -> bool {
-    [".bin", ".dat", ".txt", ".csv", ".json", ".jsonl", ".gz"].iter().any(|extension| name.ends_with(extension))
+pub(crate) fn has_known_extension(name: &str) -> bool {
+    [".bin", ".dat", ".txt", ".csv", ".json", ".jsonl", ".gz", ".jpeg"].iter().any(|extension| name.ends_with(extension))
 }

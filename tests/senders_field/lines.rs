@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(350);
 /// Bytes of the content behind which is split as well.
 const CONTENT_BYTES: usize = 12;
 
-const FILES: [(&str, &[u8]); 8] = [
+const FILES: [(&str, &[u8]); 10] = [
     ("t.csv", b"ts,temp\n1,20.5\n2,21.0\n"),
     ("t.json", b"{\"a\": [1, 2], \"b\": 7}"),
     ("t.bin", b"\xff\0\n 17 \r\n\xfe\x80 a.csv 17\n"),
@@ -26,12 +26,15 @@ const FILES: [(&str, &[u8]); 8] = [
     ("t.bin.gz", b"\x1f\x8b\x08\0 17\n18\n"),
     ("readings", b"hello\nworld of readings\n"),
     ("e.bin", b""),
+    ("my file.bin", b"hello\nworld\n"),
+    ("sensor 12.csv", b"12,0\n13,1\n"),
 ];
 
 /// Whether what comes before the split may be all of the name and what follows content, or both the
-/// name: only a known extension tells (docs/protocol.md).
+/// name: only a known extension tells, and only a size that a name has several words
+/// (docs/protocol.md).
 fn may_be_refused(file: &File, has_size: bool, split: usize) -> bool {
-    !has_size && !file.name.contains('.') && split < file.name.len()
+    !has_size && (!file.name.contains('.') && split < file.name.len() || file.name.contains(' '))
 }
 
 /// A conversation of the file with this name below `folder`.

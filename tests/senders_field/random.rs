@@ -59,11 +59,14 @@ fn is_meant(sender: &Sender, stored: &File) -> bool {
 }
 
 /// Whether another sender would have sent the same, and proved it by the count of its bytes: lines
-/// whose sizes match are believed, and sizes that match to the last byte of one that has died.
+/// whose sizes match are believed, and sizes that match to the last byte of one that has died or
+/// that sends a name without extension.
 fn is_chance(sender: &Sender, stored: &[File]) -> bool {
     let as_old = Form::OldSized.encode(stored) == sender.sent;
     let is_cut_or_content = sender.dies || sender.form == Form::Space || sender.conversation.ending == Ending::Reset;
-    sender.sent.starts_with(&Form::SizedLine.encode(stored)) || is_cut_or_content && as_old
+    // The number of bytes outweighs a name of several words without extension.
+    let is_name = !sender.form.has_size() && !draw::has_known_extension(&sender.files[0].name);
+    sender.sent.starts_with(&Form::SizedLine.encode(stored)) || (is_cut_or_content || is_name) && as_old
 }
 
 /// Files of which at least a byte was sent.

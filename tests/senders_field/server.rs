@@ -1,6 +1,8 @@
 //! The built server on a store of its own, which can be looked into.
 
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -61,6 +63,10 @@ impl Server {
     pub(crate) fn until_alone(&self) {
         let is_zero = |gauge: &str| self.metrics().lines().any(|line| line == format!("{gauge} 0"));
         block_in_place(|| {
+            // A connection waits behind those that came before it: when it ends, all are accepted.
+            let mut last = TcpStream::connect(self.address()).unwrap();
+            last.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(last.read_to_end(&mut Vec::new()).unwrap(), 0);
             until("the end of every connection", || is_zero("tidegate_connections"));
             until("the end of every upload", || is_zero("tidegate_uploads_in_flight"));
         });

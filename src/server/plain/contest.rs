@@ -76,11 +76,6 @@ impl Contender {
         Ok(Self { reading, pieces, upload: shared.tasks.spawn(receive.in_current_span()) })
     }
 
-    /// Where its content ends in the conversation; `None` where that is the end of the stream.
-    fn end(&self) -> Option<u64> {
-        self.reading.header.size.map(|size| size.saturating_add(self.reading.bytes as u64))
-    }
-
     /// Passes on what is content of a chunk that begins at `position`. A refusal is looked at when the contest is over.
     async fn pass_on(&self, chunk: &Bytes, position: u64) {
         let header_left = (self.reading.bytes as u64).saturating_sub(position);
@@ -102,7 +97,7 @@ impl Contender {
 impl Contest {
     async fn run(mut self, reader: &mut Reader, shared: &Shared) -> Result<Finished> {
         while !self.contenders.is_empty() {
-            let end = self.contenders.iter().filter_map(Contender::end).min();
+            let end = self.contenders.iter().filter_map(|contender| contender.reading.end()).min();
             while end != Some(self.position) {
                 if !self.fill(reader, shared).await? {
                     return self.end_of_stream(reader).await;
@@ -115,7 +110,7 @@ impl Contest {
                 }
                 self.position += chunk.len() as u64;
             }
-            let index = self.contenders.iter().position(|contender| contender.end() == end).unwrap_or_default();
+            let index = self.contenders.iter().position(|contender| contender.reading.end() == end).unwrap_or_default();
             let contender = self.contenders.remove(index);
             if self.is_proved(&contender.reading, reader, shared).await? {
                 return contender.finish().await;
@@ -176,7 +171,8 @@ impl Contest {
 
     /// The stream ended before the content had any of the sizes: only a reading without a size may be whole.
     async fn end_of_stream(mut self, reader: &Reader) -> Result<Finished> {
-        let unsized_reading = self.contenders.pop().filter(|contender| contender.end().is_none() && !reader.is_broken());
+        let unsized_reading =
+            self.contenders.pop().filter(|contender| contender.reading.end().is_none() && !reader.is_broken());
         match unsized_reading {
             Some(contender) => contender.finish().await,
             None => Err(Error::new(ErrorKind::SizeMismatch, format!("the content is shorter than the sizes that {DIGITS}"))),

@@ -94,10 +94,16 @@ pub struct Rivals {
 }
 
 impl Reading {
+    /// Where the content ends in the conversation; `None` where that is the end of the stream.
+    pub fn end(&self) -> Option<u64> {
+        self.header.size.map(|size| size.saturating_add(self.bytes as u64))
+    }
+
     /// Whether the number of bytes proves nothing for this reading, which has a size: a first
     /// packet that ended with the space, and so has a reading without a size among the `rivals`,
-    /// says that digits behind it are content.
+    /// says that digits behind it are content, and so may be a line whose name goes on behind it.
     pub fn is_contradicted_by<'a>(&self, rivals: impl IntoIterator<Item = &'a Self>) -> bool {
-        !self.is_line && rivals.into_iter().any(|rival| rival.header.size.is_none())
+        let is_certain = self.is_line && !self.header.name.contains(' ');
+        !is_certain && rivals.into_iter().any(|rival| rival.header.size.is_none())
     }
 }

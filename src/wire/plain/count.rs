@@ -29,14 +29,20 @@ impl View<'_> {
     /// Leaves the readings that the number of bytes so far allows.
     pub(super) fn by_count(&self, mut rivals: Rivals) -> Result<Decoded> {
         let is_slow = self.line == LineState::Quiet && !rivals.silence_proves;
-        let line = if is_slow { LineState::Open } else { self.line };
-        let evidence: Vec<Evidence> = rivals.readings.iter().map(|reading| self.evidence(reading, line)).collect();
+        let line = |reading: &Reading| if is_slow && !reading.is_line { LineState::Open } else { self.line };
+        let evidence: Vec<Evidence> = rivals.readings.iter().map(|reading| self.evidence(reading, line(reading))).collect();
         let only = |wanted| {
             let mut found = evidence.iter().enumerate().filter(|(_, evidence)| **evidence == wanted).map(|(index, _)| index);
             found.next().filter(|_| found.next().is_none())
         };
         let is_contested = evidence.iter().any(|evidence| matches!(evidence, Evidence::Contests | Evidence::Doubtful));
-        if let Some(index) = only(Evidence::Proved).or_else(|| only(Evidence::Matches).filter(|_| !is_contested)) {
+        // A line that other files may follow is proved as well as a file that a header follows.
+        let is_line_left = rivals.readings.iter().zip(&evidence).any(|(reading, evidence)| {
+            reading.is_line && matches!(evidence, Evidence::Contests | Evidence::Doubtful | Evidence::Matches)
+        });
+        if let Some(index) =
+            only(Evidence::Proved).filter(|_| !is_line_left).or_else(|| only(Evidence::Matches).filter(|_| !is_contested))
+        {
             let is_contradicted = rivals.readings[index].is_contradicted_by(&rivals.readings);
             let reading = rivals.readings.swap_remove(index);
             return if is_contradicted { Err(self.no_size_proved()) } else { Ok(Decoded::Header(reading)) };
@@ -84,6 +90,11 @@ impl View<'_> {
         }
     }
 
+    /// Whether the content ends with the conversation, or whole files follow to its end.
+    pub(super) fn is_whole_conversation(&self, reading: &Reading) -> bool {
+        self.evidence(reading, self.line) == Evidence::Matches
+    }
+
     fn evidence(&self, reading: &Reading, line: LineState) -> Evidence {
         let Some(size) = reading.header.size else { return Evidence::Possible };
         let content = &self.bytes[reading.bytes..];
@@ -94,7 +105,9 @@ impl View<'_> {
             Ordering::Equal => Evidence::Matches,
             Ordering::Greater => {
                 let (content, surplus) = content.split_at(usize::try_from(size).unwrap_or(content.len()));
-                let is_own_packet = reading.bytes + content.len() == self.before_last_packet;
+                let end = reading.bytes + content.len();
+                // Both files may be words of one name.
+                let is_own_packet = end == self.before_last_packet && end > self.text.len();
                 self.evidence_before(surplus, &reading.header.name, is_own_packet, line)
             }
         }
@@ -103,15 +116,14 @@ impl View<'_> {
     /// The evidence of `surplus` behind the file `name` for its size.
     fn evidence_before(&self, surplus: &[u8], name: &str, is_own_packet: bool, line: LineState) -> Evidence {
         let may_follow = follows(surplus, name, self.has_ended());
-        match may_follow {
-            Follows::Header if is_own_packet => return Evidence::Proved,
-            Follows::Unknown => return Evidence::Possible,
-            Follows::Header | Follows::Surplus => {}
-        }
         // A sender may mean a further file whose name is refused: that proves no other reading.
-        if follows_named(surplus, Names::Any, self.has_ended()) != Follows::Header {
-            Evidence::Disproved
-        } else if line == LineState::Open {
+        match (may_follow, follows_named(surplus, Names::Any, self.has_ended())) {
+            (Follows::Header, _) if is_own_packet => return Evidence::Proved,
+            (_, Follows::Unknown) => return Evidence::Possible,
+            (_, Follows::Surplus) => return Evidence::Disproved,
+            (_, Follows::Header) => {}
+        }
+        if line == LineState::Open {
             Evidence::Doubtful
         } else if may_follow == Follows::Header && are_files(surplus, Names::After(name)) {
             Evidence::Matches

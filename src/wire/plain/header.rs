@@ -5,7 +5,9 @@
 //! other reading is; where nothing is proved, the header is refused with advice. `docs/protocol.md` has the table.
 
 use super::conversation::{Conversation, Decoded, HeaderForm, LineState, Options, Reading, Rivals, Sizes};
-use super::names::{extends, has_known_extension, is_key, other_protocol, runs_on_behind_extension};
+use super::names::{
+    extends, has_known_extension, is_key, is_like_content, other_protocol, runs_on_behind_extension, text_of_names,
+};
 use super::next::{Follows, follows};
 use super::{
     MAX_HEADER_BYTES, MAX_SIZE_DIGITS, is_number, leading_digits, leading_newline, parse_header, split_size, trim_cr,
@@ -44,7 +46,7 @@ pub fn decode(conversation: &Conversation<'_>, options: Options) -> Result<Decod
 
 /// Whether a header without a size may be read at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unsized {
+pub(super) enum Unsized {
     Possible,
     /// Another reading is as likely, and no byte count can decide between them.
     Ambiguous,
@@ -55,6 +57,8 @@ pub(super) struct View<'a> {
     pub(super) bytes: &'a [u8],
     /// The bytes among which a header must end.
     pub(super) window: &'a [u8],
+    /// The bytes at the front that can be words of a name.
+    pub(super) text: &'a [u8],
     pub(super) packet: usize,
     pub(super) before_last_packet: usize,
     pub(super) line: LineState,
@@ -66,7 +70,8 @@ impl<'a> View<'a> {
     fn new(conversation: &Conversation<'a>, options: Options) -> Self {
         let Conversation { bytes, first_packet: packet, before_last_packet, line, previous } = *conversation;
         let window = &bytes[..bytes.len().min(MAX_HEADER_BYTES)];
-        Self { bytes, window, packet, before_last_packet, line, previous, options }
+        let text = text_of_names(bytes);
+        Self { bytes, window, text, packet, before_last_packet, line, previous, options }
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -74,7 +79,7 @@ impl<'a> View<'a> {
     }
 
     /// Whether no more bytes will come that could belong to the header.
-    fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self) -> bool {
         self.has_ended() || self.bytes.len() >= MAX_HEADER_BYTES
     }
 
@@ -127,7 +132,7 @@ impl<'a> View<'a> {
             return self.unsized_reading(first, packet, Unsized::Possible);
         }
         match (has_known_extension(first), has_known_extension(name)) {
-            (true, false) if !is_key(name) => self.unsized_reading(first, packet, Unsized::Possible),
+            (true, false) if !is_key(name) => self.first_packet_reading(),
             // A dot and a word that is no known extension: a longer name (`app.log.1`), or a
             // content.
             (true, false) if name[first.len()..].starts_with(b".") => self.separated(separator, Unsized::Ambiguous),
@@ -136,13 +141,19 @@ impl<'a> View<'a> {
                 Some(byte) if self.bytes[separator] == b' ' && byte.is_ascii_digit() => {
                     self.separated(separator, Unsized::Ambiguous)
                 }
-                Some(_) | None => self.unsized_reading(first, packet, Unsized::Possible),
+                Some(_) | None => self.first_packet_reading(),
             },
             (false, true) => self.separated(separator, Unsized::Possible),
             (true, true) if extends(first, name) => self.separated(separator, Unsized::Possible),
             (true, true) | (false, false) if name.len() == first.len() => self.separated(separator, Unsized::Possible),
             (true, true) | (false, false) => self.separated(separator, Unsized::Ambiguous),
         }
+    }
+
+    /// The first packet is the name, unless the first line is a header.
+    fn first_packet_reading(&self) -> Result<Decoded> {
+        let decoded = self.unsized_reading(&self.bytes[..self.packet], self.packet, Unsized::Possible)?;
+        self.against_words(decoded)
     }
 
     /// The name ends at `separator`, a space or a newline.
@@ -156,6 +167,9 @@ impl<'a> View<'a> {
         };
         let may_be_unsized = if may_be_glued { Unsized::Ambiguous } else { may_be_unsized };
         if self.window[separator] == b'\n' {
+            if may_be_unsized == Unsized::Possible && !has_known_extension(name) && is_like_content(name) {
+                return Err(no_header(name));
+            }
             return self.unsized_reading(name, separator + 1, may_be_unsized);
         }
         let digits = match self.options.sizes {
@@ -165,52 +179,11 @@ impl<'a> View<'a> {
         if digits == 0 {
             return self.spaced(separator, may_be_unsized);
         }
-        if is_packet && !has_known_extension(name) {
-            self.check_words(separator, digits)?;
-        }
         self.sized(separator, digits, may_be_unsized)
     }
 
-    /// A space, and no size behind it: the name ends there, unless the space is a part of it. That
-    /// it ends there is shown by a known extension, or by the end of the first packet where the
-    /// first line can't be the rest of a name.
-    fn spaced(&self, space: usize, may_be_unsized: Unsized) -> Result<Decoded> {
-        let name = &self.window[..space];
-        if self.bytes.len() == space + 1 {
-            return Ok(Decoded::Incomplete);
-        }
-        let is_packet = self.packet == space + 1;
-        if is_packet && has_known_extension(name) || self.options.sizes == Sizes::Never {
-            return self.unsized_reading(name, space + 1, may_be_unsized);
-        }
-        let line_end = memchr::memchr(b'\n', self.window);
-        // No name holds such a character.
-        if is_packet && self.window[space + 1..line_end.unwrap_or(self.window.len())].iter().any(u8::is_ascii_control) {
-            return self.unsized_reading(name, space + 1, may_be_unsized);
-        }
-        if line_end.is_none() && !self.is_whole() {
-            return Ok(Decoded::Incomplete);
-        }
-        let line = trim_cr(&self.window[..line_end.unwrap_or(self.window.len())]);
-        match (split_size(line), line_end) {
-            (Some((name, size)), Some(end)) if !is_packet => Ok(Decoded::Header(self.reading(name, Some(size), end + 1)?)),
-            (None, _) if (is_packet || has_known_extension(name)) && !has_known_extension(line) => {
-                self.unsized_reading(name, space + 1, may_be_unsized)
-            }
-            (Some(_) | None, _) => Err(spaced_name(line)),
-        }
-    }
-
-    /// Fails where the digits behind a space may be the next word of a name that has spaces.
-    fn check_words(&self, space: usize, digits: usize) -> Result<()> {
-        let line_end = memchr::memchr(b'\n', self.window).unwrap_or(self.window.len());
-        let line = trim_cr(&self.window[..line_end]);
-        let words = line.get(space + 1 + digits..).unwrap_or_default();
-        let ends_name = has_known_extension(line) || words.contains(&b' ') && split_size(line).is_some();
-        if !words.is_empty() && ends_name { Err(spaced_name(line)) } else { Ok(()) }
-    }
-
-    /// A space and digits behind it: a size, or its beginning together with the first digits of the content, or content.
+    /// A space and digits behind it: a size, or its beginning together with the first digits of the
+    /// content, or content, or a word of a name.
     fn sized(&self, space: usize, digits: usize, may_be_unsized: Unsized) -> Result<Decoded> {
         let (name, start) = (&self.window[..space], space + 1);
         let run = &self.bytes[start..start + digits];
@@ -221,38 +194,43 @@ impl<'a> View<'a> {
         let newline = match &self.bytes[start + digits..] {
             [] if !is_all_digits => return Ok(Decoded::Incomplete),
             [b'\r'] if !self.has_ended() => return Ok(Decoded::Incomplete),
-            _ if self.previous.is_some_and(|previous| !previous.is_line) => None,
-            behind => leading_newline(behind),
+            behind => leading_newline(behind).filter(|_| self.may_be_line()),
         };
-        let line = newline.map(|newline| self.reading(name, Some(run), start + digits + newline)).transpose()?;
-        let line_bytes = line.as_ref().map(|line| line.bytes);
+        let line = match newline {
+            Some(newline) => Some(self.reading(name, Some(run), start + digits + newline)?),
+            None => self.line_of_words(),
+        };
+        let is_cut_off = self.has_ended() && self.bytes.len() == self.packet;
         if let Some(line) = &line
             && line.bytes == self.packet
+            && (newline.is_some() || !is_cut_off)
         {
-            return self.against_joined(line.clone(), space, run);
+            return self.against_joined(line.clone(), space, run).and_then(|decoded| self.against_words(decoded));
         }
         // Digits, a newline and another line of digits: a column of numbers may have begun right behind the name or the size.
-        let may_be_numbers = line_bytes.is_none_or(|bytes| self.begins_with_number(bytes));
+        let may_be_numbers = newline.is_none_or(|newline| self.begins_with_number(start + digits + newline));
         let ends = match packet {
             // Where the name itself is in doubt, only a line can be read here.
             _ if may_be_unsized == Unsized::Ambiguous => 0..0,
             Some(end) if end > 0 => end..end + 1,
-            Some(_) | None if may_be_numbers => 1..if line.is_some() { digits } else { digits + 1 },
+            Some(_) | None if may_be_numbers => 1..if newline.is_some() { digits } else { digits + 1 },
             Some(_) | None => 0..0,
         };
         // No sender writes a size with zeros before it, or one of more digits, but in a line.
         let sizes = ends.take_while(|end| *end <= MAX_SIZE_DIGITS).filter(|end| *end == 1 || run[0] != b'0');
         let sizes = sizes.filter_map(|end| self.reading(name, Some(&run[..end]), start + end).ok());
+        // A line that is only slow must not be cut short by a smaller size that its bytes happen to match.
+        let silence_proves = line.is_none() || packet.is_some_and(|end| end > 0 && (end < digits || newline.is_none()));
         let mut readings: Vec<Reading> = sizes.chain(line).collect();
-        if packet == Some(0) && may_be_numbers && may_be_unsized == Unsized::Possible && !self.must_be_sized() {
+        let may_be_content = packet == Some(0) && may_be_numbers && may_be_unsized == Unsized::Possible;
+        if may_be_content && !self.must_be_sized() && (newline.is_some() || self.may_end_name(space)) {
             readings.push(self.reading(name, None, start)?);
         }
-        // A line that is only slow must not be cut short by a smaller size that its bytes happen to match.
-        let silence_proves = line_bytes.is_none() || packet.is_some_and(|end| end > 0 && end < digits);
         match self.by_count(Rivals { readings, silence_proves })? {
             Decoded::Header(reading) if reading.header.size.is_some() => self.against_joined(reading, space, run),
             decoded => Ok(decoded),
         }
+        .and_then(|decoded| self.against_words(decoded))
     }
 
     /// Whether a line of digits, or what may become one, is at `place`.
@@ -265,7 +243,7 @@ impl<'a> View<'a> {
     }
 
     /// Reads a header without a size.
-    fn unsized_reading(&self, name: &[u8], bytes: usize, may_be_unsized: Unsized) -> Result<Decoded> {
+    pub(super) fn unsized_reading(&self, name: &[u8], bytes: usize, may_be_unsized: Unsized) -> Result<Decoded> {
         if may_be_unsized == Unsized::Ambiguous {
             return Err(ambiguous(name));
         }
@@ -283,6 +261,15 @@ impl<'a> View<'a> {
         self.options.require_size || self.previous.is_some()
     }
 
+    /// Whether a newline may end the header: behind a file whose header had none it is content.
+    pub(super) fn may_be_line(&self) -> bool {
+        self.previous.is_none_or(|previous| previous.is_line)
+    }
+
+    pub(super) fn announces_sizes(&self) -> bool {
+        self.options.sizes == Sizes::Announced
+    }
+
     /// # Errors
     /// [`ErrorKind::BadHeader`] where the name or the size can't be one.
     pub(super) fn reading(&self, name: &[u8], size: Option<&[u8]>, bytes: usize) -> Result<Reading> {
@@ -296,20 +283,19 @@ fn surplus() -> Error {
     Error::new(ErrorKind::SizeMismatch, message)
 }
 
+fn no_header(line: &[u8]) -> Error {
+    let message = format!(
+        "the first line {:?} looks like content, not like a name: send `name size` and a newline before the bytes",
+        shown(line)
+    );
+    Error::new(ErrorKind::BadHeader, message)
+}
+
 fn ambiguous(name: &[u8]) -> Error {
     let message = format!(
         "nothing shows where the name ends in {:?}: end the header with a size and a newline; \
          or set plain.header = \"first-packet\" for senders that name the file in a packet of its own",
         shown(name)
-    );
-    Error::new(ErrorKind::BadHeader, message)
-}
-
-fn spaced_name(line: &[u8]) -> Error {
-    let message = format!(
-        "nothing shows whether the name ends at the first space of {:?}: use the framed protocol for names with spaces, \
-         or set plain.header = \"line\"",
-        shown(line)
     );
     Error::new(ErrorKind::BadHeader, message)
 }

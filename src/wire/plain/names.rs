@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::leading_digits;
+use super::{MAX_SIZE_DIGITS, leading_digits};
 use crate::upload::Key;
 
 /// Extensions that end a file name beyond doubt, in lower case and in order. A header that ends
@@ -32,6 +32,38 @@ fn is_known(extension: &str) -> bool {
 /// Whether these bytes are a valid name.
 pub(super) fn is_key(name: &[u8]) -> bool {
     std::str::from_utf8(name).is_ok_and(|name| name.parse::<Key>().is_ok())
+}
+
+/// The bytes at the front that can be words of a name which has spaces: no name holds a control
+/// character, a colon or a backslash, and hardly one of several words holds what separates values in
+/// data files.
+pub(super) fn text_of_names(bytes: &[u8]) -> &[u8] {
+    let longest = &bytes[..bytes.len().min(Key::MAX_BYTES + MAX_SIZE_DIGITS + 2)];
+    let is_content = |byte: &u8| byte.is_ascii_control() || matches!(byte, b':' | b'\\') || is_separator(*byte);
+    without_flaw(&longest[..longest.iter().position(is_content).unwrap_or(longest.len())])
+}
+
+/// The beginning that is UTF-8, and perhaps the first bytes of another character.
+fn without_flaw(text: &[u8]) -> &[u8] {
+    match std::str::from_utf8(text) {
+        Err(error) if error.error_len().is_some() => &text[..error.valid_up_to()],
+        Ok(_) | Err(_) => text,
+    }
+}
+
+fn is_separator(byte: u8) -> bool {
+    matches!(byte, b',' | b';' | b'|' | b'<' | b'>' | b'"' | b'{' | b'}' | b'[' | b']')
+}
+
+/// Whether a name looks like the first line of a file that was sent without a header.
+pub(super) fn is_like_content(name: &[u8]) -> bool {
+    name.starts_with(b"#") || name.iter().any(|byte| is_separator(*byte))
+}
+
+/// Whether a valid name can begin with these bytes.
+pub(super) fn may_begin_key(bytes: &[u8]) -> bool {
+    let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    bytes.len() - text.len() < 4 && without_flaw(bytes) == bytes && is_key(&[text.as_bytes(), b"x"].concat())
 }
 
 /// Whether `name` goes on with the extension of `first`, which is its beginning: `a.csv` and `a.csv.gz`, `a.json` and `a.jsonl`.

@@ -1,7 +1,7 @@
 //! What comes behind a file of known size: another file, or too many bytes.
 
-use super::names::{has_known_extension, is_key};
-use super::{MAX_SIZE_DIGITS, leading_digits, leading_newline, size_of};
+use super::names::{has_known_extension, is_key, may_begin_key};
+use super::{MAX_HEADER_BYTES, MAX_SIZE_DIGITS, leading_digits, size_of, split_size, trim_cr};
 use crate::upload::Key;
 
 /// Whether the bytes behind a file of known size begin another file.
@@ -36,12 +36,19 @@ pub(super) fn follows_named(bytes: &[u8], names: Names<'_>, has_ended: bool) -> 
         let may_be_name = window.len() <= Key::MAX_BYTES && window.iter().all(|byte| *byte > b' ' && *byte != 0x7f);
         return if may_be_name && !has_ended { Follows::Unknown } else { Follows::Surplus };
     };
-    if !names.allow(&window[..space]) {
-        return Follows::Surplus;
-    }
     match bytes.get(space + 1) {
-        Some(byte) if byte.is_ascii_digit() => Follows::Header,
-        None if !has_ended => Follows::Unknown,
+        Some(byte) if byte.is_ascii_digit() && names.allow(&window[..space]) => Follows::Header,
+        None if !has_ended && names.allow(&window[..space]) => Follows::Unknown,
+        Some(_) | None => line_follows(bytes, names, has_ended),
+    }
+}
+
+/// Whether the bytes begin with a line whose name has several words.
+fn line_follows(bytes: &[u8], names: Names<'_>, has_ended: bool) -> Follows {
+    let window = &bytes[..bytes.len().min(MAX_HEADER_BYTES)];
+    match memchr::memchr(b'\n', window).map(|end| split_size(trim_cr(&window[..end]))) {
+        Some(Some((name, _))) if names.allow(name) && !name.starts_with(b" ") => Follows::Header,
+        None if !has_ended && !window.starts_with(b" ") && may_begin_key(trim_cr(window)) => Follows::Unknown,
         Some(_) | None => Follows::Surplus,
     }
 }
@@ -87,14 +94,15 @@ const MAX_PLACES: usize = 100;
 /// The rest behind a file that begins here, and its name, for each size that its digits may be.
 fn ends(bytes: &[u8]) -> Vec<(&[u8], &str)> {
     let Some(space) = memchr::memchr(b' ', bytes) else { return Vec::new() };
-    let Ok(name) = std::str::from_utf8(&bytes[..space]) else { return Vec::new() };
-    let behind_name = &bytes[space + 1..];
-    let digits = leading_digits(behind_name);
-    let line = leading_newline(&behind_name[digits..]).map(|newline| (digits, digits + newline));
-    let headers = (1..=digits.min(MAX_SIZE_DIGITS)).map(|end| (end, end)).chain(line);
-    let behind = |(digits, header): (usize, usize)| {
-        let size = size_of(&behind_name[..digits])?;
-        behind_name[header..].get(size..).map(|rest| (rest, name))
+    let digits = leading_digits(&bytes[space + 1..]);
+    let joined = (1..=digits.min(MAX_SIZE_DIGITS)).map(|end| (&bytes[..space], space + 1 + end, space + 1 + end));
+    let line = memchr::memchr(b'\n', &bytes[..bytes.len().min(MAX_HEADER_BYTES)]).and_then(|newline| {
+        let (name, size) = split_size(trim_cr(&bytes[..newline]))?;
+        Some((name, name.len() + 1 + size.len(), newline + 1))
+    });
+    let behind = |(name, digits_end, header): (&'_ [u8], usize, usize)| {
+        let size = size_of(bytes.get(name.len() + 1..digits_end)?)?;
+        Some((bytes[header..].get(size..)?, std::str::from_utf8(&bytes[..name.len()]).ok()?))
     };
-    headers.filter_map(behind).collect()
+    joined.chain(line).filter_map(behind).collect()
 }
