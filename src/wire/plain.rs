@@ -14,7 +14,7 @@ mod words;
 pub use self::conversation::{Conversation, Decoded, HeaderForm, LineState, Options, Reading, Rivals, Sizes};
 pub use self::header::decode;
 pub use self::names::has_known_extension;
-pub use self::next::{Follows, follows};
+pub use self::next::{Follows, HeaderSearch, follows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::Receipt;
 

@@ -220,7 +220,7 @@ async fn check_several(most_bytes: usize, pauses: &[Duration], answers: &[Answer
 #[tokio::test(flavor = "multi_thread")]
 async fn further_files_on_a_connection_are_right() {
     let pauses = [0, 50, 2500].map(Duration::from_millis);
-    check_several(20_000, &pauses, &[Answers::Read, Answers::Ignored]).await;
+    check_several(120_000, &pauses, &[Answers::Read, Answers::Ignored]).await;
 }
 
 /// The server acknowledges a header at once, also behind an answer: otherwise the sender's system

@@ -64,9 +64,13 @@ fn is_meant(sender: &Sender, stored: &File) -> bool {
 fn is_chance(sender: &Sender, stored: &[File]) -> bool {
     let as_old = Form::OldSized.encode(stored) == sender.sent;
     let is_cut_or_content = sender.dies || sender.form == Form::Space || sender.conversation.ending == Ending::Reset;
-    // The number of bytes outweighs a name of several words without extension.
-    let is_name = !sender.form.has_size() && !draw::has_known_extension(&sender.files[0].name);
-    sender.sent.starts_with(&Form::SizedLine.encode(stored)) || (is_cut_or_content || is_name) && as_old
+    // The number of bytes outweighs a name of several words without extension, also where the
+    // header of a further file seems to follow.
+    let name = &sender.files[0].name;
+    let is_name = !sender.form.has_size() && name.contains(' ') && !draw::has_known_extension(name);
+    sender.sent.starts_with(&Form::SizedLine.encode(stored))
+        || is_cut_or_content && as_old
+        || is_name && sender.sent.starts_with(&Form::OldSized.encode(stored))
 }
 
 /// Files of which at least a byte was sent.

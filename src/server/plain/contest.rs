@@ -16,7 +16,7 @@ use crate::ingest::{Body, Landed, Piece};
 use crate::server::Shared;
 use crate::server::stream::{Filled, Reader};
 use crate::upload::{UploadId, UploadSpec};
-use crate::wire::plain::{Follows, Reading, Rivals};
+use crate::wire::plain::{Follows, HeaderSearch, Reading, Rivals};
 
 /// Receives and commits the reading that the content proves.
 ///
@@ -34,8 +34,9 @@ pub(super) async fn receive(rivals: Rivals, reader: &mut Reader, shared: &Shared
 
 fn begin(Rivals { readings, silence_proves }: Rivals, shared: &Shared) -> Result<Contest> {
     let id = UploadId::generate();
+    let name = readings.first().map(|reading| reading.header.name.clone()).unwrap_or_default();
     let contenders = readings.into_iter().map(|reading| Contender::begin(reading, &id, shared)).collect::<Result<_>>()?;
-    Ok(Contest { contenders, silence_proves, position: 0 })
+    Ok(Contest { contenders, silence_proves, headers: HeaderSearch::new(&name), position: 0 })
 }
 
 /// The uploads that are under way.
@@ -43,6 +44,8 @@ struct Contest {
     contenders: Vec<Contender>,
     /// See [`Rivals::silence_proves`].
     silence_proves: bool,
+    /// What looks like a header in the content so far.
+    headers: HeaderSearch,
     /// Bytes of the conversation, headers included, that every contender was given.
     position: u64,
 }
@@ -108,6 +111,7 @@ impl Contest {
                 for contender in &self.contenders {
                     contender.pass_on(&chunk, self.position).await;
                 }
+                self.look_through(&chunk);
                 self.position += chunk.len() as u64;
             }
             let index = self.contenders.iter().position(|contender| contender.reading.end() == end).unwrap_or_default();
@@ -117,6 +121,13 @@ impl Contest {
             }
         }
         Err(Error::new(ErrorKind::SizeMismatch, format!("the content is longer than any size that {DIGITS}")))
+    }
+
+    fn look_through(&mut self, chunk: &Bytes) {
+        let header = self.contenders.iter().map(|contender| contender.reading.bytes).min().unwrap_or_default();
+        let header_left = (header as u64).saturating_sub(self.position);
+        let header_left = usize::try_from(header_left).unwrap_or(usize::MAX).min(chunk.len());
+        self.headers.look_through(&chunk[header_left..]);
     }
 
     /// Waits until the buffer holds bytes; `false` at the end of the stream.
@@ -143,14 +154,15 @@ impl Contest {
     }
 
     /// Whether the content of `reading`, all of which has come, is followed by the end of the
-    /// stream, by a silence that proves it, or by the header of another file. Content may look like
-    /// a header: only one that came in a packet of its own counts.
+    /// stream, by a silence that proves it, or by the header of another file: one in a packet of its
+    /// own, or the first text that looks like one.
     async fn is_proved(&self, reading: &Reading, reader: &mut Reader, shared: &Shared) -> Result<bool> {
-        if !reader.buffer().is_empty() {
-            return Ok(false);
-        }
         let is_contradicted = reading.is_contradicted_by(self.contenders.iter().map(|rival| &rival.reading));
-        let idle_timeout = shared.limits.idle_timeout;
+        let (name, idle_timeout) = (&reading.header.name, shared.limits.idle_timeout);
+        if !reader.buffer().is_empty() {
+            let is_proof = !is_contradicted && self.headers.is_proof_behind();
+            return Ok(is_proof && follows(reader, name, idle_timeout).await == Follows::Header);
+        }
         let filled = match tokio::time::timeout(quiet(&shared.limits), reader.fill_small()).await {
             Ok(filled) => filled,
             Err(_elapsed) if self.silence_proves && !is_contradicted => return Ok(true),
@@ -160,7 +172,7 @@ impl Contest {
             }
         };
         let is_end = match filled {
-            Ok(Filled::Some) => follows(reader, &reading.header.name, idle_timeout).await != Follows::Surplus,
+            Ok(Filled::Some) => follows(reader, name, idle_timeout).await != Follows::Surplus,
             Ok(Filled::End) | Err(_) => true,
         };
         if is_end && is_contradicted {

@@ -1,6 +1,6 @@
 //! What comes behind a file of known size: another file, or too many bytes.
 
-use super::names::{has_known_extension, is_key, may_begin_key};
+use super::names::{has_known_extension, is_key, may_begin_key, text_of_names};
 use super::{MAX_HEADER_BYTES, MAX_SIZE_DIGITS, leading_digits, size_of, split_size, trim_cr};
 use crate::upload::Key;
 
@@ -86,6 +86,44 @@ pub(super) fn are_files(bytes: &[u8], names: Names<'_>) -> bool {
         }
     }
     false
+}
+
+/// A look through content for texts that look like the header of a further file.
+#[derive(Debug)]
+pub struct HeaderSearch {
+    /// The name of the file, whose extension a further one may have.
+    name: String,
+    /// The end of what came, in which a text may have begun.
+    tail: Vec<u8>,
+    has_text_ended: bool,
+    has_found: bool,
+}
+
+impl HeaderSearch {
+    /// In the content of the file `name`.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), tail: Vec::new(), has_text_ended: false, has_found: false }
+    }
+
+    /// Looks through the next bytes of the content.
+    pub fn look_through(&mut self, bytes: &[u8]) {
+        self.has_text_ended |= text_of_names(bytes).len() < bytes.len();
+        self.tail.extend_from_slice(bytes);
+        let names = Names::After(&self.name);
+        let is_header = |space: usize| {
+            let begin = self.tail[..space].iter().rposition(|byte| *byte <= b' ').map_or(0, |before| before + 1);
+            self.tail.get(space + 1).is_some_and(u8::is_ascii_digit) && names.allow(&self.tail[begin..space])
+        };
+        self.has_found = self.has_found || memchr::memchr_iter(b' ', &self.tail).any(is_header);
+        self.tail.drain(..self.tail.len().saturating_sub(Key::MAX_BYTES + 2));
+    }
+
+    /// Whether the header of a further file which follows here proves that the content ends: it is
+    /// the first text that looks like one, and no word of the name before. Content that lists files
+    /// and sizes holds many such texts.
+    pub fn is_proof_behind(&self) -> bool {
+        self.has_text_ended && !self.has_found
+    }
 }
 
 /// Places that are looked at for the beginning of a further file: digits may make many of them.
