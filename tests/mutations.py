@@ -992,6 +992,13 @@ MUTATIONS = [
         "            if false {\n",
         "--lib of_a_file_and_one_below_it_at_two_servers_one_has_a_receipt",
     ),
+    Mutation(
+        "push: a special file is refused unopened",
+        "src/cli/push.rs",
+        "    let plan = selection::of(Plan::of(paths, name.as_deref(), Links::of(args.follow_links)));\n",
+        "    let plan = Plan::of(paths, name.as_deref(), Links::of(args.follow_links));\n    let _ = selection::of;\n",
+        "--test push a_named_path_that_is_no_regular_file_fails_unopened",
+    ),
 ]
 
 

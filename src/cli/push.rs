@@ -3,6 +3,7 @@
 mod console;
 mod identity;
 mod pipe;
+mod selection;
 
 use std::collections::VecDeque;
 use std::io;
@@ -61,7 +62,7 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// Files, folders (with all that is in them), or - for standard input
+    /// Regular files, folders (with all that is in them), or - for standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     // No doc comment: it would have to put the variable's name into backticks, and clap prints them.
@@ -109,7 +110,7 @@ pub(super) async fn run(args: Args) -> ExitCode {
     };
     let interrupted = tokio::signal::ctrl_c();
     let Args { paths, name, .. } = &args;
-    let plan = Plan::of(paths, name.as_deref(), Links::of(args.follow_links));
+    let plan = selection::of(Plan::of(paths, name.as_deref(), Links::of(args.follow_links)));
     let console = Arc::new(Console::new(Form::of(args.json), plan.items.len() + plan.refused.len(), plan.bytes()));
     for note in &plan.notes {
         console.note(note);
@@ -226,8 +227,8 @@ fn source(item: &Item) -> Source {
             let relative = path.strip_prefix(folder).unwrap_or(&path).to_owned();
             Source::file_below(Arc::clone(folder), relative)
         }
-        (Input::File { .. }, None) => Source::file(path),
-        (Input::Pipe, _) => Source::stream(pipe::read(|| std::fs::File::open(path))),
+        // A special file is refused before, and by the source too.
+        (Input::File { .. } | Input::Special(_), _) => Source::file(path),
         (Input::Stdin, _) => Source::stream(pipe::read(|| Ok(io::stdin()))),
     }
 }

@@ -1,0 +1,48 @@
+//! Which of the named paths are sent, and under which name.
+
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use crate::fake::{Fake, Talk};
+use crate::{folder_with, push};
+
+fn make_fifo(path: &Path) {
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+}
+
+#[test]
+fn a_named_path_that_is_no_regular_file_fails_unopened() {
+    let folder = folder_with(&[("good", b"1")]);
+    make_fifo(&folder.path().join("fifo"));
+    let _listener = UnixListener::bind(folder.path().join("socket")).unwrap();
+    let server = Fake::play(|listener| {
+        let mut talk = Talk::accept(listener);
+        talk.take("good", b"1");
+        talk.closed();
+    });
+    let told = push(folder.path(), &server.address, &["--jobs", "1", "fifo", "socket", "/dev/zero", "good"]);
+    told.ended(1);
+    for (path, kind) in [("fifo", "a named pipe"), ("/dev/zero", "a device")] {
+        told.warned(&format!("failed     {path}: {path:?} is {kind}, not a regular file; send what it gives with: "));
+        told.warned(&format!("tidegate push - --name NAME < {path} [io]\n"));
+    }
+    told.warned("failed     socket: \"socket\" is a socket, not a regular file; leave it out [io]\n");
+    told.warned("1 of 4 files committed, ");
+    server.done();
+}
+
+#[test]
+fn what_is_no_regular_file_in_a_folder_is_left_out_with_a_line_that_says_so() {
+    let folder = folder_with(&[("data/good", b"1")]);
+    make_fifo(&folder.path().join("data/fifo"));
+    let _listener = UnixListener::bind(folder.path().join("data/socket")).unwrap();
+    let server = Fake::play(|listener| {
+        let mut talk = Talk::accept(listener);
+        talk.take("data/good", b"1");
+        talk.closed();
+    });
+    let told = push(folder.path(), &server.address, &["--jobs", "1", "data"]);
+    told.ended(0);
+    told.warned("skipped    data: 2 not regular files (pipes, sockets, devices)\n");
+    server.done();
+}
