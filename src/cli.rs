@@ -1,7 +1,7 @@
 //! The command line: one room for each subcommand, and what they share.
 //!
 //! Exit codes mean the same everywhere: 0 done, 1 something failed, 2 the command line or the configuration is wrong, 3
-//! something was rejected.
+//! something was rejected, 4 there was nothing to do it with.
 
 mod bench;
 mod check;

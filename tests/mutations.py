@@ -999,6 +999,13 @@ MUTATIONS = [
         "    let plan = Plan::of(paths, name.as_deref(), Links::of(args.follow_links));\n    let _ = selection::of;\n",
         "--test push a_named_path_that_is_no_regular_file_fails_unopened",
     ),
+    Mutation(
+        "push: a push of nothing is no success",
+        "src/cli/push.rs",
+        "    if plan.items.is_empty() && plan.refused.is_empty() {\n        return nothing",
+        "    if false {\n        return nothing",
+        "--test push a_push_of_nothing_has_a_code_of_its_own",
+    ),
 ]
 
 

@@ -52,7 +52,8 @@ Exit codes:
   0    every file was committed
   1    something failed: a file that can't be read or changes, the connection, the server or its store
   2    the command line is wrong
-  3    nothing failed, but the server rejected a file: sending it again unchanged is of no use
+  3    nothing failed, but a file was rejected: sending it again unchanged is of no use
+  4    nothing to push: no file is in the folders
   130  interrupted";
 
 /// Send files to a server and print a receipt for each
@@ -115,6 +116,9 @@ pub(super) async fn run(args: Args) -> ExitCode {
     for note in &plan.notes {
         console.note(note);
     }
+    if plan.items.is_empty() && plan.refused.is_empty() {
+        return nothing(&console, paths);
+    }
     for (item, error) in plan.refused {
         console.report(&item.path, &item.name, &refused(&error));
     }
@@ -143,6 +147,14 @@ fn server(args: &Args) -> Result<String, String> {
 fn usage(flaw: &str) -> ExitCode {
     print::notes(&format!("error: {flaw}\n\nFor more information, try 'tidegate push --help'."));
     ExitCode::from(2)
+}
+
+/// Says that the paths hold no file. The exit code is no success, because a job whose files are no
+/// longer written looks the same; and no failure, because a folder may be empty by right.
+fn nothing(console: &Console, paths: &[PathBuf]) -> ExitCode {
+    let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    console.note(&format!("nothing to push: no file is in {}", paths.join(", ")));
+    ExitCode::from(4)
 }
 
 /// What becomes of a file that is not even sent.

@@ -1,10 +1,14 @@
 //! Which of the named paths are sent, and under which name.
 
+use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use crate::fake::{Fake, Talk};
 use crate::{folder_with, push};
+
+/// An address at which a push that sends anything fails.
+const NOWHERE: &str = "127.0.0.1:9";
 
 fn make_fifo(path: &Path) {
     rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
@@ -45,4 +49,26 @@ fn what_is_no_regular_file_in_a_folder_is_left_out_with_a_line_that_says_so() {
     told.ended(0);
     told.warned("skipped    data: 2 not regular files (pipes, sockets, devices)\n");
     server.done();
+}
+
+#[test]
+fn a_push_of_nothing_has_a_code_of_its_own() {
+    let folder = folder_with(&[("hidden/.a", b"1")]);
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    for arguments in [&["empty"][..], &["empty", "--json"], &["hidden"], &["empty", "hidden"]] {
+        let told = push(folder.path(), NOWHERE, arguments);
+        told.ended(4);
+        told.warned("nothing to push: no file is in ");
+        told.warned(arguments[0]);
+        assert_eq!(told.out, "");
+    }
+}
+
+#[test]
+fn a_missing_path_is_a_failure_and_not_nothing() {
+    let folder = folder_with(&[]);
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    let told = push(folder.path(), NOWHERE, &["empty", "missing*.csv"]);
+    told.ended(1);
+    assert!(!told.err.contains("nothing to push"), "{}", told.err);
 }
