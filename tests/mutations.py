@@ -1006,6 +1006,13 @@ MUTATIONS = [
         "    if false {\n        return nothing",
         "--test push a_push_of_nothing_has_a_code_of_its_own",
     ),
+    Mutation(
+        "push: a file that is named twice is sent once",
+        "src/cli/push/selection.rs",
+        "    drop_repeated(&mut plan);\n",
+        "    let _ = drop_repeated;\n",
+        "--test push a_file_that_is_named_twice_is_sent_once",
+    ),
 ]
 
 

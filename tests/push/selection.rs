@@ -1,6 +1,7 @@
 //! Which of the named paths are sent, and under which name.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -71,4 +72,24 @@ fn a_missing_path_is_a_failure_and_not_nothing() {
     let told = push(folder.path(), NOWHERE, &["empty", "missing*.csv"]);
     told.ended(1);
     assert!(!told.err.contains("nothing to push"), "{}", told.err);
+}
+
+#[test]
+fn a_file_that_is_named_twice_is_sent_once() {
+    let folder = folder_with(&[("a.txt", b"1"), ("data/b", b"2")]);
+    symlink(".", folder.path().join("link")).unwrap();
+    let server = Fake::play(|listener| {
+        let mut talk = Talk::accept(listener);
+        talk.take("a.txt", b"1");
+        talk.take("data/b", b"2");
+        talk.closed();
+    });
+    let paths = ["a.txt", "./a.txt", "a.txt", "link/a.txt", "data", "data/"];
+    let told = push(folder.path(), &server.address, &[&["--jobs", "1"], &paths[..]].concat());
+    told.ended(0);
+    for (path, first) in [("./a.txt", "a.txt"), ("a.txt", "a.txt"), ("link/a.txt", "a.txt"), ("data/b", "data/b")] {
+        told.warned(&format!("skipped    {path}: the same file as {first}, named before\n"));
+    }
+    told.warned("2 of 2 files committed, ");
+    server.done();
 }

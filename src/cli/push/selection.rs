@@ -1,27 +1,77 @@
-//! What of a plan is sent: regular files and standard input.
+//! What of a plan is sent: regular files and standard input, each once.
 
-use crate::cli::plan::{Input, Plan, Special};
+use std::collections::BTreeMap;
+use std::fs;
+
+use unicode_normalization::UnicodeNormalization;
+
+use crate::cli::plan::{Input, Item, Plan, Special};
 use crate::error::{Error, ErrorKind};
 
-/// The plan without the items that must not be sent, which are refused.
+/// The plan without the items that must not be sent: repeated ones have a note, all others are refused.
 pub(super) fn of(mut plan: Plan) -> Plan {
     refuse_special(&mut plan);
+    drop_repeated(&mut plan);
     plan
 }
 
 /// Refuses what can't be read a second time, and whose opening may block without end.
 fn refuse_special(plan: &mut Plan) {
-    for item in std::mem::take(&mut plan.items) {
-        let Input::Special(kind) = item.input else {
-            plan.items.push(item);
-            continue;
-        };
+    refuse(plan, |_, item| {
+        let Input::Special(kind) = item.input else { return None };
         let path = item.path.display();
         let remedy = match kind {
             Special::Pipe | Special::Device => format!("send what it gives with: tidegate push - --name NAME < {path}"),
             Special::Socket => "leave it out".to_owned(),
         };
-        let message = format!("\"{path}\" is {kind}, not a regular file; {remedy}");
-        plan.refused.push((item, Error::new(ErrorKind::Io, message)));
+        Some(Error::new(ErrorKind::Io, format!("\"{path}\" is {kind}, not a regular file; {remedy}")))
+    });
+}
+
+/// Drops an item that is the same file, under the same name, as one before it. Sent at the same time, the second one would
+/// be refused as another sender of the first.
+fn drop_repeated(plan: &mut Plan) {
+    let repeated: BTreeMap<usize, String> = groups(&plan.items)
+        .into_values()
+        .flat_map(|group| repeated(&plan.items, &group))
+        .map(|(index, first)| {
+            let [path, first] = [index, first].map(|index| plan.items[index].path.display());
+            (index, format!("skipped    {path}: the same file as {first}, named before"))
+        })
+        .collect();
+    let mut index = 0..;
+    plan.items.retain(|_| index.next().is_none_or(|index| !repeated.contains_key(&index)));
+    plan.notes.extend(repeated.into_values());
+}
+
+/// The items of a group that are the same file as one before them, and which that is.
+fn repeated(items: &[Item], group: &[usize]) -> Vec<(usize, usize)> {
+    let mut first_of = BTreeMap::new();
+    // Not by device and inode: some file systems give one number to several files.
+    let found = group.iter().filter_map(|&index| Some((index, fs::canonicalize(&items[index].path).ok()?)));
+    let repeated = found.filter_map(|(index, path)| {
+        let first = *first_of.entry(path).or_insert(index);
+        (first != index).then_some((index, first))
+    });
+    repeated.collect()
+}
+
+/// The items that share a name with another one, by that name as a [`Key`](crate::upload::Key) composes it.
+fn groups(items: &[Item]) -> BTreeMap<String, Vec<usize>> {
+    let mut groups = BTreeMap::<String, Vec<usize>>::new();
+    for (index, item) in items.iter().enumerate() {
+        groups.entry(item.name.nfc().collect()).or_default().push(index);
+    }
+    groups.retain(|_, group| group.len() > 1);
+    groups
+}
+
+/// Moves the items for which there is an error to those that are refused.
+fn refuse(plan: &mut Plan, mut error: impl FnMut(usize, &Item) -> Option<Error>) {
+    for (index, item) in std::mem::take(&mut plan.items).into_iter().enumerate() {
+        match error(index, &item) {
+            Some(error) => plan.refused.push((item, error)),
+            None => plan.items.push(item),
+        }
     }
 }
