@@ -31,6 +31,11 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |char| char != '\n' && is_escaped(char), |shown, char| shown.extend(char.escape_default()))
 }
 
+/// The text with all that is not ASCII escaped: texts look the same only if they are.
+pub fn non_ascii(text: &str) -> Cow<'_, str> {
+    escaped(text, |char| !char.is_ascii() || is_escaped(char), |shown, char| shown.extend(char.escape_default()))
+}
+
 /// A JSON text that means the same, and in which nothing is left to escape. White space between its values stays: `text` must be
 /// JSON, where all other such characters are inside of strings (RFC 8259 section 7).
 pub fn json(text: &str) -> Cow<'_, str> {

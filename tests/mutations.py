@@ -1013,6 +1013,20 @@ MUTATIONS = [
         "    let _ = drop_repeated;\n",
         "--test push a_file_that_is_named_twice_is_sent_once",
     ),
+    Mutation(
+        "push: of two files with one name neither is sent",
+        "src/cli/push/selection.rs",
+        "    refuse_ambiguous(&mut plan);\n",
+        "    let _ = refuse_ambiguous;\n",
+        "--test push are_refused_before_anything_is_sent",
+    ),
+    Mutation(
+        "push: names are compared as a server composes them",
+        "src/cli/push/selection.rs",
+        "        groups.entry(item.name.nfc().collect())",
+        "        groups.entry(item.name.chars().collect())",
+        "--test push files_whose_names_are_one_after_normalisation",
+    ),
 ]
 
 

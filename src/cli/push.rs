@@ -32,6 +32,7 @@ const AFTER_HELP: &str = "\
 Names:
   A file goes by its file name, the files of a folder by FOLDER/RELATIVE/PATH. Files and folders
   whose names begin with a dot are left out, and so are symbolic links unless --follow-links is given.
+  Files that would have one name at the server are rejected, and none of them is sent.
 
 Files that change:
   What is committed is one state of a file. A file that is written to or replaced while it is read is

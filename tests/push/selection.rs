@@ -5,6 +5,8 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::fake::{Fake, Talk};
 use crate::{folder_with, push};
 
@@ -75,6 +77,41 @@ fn a_missing_path_is_a_failure_and_not_nothing() {
 }
 
 #[test]
+fn files_whose_names_are_one_after_normalisation_are_refused_before_anything_is_sent() {
+    let [composed, decomposed] = ["data/\u{e9}.csv", "data/e\u{301}.csv"];
+    let folder = folder_with(&[(composed, b"1"), (decomposed, b"2"), ("data/good", b"3")]);
+    let server = Fake::play(|listener| {
+        let mut talk = Talk::accept(listener);
+        talk.take("data/good", b"3");
+        talk.closed();
+    });
+    let told = push(folder.path(), &server.address, &["--jobs", "1", "data", "--json"]);
+    told.ended(3);
+    let lines = told.json();
+    for (path, other) in [(composed, "data/e\\u{301}.csv"), (decomposed, "data/\\u{e9}.csv")] {
+        let line = lines.iter().find(|line| line["path"] == path).unwrap();
+        assert_eq!((&line["outcome"], &line["code"]), (&json!("rejected"), &json!("conflict")));
+        let message = line["message"].as_str().unwrap();
+        assert!(message.contains(&format!(" and \"{other}\"")), "{message}");
+        assert!(message.contains("after Unicode normalisation (NFC)"), "{message}");
+    }
+    server.done();
+}
+
+#[test]
+fn files_of_two_folders_with_one_name_are_refused_before_anything_is_sent() {
+    let folder = folder_with(&[("a/x.csv", b"1"), ("b/x.csv", b"2"), ("c/x.csv", b"3")]);
+    let told = push(folder.path(), NOWHERE, &["a/x.csv", "b/x.csv", "c/x.csv"]);
+    told.ended(3);
+    told.warned(
+        "rejected   a/x.csv: \"a/x.csv\" and \"b/x.csv\" would both be \"x.csv\" at the server; rename one, or push each by \
+         itself with --name NAME [conflict]\n",
+    );
+    told.warned("rejected   b/x.csv: \"b/x.csv\" and \"a/x.csv\" would both be ");
+    told.warned("rejected   c/x.csv: \"c/x.csv\" and \"a/x.csv\" would both be ");
+}
+
+#[test]
 fn a_file_that_is_named_twice_is_sent_once() {
     let folder = folder_with(&[("a.txt", b"1"), ("data/b", b"2")]);
     symlink(".", folder.path().join("link")).unwrap();
@@ -92,4 +129,13 @@ fn a_file_that_is_named_twice_is_sent_once() {
     }
     told.warned("2 of 2 files committed, ");
     server.done();
+}
+
+#[test]
+fn a_file_that_has_a_name_of_two_folders_and_is_one_file_is_told_from_two() {
+    let folder = folder_with(&[("a/x", b"1"), ("b/x", b"2")]);
+    let told = push(folder.path(), NOWHERE, &["a/x", "b/x", "a/x"]);
+    told.ended(3);
+    told.warned("skipped    a/x: the same file as a/x, named before\n");
+    told.warned("0 of 2 files committed, 2 rejected\n");
 }

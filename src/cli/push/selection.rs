@@ -1,4 +1,4 @@
-//! What of a plan is sent: regular files and standard input, each once.
+//! What of a plan is sent: regular files and standard input, each once, and each under a name of its own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,11 +7,13 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::cli::plan::{Input, Item, Plan, Special};
 use crate::error::{Error, ErrorKind};
+use crate::escape;
 
 /// The plan without the items that must not be sent: repeated ones have a note, all others are refused.
 pub(super) fn of(mut plan: Plan) -> Plan {
     refuse_special(&mut plan);
     drop_repeated(&mut plan);
+    refuse_ambiguous(&mut plan);
     plan
 }
 
@@ -54,6 +56,35 @@ fn repeated(items: &[Item], group: &[usize]) -> Vec<(usize, usize)> {
         (first != index).then_some((index, first))
     });
     repeated.collect()
+}
+
+/// Refuses files that would have one name at the server, where the second one would be in conflict with the first, take its
+/// place, or be its version, and only chance would say which is the first.
+fn refuse_ambiguous(plan: &mut Plan) {
+    let mut errors = BTreeMap::new();
+    for (name, group) in groups(&plan.items) {
+        for &index in &group {
+            let other = group[usize::from(index == group[0])];
+            errors.insert(index, ambiguous(&name, &plan.items[index], &plan.items[other]));
+        }
+    }
+    refuse(plan, |index, _| errors.remove(&index));
+}
+
+fn ambiguous(name: &str, item: &Item, other: &Item) -> Error {
+    let mut paths = [item, other].map(|item| item.path.display().to_string());
+    let mut why = "";
+    if item.name != other.name {
+        // On a screen they are the same unless their characters are escaped.
+        paths = paths.map(|path| escape::non_ascii(&path).into_owned());
+        why = " after Unicode normalisation (NFC)";
+    }
+    let [shown, other_shown] = paths;
+    let message = format!(
+        "\"{shown}\" and \"{other_shown}\" would both be \"{name}\" at the server{why}; rename one, or push each by itself \
+         with --name NAME"
+    );
+    Error::new(ErrorKind::Conflict, message)
 }
 
 /// The items that share a name with another one, by that name as a [`Key`](crate::upload::Key) composes it.
