@@ -103,7 +103,7 @@ pub fn main() -> ExitCode {
 /// Says what is wrong with the command line, or prints the help or the version that it asks for. An argument may be a name that
 /// a shell has put there, so what is said is said of the escaped arguments.
 fn refuse(error: &clap::Error) -> ExitCode {
-    let shown = std::env::args_os().map(|argument| escape::line(&argument.to_string_lossy()).into_owned());
+    let shown = std::env::args_os().map(|argument| escape::line(&escape::path(argument.as_ref())).into_owned());
     match Cli::try_parse_from(shown) {
         // A closed stream is no error.
         Err(error) => _ = error.print(),

@@ -1027,6 +1027,13 @@ MUTATIONS = [
         "        groups.entry(item.name.chars().collect())",
         "--test push files_whose_names_are_one_after_normalisation",
     ),
+    Mutation(
+        "escape: bytes of a path that are not UTF-8 are told apart",
+        "src/escape.rs",
+        "        shown.extend(chunk.invalid().escape_ascii().map(char::from));\n",
+        "        shown.extend(chunk.invalid().first().map(|_| char::REPLACEMENT_CHARACTER));\n",
+        "--test push names_that_are_not_utf_8_are_shown_byte_by_byte",
+    ),
 ]
 
 

@@ -125,7 +125,7 @@ fn show(schema: &impl Serialize) {
 /// Says why a sample can't be used, as `tidegate validate` would.
 fn refuse(item: &Item, report: &Report, standard: &Standard) -> ExitCode {
     let origin = Origin::new(&item.path, item.file(), standard);
-    let path = item.path.to_string_lossy();
+    let path = escape::path(&item.path);
     print::notes(&diagnosis::flaws(report, &origin, Colours::Off));
     fail(1, &format!("{} is not valid, so nothing is inferred: {}", escape::line(&path), diagnosis::summary(report)))
 }

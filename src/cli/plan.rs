@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::cli::walk::{Links, Walk};
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape;
 
 /// The files that paths stand for, and what can't be one.
 #[derive(Debug, Default)]
@@ -107,7 +108,7 @@ impl Item {
 
     /// That reading it failed.
     pub(super) fn unreadable(&self, cause: io::Error) -> Error {
-        Error::new(ErrorKind::Io, format!("reading {:?}", self.name)).because(cause)
+        Error::new(ErrorKind::Io, format!("reading \"{}\"", self.name)).because(cause)
     }
 
     /// Where it can be read a second time, if it can.
@@ -158,7 +159,7 @@ impl Plan {
         let walk = Walk::below(folder, links);
         let below = (links == Links::Skip).then(|| Arc::from(folder));
         if let Some(left_out) = walk.left_out() {
-            self.notes.push(format!("skipped    {}: {left_out}", folder.display()));
+            self.notes.push(format!("skipped    {}: {left_out}", escape::path(folder)));
         }
         for found in walk.files {
             let relative = found.path.strip_prefix(folder).unwrap_or(&found.path);
@@ -177,7 +178,7 @@ impl Plan {
         if name.to_str().is_some() {
             self.items.push(item);
         } else {
-            let error = Error::new(ErrorKind::BadName, format!("name {:?} is not UTF-8", item.name));
+            let error = Error::new(ErrorKind::BadName, format!("name \"{}\" is not UTF-8", item.name));
             self.refused.push((item, error));
         }
     }
@@ -199,5 +200,5 @@ fn own_name(path: &Path) -> io::Result<std::ffi::OsString> {
 }
 
 fn slashed(name: &OsStr) -> String {
-    name.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
+    escape::path(Path::new(name)).replace(std::path::MAIN_SEPARATOR, "/")
 }

@@ -22,6 +22,7 @@ use crate::cli::target;
 use crate::cli::walk::Links;
 use crate::client::{Attempt, Delivery, Options, Outcome, Retry, Sender, Source, Step, Upload};
 use crate::error::{Error, ErrorKind, Fault};
+use crate::escape;
 use crate::upload::Key;
 
 /// Files of this size are worth asking first how much of them an earlier push has left at the server; what is smaller is sent
@@ -32,7 +33,8 @@ const AFTER_HELP: &str = "\
 Names:
   A file goes by its file name, the files of a folder by FOLDER/RELATIVE/PATH. Files and folders
   whose names begin with a dot are left out, and so are symbolic links unless --follow-links is given.
-  Files that would have one name at the server are rejected, and none of them is sent.
+  Files that would have one name at the server are rejected, and none of them is sent. A name must be
+  UTF-8; a file with another one can be pushed by itself with --name. Its path is shown as a\\xff.csv.
 
 Files that change:
   What is committed is one state of a file. A file that is written to or replaced while it is read is
@@ -153,7 +155,7 @@ fn usage(flaw: &str) -> ExitCode {
 /// Says that the paths hold no file. The exit code is no success, because a job whose files are no
 /// longer written looks the same; and no failure, because a folder may be empty by right.
 fn nothing(console: &Console, paths: &[PathBuf]) -> ExitCode {
-    let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    let paths: Vec<_> = paths.iter().map(|path| escape::path(path)).collect();
     console.note(&format!("nothing to push: no file is in {}", paths.join(", ")));
     ExitCode::from(4)
 }
@@ -220,11 +222,11 @@ async fn send(sender: &mut Sender, item: &Item, console: &Console) -> Delivery {
     let delivery = sender
         .send(&upload, first, &mut source, |step| match step {
             Step::Sent(sent) => file.sent(sent),
-            Step::Anew { why } => console.note(&format!("anew       {}: {why}", item.path.display())),
+            Step::Anew { why } => console.note(&format!("anew       {}: {why}", escape::path(&item.path))),
             Step::Waiting { why, wait } => {
                 let wait =
                     humantime::format_duration(Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
-                console.note(&format!("waiting    {}: {why}; next try in {wait}", item.path.display()));
+                console.note(&format!("waiting    {}: {why}; next try in {wait}", escape::path(&item.path)));
             }
         })
         .await;

@@ -15,6 +15,7 @@ use crate::cli::standards::{Held, Standards};
 use crate::cli::walk::Links;
 use crate::cli::{ConfigArgs, bad_config, explain};
 use crate::error::{Error, ErrorKind, Fault, Result};
+use crate::escape;
 use crate::report::{Compression, Format, Profile, Report, SchemaFor, Verdict};
 use crate::validate::{Patience, Snippets, Validator};
 
@@ -279,7 +280,7 @@ impl Teller {
         if let Finding::Invalid { report: Some(report), .. } = finding {
             self.errors += report.errors_total;
         }
-        let path = item.path.to_string_lossy();
+        let path = escape::path(&item.path);
         match self.form {
             Form::Json => {
                 let line = Line { path: &path, name: &item.name, finding };

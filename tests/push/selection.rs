@@ -1,6 +1,8 @@
 //! Which of the named paths are sent, and under which name.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -8,7 +10,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::fake::{Fake, Talk};
-use crate::{folder_with, push};
+use crate::{Told, folder_with, push, push_command};
 
 /// An address at which a push that sends anything fails.
 const NOWHERE: &str = "127.0.0.1:9";
@@ -132,10 +134,50 @@ fn a_file_that_is_named_twice_is_sent_once() {
 }
 
 #[test]
-fn a_file_that_has_a_name_of_two_folders_and_is_one_file_is_told_from_two() {
+fn a_repeated_file_does_not_hide_that_another_has_its_name() {
     let folder = folder_with(&[("a/x", b"1"), ("b/x", b"2")]);
     let told = push(folder.path(), NOWHERE, &["a/x", "b/x", "a/x"]);
     told.ended(3);
     told.warned("skipped    a/x: the same file as a/x, named before\n");
     told.warned("0 of 2 files committed, 2 rejected\n");
+}
+
+#[test]
+fn names_that_are_not_utf_8_are_shown_byte_by_byte_with_the_remedy() {
+    let folder = folder_with(&[]);
+    fs::create_dir(folder.path().join("data")).unwrap();
+    let names = [&b"a\xff.csv"[..], b"a\xfe.csv"].map(OsStr::from_bytes);
+    for name in names {
+        fs::write(folder.path().join("data").join(name), "1").unwrap();
+    }
+    let told = push(folder.path(), NOWHERE, &["data"]);
+    told.ended(3);
+    for shown in ["data/a\\xff.csv", "data/a\\xfe.csv"] {
+        told.warned(&format!(
+            "rejected   {shown}: name \"{shown}\" is not UTF-8; rename it, or push it by itself with --name NAME [bad_name]\n"
+        ));
+    }
+    let told = push(folder.path(), NOWHERE, &["data", "--json"]);
+    let paths = told.json().iter().map(|line| (line["path"].clone(), line["name"].clone())).collect::<Vec<_>>();
+    let shown = |name: &str| (json!(format!("data/{name}")), json!(format!("data/{name}")));
+    assert_eq!(paths, [shown("a\\xfe.csv"), shown("a\\xff.csv")]);
+}
+
+#[test]
+fn a_file_whose_name_is_not_utf_8_goes_by_a_given_name() {
+    let folder = folder_with(&[]);
+    let path = OsStr::from_bytes(b"a\xff.csv");
+    fs::write(folder.path().join(path), "1").unwrap();
+    let server = Fake::play(|listener| {
+        let mut talk = Talk::accept(listener);
+        let id = talk.put("a.csv");
+        talk.whole_body(b"", b"1");
+        talk.say(&json!({"event": "failed", "id": id, "code": "no_space", "message": "disk full", "retry": false}));
+        talk.closed();
+    });
+    let mut command = push_command(folder.path(), &server.address, &["--name", "a.csv"]);
+    let told: Told = command.arg(path).output().unwrap().into();
+    told.ended(1);
+    told.warned("failed     a\\xff.csv: disk full [no_space]\n");
+    server.done();
 }

@@ -11,17 +11,26 @@ use crate::escape;
 
 /// The plan without the items that must not be sent: repeated ones have a note, all others are refused.
 pub(super) fn of(mut plan: Plan) -> Plan {
+    plan.refused = plan.refused.into_iter().map(with_remedy).collect();
     refuse_special(&mut plan);
     drop_repeated(&mut plan);
     refuse_ambiguous(&mut plan);
     plan
 }
 
+/// A name that is not UTF-8 has no other form that a server takes.
+fn with_remedy((item, error): (Item, Error)) -> (Item, Error) {
+    match error.kind() {
+        ErrorKind::BadName => (item, error.with_suffix("; rename it, or push it by itself with --name NAME")),
+        _ => (item, error),
+    }
+}
+
 /// Refuses what can't be read a second time, and whose opening may block without end.
 fn refuse_special(plan: &mut Plan) {
     refuse(plan, |_, item| {
         let Input::Special(kind) = item.input else { return None };
-        let path = item.path.display();
+        let path = escape::path(&item.path);
         let remedy = match kind {
             Special::Pipe | Special::Device => format!("send what it gives with: tidegate push - --name NAME < {path}"),
             Special::Socket => "leave it out".to_owned(),
@@ -37,7 +46,7 @@ fn drop_repeated(plan: &mut Plan) {
         .into_values()
         .flat_map(|group| repeated(&plan.items, &group))
         .map(|(index, first)| {
-            let [path, first] = [index, first].map(|index| plan.items[index].path.display());
+            let [path, first] = [index, first].map(|index| escape::path(&plan.items[index].path));
             (index, format!("skipped    {path}: the same file as {first}, named before"))
         })
         .collect();
@@ -72,7 +81,7 @@ fn refuse_ambiguous(plan: &mut Plan) {
 }
 
 fn ambiguous(name: &str, item: &Item, other: &Item) -> Error {
-    let mut paths = [item, other].map(|item| item.path.display().to_string());
+    let mut paths = [item, other].map(|item| escape::path(&item.path).into_owned());
     let mut why = "";
     if item.name != other.name {
         // On a screen they are the same unless their characters are escaped.
