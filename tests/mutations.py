@@ -1034,6 +1034,13 @@ MUTATIONS = [
         "        shown.extend(chunk.invalid().first().map(|_| char::REPLACEMENT_CHARACTER));\n",
         "--test push names_that_are_not_utf_8_are_shown_byte_by_byte",
     ),
+    Mutation(
+        "push: the greeting has the deadline that the user sets",
+        "src/cli/push.rs",
+        "        connect_timeout: args.connect_timeout,\n",
+        "",
+        "--test push a_greeting_is_waited_for_as_long_as_the_user_says",
+    ),
 ]
 
 

@@ -95,6 +95,9 @@ pub(super) struct Args {
     /// How long a file that changed while it was read must stay unchanged before it is sent again
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     settle: Duration,
+    /// How long the server may take to accept a connection and to send its hello
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    connect_timeout: Duration,
     /// How long the server may take no byte, or leave a question unanswered, as 90s or 10m
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = humantime::parse_duration)]
     idle_timeout: Duration,
@@ -169,15 +172,27 @@ fn refused(error: &Error) -> Delivery {
     })
 }
 
+fn options(args: &Args) -> Options {
+    Options {
+        connect_timeout: args.connect_timeout,
+        idle_timeout: args.idle_timeout,
+        answer_timeout: args.answer_timeout,
+        collector: args.collector.clone(),
+        ..Options::default()
+    }
+}
+
+fn retry(args: &Args) -> Retry {
+    let attempts = args.retries.saturating_add(1);
+    Retry { attempts, first_wait: args.backoff, settle: args.settle, ..Retry::default() }
+}
+
 /// One worker and one connection a job; each takes the next file from the queue when it is done with one.
 fn workers(args: &Args, to: &str, items: Vec<Item>, console: &Arc<Console>) -> JoinSet<()> {
     let jobs = usize::from(args.jobs).min(items.len());
     let queue = Arc::new(Mutex::new(VecDeque::from(items)));
     let working = Arc::new(AtomicUsize::new(jobs));
-    let (attempts, first_wait, settle) = (args.retries.saturating_add(1), args.backoff, args.settle);
-    let retry = Retry { attempts, first_wait, settle, ..Retry::default() };
-    let (idle_timeout, answer_timeout, collector) = (args.idle_timeout, args.answer_timeout, args.collector.clone());
-    let options = Options { idle_timeout, answer_timeout, collector, ..Options::default() };
+    let (options, retry) = (options(args), retry(args));
     let mut workers = JoinSet::new();
     for _ in 0..jobs {
         let (queue, working, console) = (Arc::clone(&queue), Arc::clone(&working), Arc::clone(console));
