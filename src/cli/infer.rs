@@ -19,10 +19,10 @@ use crate::report::{Compression, Format, Report};
 use crate::validate::{Patience, Standard, Validator};
 
 const AFTER_HELP: &str = "\
-Tables (csv, tsv) must have the same header; what comes out is a Table Schema 2.0 with types, formats
-and the constraints that held. For json and ndjson it is a JSON Schema, draft 2020-12: of the whole
-document, or of each line. What was seen stands in \"description\" and \"$comment\". It is what held in
-the samples: what must hold in every file is for you to say. Files are read once, in bounded memory,
+Tables (csv, tsv) must have the same header; what comes out is a Table Schema 2.0 with types, formats \
+and the constraints that held. For json and ndjson it is a JSON Schema, draft 2020-12: of the whole \
+document, or of each line. What was seen stands in \"description\" and \"$comment\". It is what held in \
+the samples: what must hold in every file is for you to say. Files are read once, in bounded memory, \
 and must be valid.
 
 Examples:

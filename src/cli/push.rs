@@ -31,31 +31,32 @@ const ASK_FIRST_BYTES: u64 = 1 << 20;
 
 const AFTER_HELP: &str = "\
 Names:
-  A file goes by its file name, the files of a folder by FOLDER/RELATIVE/PATH. Files and folders
-  whose names begin with a dot are left out, and so are symbolic links unless --follow-links is given.
-  Files that would have one name at the server are rejected, and none of them is sent. A name must be
-  UTF-8; a file with another one can be pushed by itself with --name. Its path is shown as a\\xff.csv.
+  A file goes by its file name, the files of a folder by FOLDER/RELATIVE/PATH. Files and folders whose \
+names begin with a dot are left out, and so are symbolic links unless --follow-links is given.
+
+  Files that would have one name at the server are rejected, and none of them is sent. A name must be \
+UTF-8: a file with another one is shown as a\\xff.csv, and can be pushed by itself with --name.
 
 Files that change:
-  What is committed is one state of a file. A file that is written to or replaced while it is read is
-  given up before its end, and sent again if it then stays unchanged for --settle; otherwise it fails.
+  What is committed is one state of a file. A file that is written to or replaced while it is read is \
+given up before its end, and sent again if it then stays unchanged for --settle; otherwise it fails.
 
 Cut off:
-  A file goes on where the server has kept what came before: after a lost connection, and when
-  the same push is started again, as long as the file has not been written to meanwhile.
+  A file goes on where the server has kept what came before: after a lost connection, and when the \
+same push is started again, as long as the file has not been written to meanwhile.
 
 Examples:
   tidegate push readings.csv
   tidegate push readings/ --to collector:5010 --jobs 8
   tidegate push today.csv --name plant-4/2026-10-17.csv
   pg_dump shop | tidegate push - --name backups/shop.sql
-  tidegate push readings/ --json | jq -r 'select(.outcome != \"committed\") | .path'
+  tidegate push readings/ --json | jq 'select(.outcome != \"committed\")'
 
 Exit codes:
   0    every file was committed
-  1    something failed: a file that can't be read or changes, the connection, the server or its store
+  1    something failed: a file, the connection, the server or its store
   2    the command line is wrong
-  3    nothing failed, but a file was rejected: sending it again unchanged is of no use
+  3    nothing failed, but a file was rejected, and will be if sent unchanged
   4    nothing to push: no file is in the folders
   130  interrupted";
 
