@@ -1041,6 +1041,13 @@ MUTATIONS = [
         "",
         "--test push a_greeting_is_waited_for_as_long_as_the_user_says",
     ),
+    Mutation(
+        "key: no component begins with white space",
+        "src/upload/key.rs",
+        "    if component.starts_with(char::is_whitespace) {\n",
+        "    if false {\n",
+        "--lib upload::key::tests::bad_names_are_refused",
+    ),
 ]
 
 
