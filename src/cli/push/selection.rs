@@ -1,4 +1,4 @@
-//! What of a plan is sent: regular files and standard input, each once, and each under a name of its own.
+//! What of a plan is sent: regular files and standard input, each once and under a name of its own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::cli::plan::{Input, Item, Plan, Special};
 use crate::error::{Error, ErrorKind};
 use crate::escape;
 
-/// The plan without the items that must not be sent: repeated ones have a note, all others are refused.
+/// The plan without the items that must not be sent: repeated ones get a note, others are refused.
 pub(super) fn of(mut plan: Plan) -> Plan {
     plan.refused = plan.refused.into_iter().map(with_remedy).collect();
     refuse_special(&mut plan);
@@ -39,8 +39,8 @@ fn refuse_special(plan: &mut Plan) {
     });
 }
 
-/// Drops an item that is the same file, under the same name, as one before it. Sent at the same time, the second one would
-/// be refused as another sender of the first.
+/// Drops an item that is the same file, under the same name, as one before it. Sent at the same
+/// time, the second one would be refused as another sender of the first.
 fn drop_repeated(plan: &mut Plan) {
     let repeated: BTreeMap<usize, String> = groups(&plan.items)
         .into_values()
@@ -50,8 +50,8 @@ fn drop_repeated(plan: &mut Plan) {
             (index, format!("skipped    {path}: the same file as {first}, named before"))
         })
         .collect();
-    let mut index = 0..;
-    plan.items.retain(|_| index.next().is_none_or(|index| !repeated.contains_key(&index)));
+    let items = std::mem::take(&mut plan.items).into_iter().enumerate();
+    plan.items = items.filter(|(index, _)| !repeated.contains_key(index)).map(|(_, item)| item).collect();
     plan.notes.extend(repeated.into_values());
 }
 
@@ -67,8 +67,8 @@ fn repeated(items: &[Item], group: &[usize]) -> Vec<(usize, usize)> {
     repeated.collect()
 }
 
-/// Refuses files that would have one name at the server, where the second one would be in conflict with the first, take its
-/// place, or be its version, and only chance would say which is the first.
+/// Refuses files that would have one name at the server. The second of them would be in conflict
+/// with the first, replace it or become its version, and chance would say which is the first.
 fn refuse_ambiguous(plan: &mut Plan) {
     let mut errors = BTreeMap::new();
     for (name, group) in groups(&plan.items) {
@@ -96,7 +96,7 @@ fn ambiguous(name: &str, item: &Item, other: &Item) -> Error {
     Error::new(ErrorKind::Conflict, message)
 }
 
-/// The items that share a name with another one, by that name as a [`Key`](crate::upload::Key) composes it.
+/// The items that share a name, by that name as a [`Key`](crate::upload::Key) composes it.
 fn groups(items: &[Item]) -> BTreeMap<String, Vec<usize>> {
     let mut groups = BTreeMap::<String, Vec<usize>>::new();
     for (index, item) in items.iter().enumerate() {
