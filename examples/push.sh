@@ -35,7 +35,8 @@ for file in "$@"; do
     answer=$({ printf '%s %s\n' "$name" "$size"; cat "$file"; } | nc $end "$host" "$port") || true
     case $answer in
         "OK "*) printf '%s\n' "$answer" ;;
-        *) refuse "$file" "${answer:-no answer}" ;;
+        "") refuse "$file" "no answer" ;;
+        *) refuse "$file" "${answer#ERR }" ;;
     esac
 done
 exit $failed

@@ -1,7 +1,7 @@
 //! The command line: one room for each subcommand, and what they share.
 //!
 //! Exit codes mean the same everywhere: 0 done, 1 something failed, 2 the command line or the configuration is wrong, 3
-//! something was rejected.
+//! something was rejected, 4 there was nothing to do it with.
 
 mod bench;
 mod check;
@@ -36,17 +36,23 @@ use crate::validate::rules::Rulebook;
 
 /// Takes files over TCP, validates them, commits them whole to disk or S3, and answers with a durable receipt.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version, after_help = AFTER_HELP)]
+#[command(name = "tidegate", version, after_help = AFTER_HELP, max_term_width = MAX_HELP_COLUMNS)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+/// Longer lines are hard to read, however wide the terminal is.
+const MAX_HELP_COLUMNS: usize = 100;
+
 const AFTER_HELP: &str = "\
 Try it:
-  tidegate serve                                   listens on 127.0.0.1:5010, stores below ./data
-  printf 'hello.txt 6\\nhello\\n' | nc -N 127.0.0.1 5010   sends a file: name, size, newline, bytes
-  tidegate push measurements/                      sends a folder
+  Listen on 127.0.0.1:5010, and store below ./data:
+    tidegate serve
+  Send a file: name, size, newline, bytes:
+    printf 'hello.txt 6\\nhello\\n' | nc -N 127.0.0.1 5010
+  Send a folder:
+    tidegate push measurements/
 
 `tidegate help COMMAND` tells more of each command.";
 
@@ -103,7 +109,7 @@ pub fn main() -> ExitCode {
 /// Says what is wrong with the command line, or prints the help or the version that it asks for. An argument may be a name that
 /// a shell has put there, so what is said is said of the escaped arguments.
 fn refuse(error: &clap::Error) -> ExitCode {
-    let shown = std::env::args_os().map(|argument| escape::line(&argument.to_string_lossy()).into_owned());
+    let shown = std::env::args_os().map(|argument| escape::line(&escape::path(argument.as_ref())).into_owned());
     match Cli::try_parse_from(shown) {
         // A closed stream is no error.
         Err(error) => _ = error.print(),
@@ -146,4 +152,36 @@ fn fail(code: u8, message: &str) -> ExitCode {
 /// The exit code for a configuration that can't be used.
 fn bad_config(error: &Error) -> ExitCode {
     fail(2, &error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Columns of a terminal on which what is not prose must fit.
+    const COLUMNS: usize = 80;
+
+    /// Clap wraps a line that is too long for the terminal, and leaves the next one alone: a
+    /// paragraph that is broken into lines by hand is broken twice.
+    fn check(command: &mut clap::Command) {
+        let name = command.get_name().to_owned();
+        let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let lines: Vec<&str> = [""].into_iter().chain(text.lines()).chain([""]).collect();
+        for around in lines.windows(3) {
+            let is_paragraph = (around[0].is_empty() || around[0].ends_with(':')) && around[2].is_empty();
+            assert!(around[1].chars().count() <= COLUMNS || is_paragraph, "{name}: {:?}", around[1]);
+        }
+        let help = command.render_long_help().to_string();
+        assert!(help.lines().all(|line| line.chars().count() <= MAX_HELP_COLUMNS), "{name}: {help}");
+        command.get_subcommands_mut().for_each(check);
+    }
+
+    #[test]
+    fn no_line_of_a_help_is_broken_twice() {
+        let mut command = Cli::command();
+        command.build();
+        check(&mut command);
+    }
 }

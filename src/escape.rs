@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// Whether a character is escaped: control characters (which begin escape sequences), line and paragraph separators, and
 /// what is invisible or changes the direction of writing (Unicode, `Default_Ignorable_Code_Point` and Annex 9).
@@ -29,6 +30,25 @@ pub fn line(text: &str) -> Cow<'_, str> {
 /// The same for text of several lines: line feeds stay.
 pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |char| char != '\n' && is_escaped(char), |shown, char| shown.extend(char.escape_default()))
+}
+
+/// The text with all that is not ASCII escaped: texts look the same only if they are.
+pub fn non_ascii(text: &str) -> Cow<'_, str> {
+    escaped(text, |char| !char.is_ascii() || is_escaped(char), |shown, char| shown.extend(char.escape_default()))
+}
+
+/// A path as text, with the bytes that are not UTF-8 escaped as `\xff`, so that two such paths look
+/// different.
+pub fn path(path: &Path) -> Cow<'_, str> {
+    if let Some(text) = path.to_str() {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        shown.push_str(chunk.valid());
+        shown.extend(chunk.invalid().escape_ascii().map(char::from));
+    }
+    Cow::Owned(shown)
 }
 
 /// A JSON text that means the same, and in which nothing is left to escape. White space between its values stays: `text` must be
@@ -73,6 +93,15 @@ mod tests {
             assert_eq!(line(text), shown, "{text:?}");
         }
         assert_eq!(lines("a\n\u{1b}b\n"), "a\n\\u{1b}b\n");
+    }
+
+    #[test]
+    fn a_path_shows_its_bytes_that_are_not_utf_8() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        let shown = |bytes: &'static [u8]| path(Path::new(OsStr::from_bytes(bytes)));
+        assert_eq!(shown("a/\u{e9}\\.csv".as_bytes()), "a/\u{e9}\\.csv");
+        assert_eq!(shown(b"a\xff/\xc3\xa9\xc3/\xf0\x9f\xa6"), "a\\xff/\u{e9}\\xc3/\\xf0\\x9f\\xa6");
     }
 
     #[test]

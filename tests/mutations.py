@@ -992,6 +992,62 @@ MUTATIONS = [
         "            if false {\n",
         "--lib of_a_file_and_one_below_it_at_two_servers_one_has_a_receipt",
     ),
+    Mutation(
+        "push: a special file is refused unopened",
+        "src/cli/push.rs",
+        "    let plan = selection::of(Plan::of(paths, name.as_deref(), Links::of(args.follow_links)));\n",
+        "    let plan = Plan::of(paths, name.as_deref(), Links::of(args.follow_links));\n    let _ = selection::of;\n",
+        "--test push a_named_path_that_is_no_regular_file_fails_unopened",
+    ),
+    Mutation(
+        "push: a push of nothing is no success",
+        "src/cli/push.rs",
+        "    if plan.items.is_empty() && plan.refused.is_empty() {\n        return nothing",
+        "    if false {\n        return nothing",
+        "--test push a_push_of_nothing_has_a_code_of_its_own",
+    ),
+    Mutation(
+        "push: a file that is named twice is sent once",
+        "src/cli/push/selection.rs",
+        "    drop_repeated(&mut plan);\n",
+        "    let _ = drop_repeated;\n",
+        "--test push a_file_that_is_named_twice_is_sent_once",
+    ),
+    Mutation(
+        "push: of two files with one name neither is sent",
+        "src/cli/push/selection.rs",
+        "    refuse_ambiguous(&mut plan);\n",
+        "    let _ = refuse_ambiguous;\n",
+        "--test push are_refused_before_anything_is_sent",
+    ),
+    Mutation(
+        "push: names are compared as a server composes them",
+        "src/cli/push/selection.rs",
+        "        groups.entry(item.name.nfc().collect())",
+        "        groups.entry(item.name.chars().collect())",
+        "--test push files_whose_names_are_one_after_normalisation",
+    ),
+    Mutation(
+        "escape: bytes of a path that are not UTF-8 are told apart",
+        "src/escape.rs",
+        "        shown.extend(chunk.invalid().escape_ascii().map(char::from));\n",
+        "        shown.extend(chunk.invalid().first().map(|_| char::REPLACEMENT_CHARACTER));\n",
+        "--test push names_that_are_not_utf_8_are_shown_byte_by_byte",
+    ),
+    Mutation(
+        "push: the greeting has the deadline that the user sets",
+        "src/cli/push.rs",
+        "        connect_timeout: args.connect_timeout,\n",
+        "",
+        "--test push a_greeting_is_waited_for_as_long_as_the_user_says",
+    ),
+    Mutation(
+        "key: no component begins with white space",
+        "src/upload/key.rs",
+        "    if component.starts_with(char::is_whitespace) {\n",
+        "    if false {\n",
+        "--lib upload::key::tests::bad_names_are_refused",
+    ),
 ]
 
 

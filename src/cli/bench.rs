@@ -40,16 +40,16 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 
 const AFTER_HELP: &str = "\
 What is measured:
-  N connections, each of which begins a file when an earlier one has its receipt. A latency goes
-  from the first byte (plain: from the connection's first packet) to the receipt; with --pipeline
-  it holds the wait behind the files before. Every receipt is held against what was sent: name,
-  size, and the digest unless --no-digest.
+  N connections, each of which begins a file when an earlier one has its receipt. A latency goes \
+from the first byte (plain: from the connection's first packet) to the receipt; with --pipeline \
+it holds the wait behind the files before. Every receipt is held against what was sent: name, \
+size, and the digest unless --no-digest.
 
-  Nothing is tried again: what fails is counted and shown. A connection that is lost costs the
-  files on their way; one that can't be made ends its part of the load.
+  Nothing is tried again: what fails is counted and shown. A connection that is lost costs the \
+files on their way; one that can't be made ends its part of the load.
 
-  The files are real and stay at the server, in a folder that the output names: remove it when
-  done.
+  The files are real and stay at the server, in a folder that the output names: remove it when \
+done.
 
 Mixes:
   small  1KiB:40,10KiB:50,100KiB:10
@@ -60,13 +60,13 @@ Examples:
   tidegate bench
   tidegate bench --files 20000 --size 10KiB --concurrency 32 --pipeline 16
   tidegate bench --protocol plain --format csv --size 1MiB --duration 1m
-  tidegate bench --mix 10KiB:80,1MiB:19,100MiB:1 --files 1000 --json | jq .latency_micros.p99
+  tidegate bench --mix mixed --files 1000 --json | jq .latency_micros.p99
 
 Exit codes:
   0    every file that was begun has its receipt
   1    a file has none, or the server can't be reached
   2    the command line is wrong
-  130  interrupted; what was begun has been waited for, unless it was interrupted twice";
+  130  interrupted; what was begun was waited for, unless interrupted twice";
 
 /// Load a server with files that are made up, and measure it
 #[derive(Debug, clap::Args)]

@@ -18,8 +18,10 @@ use crate::validate::rules::{Bypass, Rules};
 /// writes to the store, tries a conditional create, and deletes again. Also tries whether the ledger can be written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 all is well, 1 the store or the ledger can't do what is needed, or NAME would be refused, 2 the
-configuration is wrong.")]
+Exit codes:
+  0  all is well
+  1  the store or the ledger can't do what is needed, or NAME would be refused
+  2  the configuration is wrong")]
 pub(super) struct Args {
     /// Print which rule, format, schema and policies hold for this name, and nothing else; the store is not tried
     #[arg(long)]

@@ -34,7 +34,7 @@ impl Origin {
         let file = file.filter(|_| standard.compression == Compression::None).map(Path::to_owned);
         let usual = if standard.format == Format::Tsv { b'\t' } else { b',' };
         let delimiter = standard.dialect.as_ref().map_or(usual, Dialect::delimiter);
-        Self { name: escape::line(&path.to_string_lossy()).into_owned(), file, delimiter, snippets: standard.snippets }
+        Self { name: escape::line(&escape::path(path)).into_owned(), file, delimiter, snippets: standard.snippets }
     }
 }
 

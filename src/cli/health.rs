@@ -16,7 +16,7 @@ const SHOWN_BYTES: usize = 16 * 1024;
 const AFTER_HELP: &str = "\
 Examples:
   tidegate health
-  tidegate health --url http://127.0.0.1:5011/readyz    also asks whether the store can be reached
+  tidegate health --url http://127.0.0.1:5011/readyz   # of the store, too
 
 Exit codes:
   0  the server says that it is well

@@ -19,10 +19,10 @@ use crate::report::{Compression, Format, Report};
 use crate::validate::{Patience, Standard, Validator};
 
 const AFTER_HELP: &str = "\
-Tables (csv, tsv) must have the same header; what comes out is a Table Schema 2.0 with types, formats
-and the constraints that held. For json and ndjson it is a JSON Schema, draft 2020-12: of the whole
-document, or of each line. What was seen stands in \"description\" and \"$comment\". It is what held in
-the samples: what must hold in every file is for you to say. Files are read once, in bounded memory,
+Tables (csv, tsv) must have the same header; what comes out is a Table Schema 2.0 with types, formats \
+and the constraints that held. For json and ndjson it is a JSON Schema, draft 2020-12: of the whole \
+document, or of each line. What was seen stands in \"description\" and \"$comment\". It is what held in \
+the samples: what must hold in every file is for you to say. Files are read once, in bounded memory, \
 and must be valid.
 
 Examples:
@@ -125,7 +125,7 @@ fn show(schema: &impl Serialize) {
 /// Says why a sample can't be used, as `tidegate validate` would.
 fn refuse(item: &Item, report: &Report, standard: &Standard) -> ExitCode {
     let origin = Origin::new(&item.path, item.file(), standard);
-    let path = item.path.to_string_lossy();
+    let path = escape::path(&item.path);
     print::notes(&diagnosis::flaws(report, &origin, Colours::Off));
     fail(1, &format!("{} is not valid, so nothing is inferred: {}", escape::line(&path), diagnosis::summary(report)))
 }

@@ -22,8 +22,8 @@ use crate::validate::rules::{MatchCase, Pattern};
 const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
 
 const AFTER_HELP: &str = "\
-Filters go together: an entry is shown where all of them let it through. The oldest comes first.
-Times are in UTC. A line that is no entry, such as one that a crash has cut, is told on standard
+Filters go together: an entry is shown where all of them let it through. The oldest comes first. \
+Times are in UTC. A line that is no entry, such as one that a crash has cut, is told on standard \
 error and left out.
 
 Examples:
@@ -31,12 +31,12 @@ Examples:
   tidegate log --since 2026-10-17 --outcome rejected --outcome failed
   tidegate log --name 'plant-4/**' --collector edge-17
   tidegate log --follow --since 1m
-  tidegate log --json --outcome rejected | jq -r '[.name, .reason, .report.line] | @tsv'
+  tidegate log --json --outcome rejected | jq -r '[.name, .reason] | @tsv'
 
 Exit codes:
   0    done, whether there was anything to show or not
   1    the ledger can't be read
-  2    the command line or the configuration is wrong, or it says that there is no ledger
+  2    the command line or the configuration is wrong, or has no ledger
   130  interrupted, which is how --follow ends";
 
 /// Show how uploads ended: who sent what, when, and what became of it

@@ -1,13 +1,16 @@
 //! From the paths of a command line to the files they stand for, and what each is called at the server.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cli::walk::{Links, Walk};
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape;
 
 /// The files that paths stand for, and what can't be one.
 #[derive(Debug, Default)]
@@ -41,10 +44,43 @@ pub(super) enum Input {
         /// Bytes.
         size: u64,
     },
-    /// A pipe or a device, which can be read once.
-    Pipe,
+    /// A named pipe, a socket or a device: opening it may block, and it can be read once at most.
+    Special(Special),
     /// Standard input.
     Stdin,
+}
+
+/// What is neither a regular file nor a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Special {
+    /// A named pipe, or the pipe that a shell passes as `/dev/fd/N`.
+    Pipe,
+    /// A socket in the file system.
+    Socket,
+    /// A character or block device.
+    Device,
+}
+
+impl Special {
+    fn of(file_type: fs::FileType) -> Self {
+        if file_type.is_fifo() {
+            Self::Pipe
+        } else if file_type.is_socket() {
+            Self::Socket
+        } else {
+            Self::Device
+        }
+    }
+}
+
+impl fmt::Display for Special {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pipe => "a named pipe",
+            Self::Socket => "a socket",
+            Self::Device => "a device",
+        })
+    }
 }
 
 impl Item {
@@ -52,7 +88,7 @@ impl Item {
     pub(super) fn size(&self) -> Option<u64> {
         match self.input {
             Input::File { size } => Some(size),
-            Input::Pipe | Input::Stdin => None,
+            Input::Special(_) | Input::Stdin => None,
         }
     }
 
@@ -63,7 +99,7 @@ impl Item {
     pub(super) fn open(&self) -> Result<Box<dyn Read>> {
         match self.input {
             Input::Stdin => Ok(Box::new(io::stdin())),
-            Input::File { .. } | Input::Pipe => match File::open(&self.path) {
+            Input::File { .. } | Input::Special(_) => match File::open(&self.path) {
                 Ok(file) => Ok(Box::new(file)),
                 Err(cause) => Err(self.unreadable(cause)),
             },
@@ -72,7 +108,7 @@ impl Item {
 
     /// That reading it failed.
     pub(super) fn unreadable(&self, cause: io::Error) -> Error {
-        Error::new(ErrorKind::Io, format!("reading {:?}", self.name)).because(cause)
+        Error::new(ErrorKind::Io, format!("reading \"{}\"", self.name)).because(cause)
     }
 
     /// Where it can be read a second time, if it can.
@@ -115,7 +151,7 @@ impl Plan {
         } else if metadata.is_file() {
             self.push(path, Some(&own_name), Input::File { size: metadata.len() }, None);
         } else {
-            self.push(path, Some(&own_name), Input::Pipe, None);
+            self.push(path, Some(&own_name), Input::Special(Special::of(metadata.file_type())), None);
         }
     }
 
@@ -123,7 +159,7 @@ impl Plan {
         let walk = Walk::below(folder, links);
         let below = (links == Links::Skip).then(|| Arc::from(folder));
         if let Some(left_out) = walk.left_out() {
-            self.notes.push(format!("skipped    {}: {left_out}", folder.display()));
+            self.notes.push(format!("skipped    {}: {left_out}", escape::path(folder)));
         }
         for found in walk.files {
             let relative = found.path.strip_prefix(folder).unwrap_or(&found.path);
@@ -142,7 +178,7 @@ impl Plan {
         if name.to_str().is_some() {
             self.items.push(item);
         } else {
-            let error = Error::new(ErrorKind::BadName, format!("name {:?} is not UTF-8", item.name));
+            let error = Error::new(ErrorKind::BadName, format!("name \"{}\" is not UTF-8", item.name));
             self.refused.push((item, error));
         }
     }
@@ -164,5 +200,5 @@ fn own_name(path: &Path) -> io::Result<std::ffi::OsString> {
 }
 
 fn slashed(name: &OsStr) -> String {
-    name.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
+    escape::path(Path::new(name)).replace(std::path::MAIN_SEPARATOR, "/")
 }

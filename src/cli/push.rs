@@ -3,6 +3,7 @@
 mod console;
 mod identity;
 mod pipe;
+mod selection;
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,6 +22,7 @@ use crate::cli::target;
 use crate::cli::walk::Links;
 use crate::client::{Attempt, Delivery, Options, Outcome, Retry, Sender, Source, Step, Upload};
 use crate::error::{Error, ErrorKind, Fault};
+use crate::escape;
 use crate::upload::Key;
 
 /// Files of this size are worth asking first how much of them an earlier push has left at the server; what is smaller is sent
@@ -29,29 +31,33 @@ const ASK_FIRST_BYTES: u64 = 1 << 20;
 
 const AFTER_HELP: &str = "\
 Names:
-  A file goes by its file name, the files of a folder by FOLDER/RELATIVE/PATH. Files and folders
-  whose names begin with a dot are left out, and so are symbolic links unless --follow-links is given.
+  A file goes by its file name, the files of a folder by FOLDER/RELATIVE/PATH. Files and folders whose \
+names begin with a dot are left out, and so are symbolic links unless --follow-links is given.
+
+  Files that would have one name at the server are rejected, and none of them is sent. A name must be \
+UTF-8: a file with another one is shown as a\\xff.csv, and can be pushed by itself with --name.
 
 Files that change:
-  What is committed is one state of a file. A file that is written to or replaced while it is read is
-  given up before its end, and sent again if it then stays unchanged for --settle; otherwise it fails.
+  What is committed is one state of a file. A file that is written to or replaced while it is read is \
+given up before its end, and sent again if it then stays unchanged for --settle; otherwise it fails.
 
 Cut off:
-  A file goes on where the server has kept what came before: after a lost connection, and when
-  the same push is started again, as long as the file has not been written to meanwhile.
+  A file goes on where the server has kept what came before: after a lost connection, and when the \
+same push is started again, as long as the file has not been written to meanwhile.
 
 Examples:
   tidegate push readings.csv
   tidegate push readings/ --to collector:5010 --jobs 8
   tidegate push today.csv --name plant-4/2026-10-17.csv
   pg_dump shop | tidegate push - --name backups/shop.sql
-  tidegate push readings/ --json | jq -r 'select(.outcome != \"committed\") | .path'
+  tidegate push readings/ --json | jq 'select(.outcome != \"committed\")'
 
 Exit codes:
   0    every file was committed
-  1    something failed: a file that can't be read or changes, the connection, the server or its store
+  1    something failed: a file, the connection, the server or its store
   2    the command line is wrong
-  3    nothing failed, but the server rejected a file: sending it again unchanged is of no use
+  3    nothing failed, but a file was rejected, and will be if sent unchanged
+  4    nothing to push: no file is in the folders
   130  interrupted";
 
 /// Send files to a server and print a receipt for each
@@ -61,7 +67,7 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// Files, folders (with all that is in them), or - for standard input
+    /// Regular files, folders (with all that is in them), or - for standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     // No doc comment: it would have to put the variable's name into backticks, and clap prints them.
@@ -90,6 +96,9 @@ pub(super) struct Args {
     /// How long a file that changed while it was read must stay unchanged before it is sent again
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     settle: Duration,
+    /// How long the server may take to accept a connection and to send its hello
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    connect_timeout: Duration,
     /// How long the server may take no byte, or leave a question unanswered, as 90s or 10m
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = humantime::parse_duration)]
     idle_timeout: Duration,
@@ -109,10 +118,13 @@ pub(super) async fn run(args: Args) -> ExitCode {
     };
     let interrupted = tokio::signal::ctrl_c();
     let Args { paths, name, .. } = &args;
-    let plan = Plan::of(paths, name.as_deref(), Links::of(args.follow_links));
+    let plan = selection::of(Plan::of(paths, name.as_deref(), Links::of(args.follow_links)));
     let console = Arc::new(Console::new(Form::of(args.json), plan.items.len() + plan.refused.len(), plan.bytes()));
     for note in &plan.notes {
         console.note(note);
+    }
+    if plan.items.is_empty() && plan.refused.is_empty() {
+        return nothing(&console, paths);
     }
     for (item, error) in plan.refused {
         console.report(&item.path, &item.name, &refused(&error));
@@ -144,6 +156,14 @@ fn usage(flaw: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
+/// Says that the paths hold no file. The exit code is no success, because a job whose files are no
+/// longer written looks the same; and no failure, because a folder may be empty by right.
+fn nothing(console: &Console, paths: &[PathBuf]) -> ExitCode {
+    let paths: Vec<_> = paths.iter().map(|path| escape::path(path)).collect();
+    console.note(&format!("nothing to push: no file is in {}", paths.join(", ")));
+    ExitCode::from(4)
+}
+
 /// What becomes of a file that is not even sent.
 fn refused(error: &Error) -> Delivery {
     let (code, message) = (error.kind().code().to_owned(), error.to_string());
@@ -153,15 +173,27 @@ fn refused(error: &Error) -> Delivery {
     })
 }
 
+fn options(args: &Args) -> Options {
+    Options {
+        connect_timeout: args.connect_timeout,
+        idle_timeout: args.idle_timeout,
+        answer_timeout: args.answer_timeout,
+        collector: args.collector.clone(),
+        ..Options::default()
+    }
+}
+
+fn retry(args: &Args) -> Retry {
+    let attempts = args.retries.saturating_add(1);
+    Retry { attempts, first_wait: args.backoff, settle: args.settle, ..Retry::default() }
+}
+
 /// One worker and one connection a job; each takes the next file from the queue when it is done with one.
 fn workers(args: &Args, to: &str, items: Vec<Item>, console: &Arc<Console>) -> JoinSet<()> {
     let jobs = usize::from(args.jobs).min(items.len());
     let queue = Arc::new(Mutex::new(VecDeque::from(items)));
     let working = Arc::new(AtomicUsize::new(jobs));
-    let (attempts, first_wait, settle) = (args.retries.saturating_add(1), args.backoff, args.settle);
-    let retry = Retry { attempts, first_wait, settle, ..Retry::default() };
-    let (idle_timeout, answer_timeout, collector) = (args.idle_timeout, args.answer_timeout, args.collector.clone());
-    let options = Options { idle_timeout, answer_timeout, collector, ..Options::default() };
+    let (options, retry) = (options(args), retry(args));
     let mut workers = JoinSet::new();
     for _ in 0..jobs {
         let (queue, working, console) = (Arc::clone(&queue), Arc::clone(&working), Arc::clone(console));
@@ -206,11 +238,11 @@ async fn send(sender: &mut Sender, item: &Item, console: &Console) -> Delivery {
     let delivery = sender
         .send(&upload, first, &mut source, |step| match step {
             Step::Sent(sent) => file.sent(sent),
-            Step::Anew { why } => console.note(&format!("anew       {}: {why}", item.path.display())),
+            Step::Anew { why } => console.note(&format!("anew       {}: {why}", escape::path(&item.path))),
             Step::Waiting { why, wait } => {
                 let wait =
                     humantime::format_duration(Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
-                console.note(&format!("waiting    {}: {why}; next try in {wait}", item.path.display()));
+                console.note(&format!("waiting    {}: {why}; next try in {wait}", escape::path(&item.path)));
             }
         })
         .await;
@@ -226,8 +258,8 @@ fn source(item: &Item) -> Source {
             let relative = path.strip_prefix(folder).unwrap_or(&path).to_owned();
             Source::file_below(Arc::clone(folder), relative)
         }
-        (Input::File { .. }, None) => Source::file(path),
-        (Input::Pipe, _) => Source::stream(pipe::read(|| std::fs::File::open(path))),
+        // A special file is refused before, and by the source too.
+        (Input::File { .. } | Input::Special(_), _) => Source::file(path),
         (Input::Stdin, _) => Source::stream(pipe::read(|| Ok(io::stdin()))),
     }
 }

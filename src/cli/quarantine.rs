@@ -18,8 +18,8 @@ use crate::sink::validated::Validated;
 use crate::sink::{Quarantined, Sink};
 
 const AFTER_HELP: &str = "\
-A rule with on_invalid = \"quarantine\" keeps the files that are not valid where no reader of the
-store looks, each with the report on it. An id may be cut short as long as it fits one file only.
+A rule with on_invalid = \"quarantine\" keeps the files that are not valid where no reader of the \
+store looks, each with the report on it. An id may be cut short as long as it fits one file only. \
 The server need not run, and may.
 
 Examples:
@@ -31,7 +31,7 @@ Examples:
 
 Exit codes:
   0  done
-  1  there is no such file, a replayed one stays in quarantine, or the store failed
+  1  no such file, a replayed one stays in quarantine, or the store failed
   2  the command line or the configuration is wrong";
 
 /// Show, replay or drop files that were kept because they are not valid

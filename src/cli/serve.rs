@@ -36,7 +36,7 @@ standard error.
 
 Exit codes:
   0    stopped, and every running upload had ended
-  1    it could not start, or uploads were cut off at the end of limits.drain_timeout
+  1    it could not start, or cut uploads off after limits.drain_timeout
   2    the configuration is wrong
   130  stopped at once by a second signal")]
 pub(super) struct Args {

@@ -15,6 +15,7 @@ use crate::cli::standards::{Held, Standards};
 use crate::cli::walk::Links;
 use crate::cli::{ConfigArgs, bad_config, explain};
 use crate::error::{Error, ErrorKind, Fault, Result};
+use crate::escape;
 use crate::report::{Compression, Format, Profile, Report, SchemaFor, Verdict};
 use crate::validate::{Patience, Snippets, Validator};
 
@@ -26,15 +27,15 @@ const MAX_ERRORS_TOLD: u64 = 10_000;
 
 const AFTER_HELP: &str = "\
 Formats:
-  json, ndjson, csv and tsv; none passes anything. Without --format the name decides, as at the
-  server: .json, .ndjson or .jsonl, .csv, .tsv; any other name is not parsed. Files of a folder are
-  named FOLDER/RELATIVE/PATH, and those whose names begin with a dot are left out.
+  json, ndjson, csv and tsv; none passes anything. Without --format the name decides, as at the \
+server: .json, .ndjson or .jsonl, .csv, .tsv; any other name is not parsed. Files of a folder are \
+named FOLDER/RELATIVE/PATH, and those whose names begin with a dot are left out.
 
 Examples:
   tidegate validate readings/
   tidegate validate export.txt --format csv
   curl -s https://example.org/feed | tidegate validate - --format ndjson
-  tidegate validate readings/ --json | jq -r 'select(.report) | .name, .report.errors[].line'
+  tidegate validate readings/ --json | jq 'select(.report) | .name, .code'
   tidegate validate --explain stray-quote
 
 Exit codes:
@@ -279,7 +280,7 @@ impl Teller {
         if let Finding::Invalid { report: Some(report), .. } = finding {
             self.errors += report.errors_total;
         }
-        let path = item.path.to_string_lossy();
+        let path = escape::path(&item.path);
         match self.form {
             Form::Json => {
                 let line = Line { path: &path, name: &item.name, finding };

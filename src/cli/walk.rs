@@ -110,9 +110,13 @@ impl Walk {
     pub(super) fn left_out(&self) -> Option<String> {
         let links = if self.linked == 1 { "symbolic link" } else { "symbolic links" };
         let links = format!("{links} (--follow-links follows them)");
+        let special = match self.special {
+            1 => "not a regular file (pipe, socket or device)",
+            _ => "not regular files (pipes, sockets, devices)",
+        };
         let things = [
             (self.hidden, "hidden (leading dot)"),
-            (self.special, "no regular file"),
+            (self.special, special),
             (self.linked, &links),
             (self.circles, "leading back to a folder that holds it"),
         ];

@@ -38,17 +38,27 @@ impl Connection {
     /// Connects and exchanges greetings; [`Client::connect`](super::Client::connect) lists the errors.
     pub(super) async fn open(address: &str, options: &Options) -> Result<Self> {
         let waited = options.connect_timeout;
-        let mut connection = timeout(waited, Self::dial(address)).await.map_err(|_| {
-            let message = format!("connecting to {address}: no answer within {}", humantime::format_duration(waited));
-            Error::new(ErrorKind::Timeout, message)
-        })??;
-        let hello = Hello { version: framed::VERSION, collector: options.collector.clone() };
-        connection.queue(&framed::encode_request(&Request::Hello(hello)));
-        let greeted = timeout(waited, connection.greet(waited)).await;
-        match greeted.unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "it takes the connection but says nothing"))) {
-            Ok(()) => Ok(connection),
-            Err(error) => Err(connection.stranger(address, error)),
-        }
+        let mut connected = false;
+        let opening = async {
+            let mut connection = Self::dial(address).await?;
+            connected = true;
+            let hello = Hello { version: framed::VERSION, collector: options.collector.clone() };
+            connection.queue(&framed::encode_request(&Request::Hello(hello)));
+            connection.greet(waited).await.map_err(|error| connection.stranger(address, error))?;
+            Ok(connection)
+        };
+        // One deadline for both: a caller waits no longer because the first part of it went well.
+        timeout(waited, opening).await.unwrap_or_else(|_| {
+            let waited = humantime::format_duration(waited);
+            Err(Error::new(
+                ErrorKind::Timeout,
+                if connected {
+                    format!("greeting {address}: it takes the connection but sends no whole hello within {waited}")
+                } else {
+                    format!("connecting to {address}: no answer within {waited}")
+                },
+            ))
+        })
     }
 
     async fn dial(address: &str) -> Result<Self> {

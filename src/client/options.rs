@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How long the client waits, and what it calls itself.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// From the first packet to the server's hello.
+    /// From the look-up of the host's name to the end of the server's hello.
     pub connect_timeout: Duration,
     /// How long a transfer may make no progress: from one byte that the server takes to the next (a
     /// server whose store is slow makes its senders wait), and from the question how much of a file

@@ -16,9 +16,13 @@ use crate::escape;
 /// A relative path of `/`-separated components that is safe on every store: UTF-8 in NFC (Unicode Annex 15), at most 1024
 /// bytes, each component 1 to 255 bytes.
 ///
-/// Bad names are refused, never repaired. What is refused: empty components, a component that begins with `.` (so `.` and
-/// `..`, and what the server keeps for itself in `.tidegate/`), a leading `/` or `-`, `\`, `:`, control and bidirectional
-/// characters, components that end with a dot or a space, and the names that Windows reserves, with or without extension.
+/// Bad names are refused, never repaired. What is refused: empty components, a component that begins
+/// with `.` (so `.` and `..`, and what the server keeps for itself in `.tidegate/`), a leading `/` or
+/// `-`, `\`, `:`, control and bidirectional characters, components that begin with white space, or end
+/// with it or a dot, and the names that Windows reserves, with or without extension.
+///
+/// White space at the ends is any of Unicode (`White_Space`): it is invisible in a list, and many
+/// tools trim it, so that one name is taken for another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Key(String);
@@ -119,7 +123,10 @@ fn component_flaw(component: &str) -> Option<String> {
     if component.starts_with('.') {
         return Some(format!("has a component that begins with a dot: {component:?}"));
     }
-    if component.ends_with(['.', ' ']) {
+    if component.starts_with(char::is_whitespace) {
+        return Some(format!("has a component that begins with a space: {component:?}"));
+    }
+    if component.ends_with(|char: char| char == '.' || char.is_whitespace()) {
         return Some(format!("has a component that ends with a dot or a space: {component:?}"));
     }
     is_windows_device(component).then(|| format!("has a component that Windows reserves: {component:?}"))
@@ -174,7 +181,7 @@ mod tests {
         let bad = [
             "", ".", "..", "/", "/etc/passwd", "-rf", "a//b", "a/", "a/./b", "a/../b", "../a", "a/..", ".hidden", "a/.hidden",
             ".tidegate/x", "a\\b", "C:\\x", "c:x", "a\0", "a\nb", "a\u{7f}", "a\u{85}", "a\u{202e}b", "a\u{2066}b", "a\u{200f}",
-            "a.", "a ", "a./b", "CON", "con.csv", "x/NUL", "nul.tar.gz", "aux .txt", "COM1", "lpt9.csv", "COM¹",
+            "a.", "a ", "a./b", " a.csv", " a", " ", "a/ b", "\u{a0}a", "a/\u{3000}b", "a\u{2003}", "a\u{a0}/b", "CON", "con.csv", "x/NUL", "nul.tar.gz", "aux .txt", "COM1", "lpt9.csv", "COM¹",
             &long_component, &long,
         ];
         for name in bad {

@@ -9,6 +9,7 @@ mod fake;
 mod lies;
 mod links;
 mod resumes;
+mod selection;
 mod terminal;
 mod troubles;
 

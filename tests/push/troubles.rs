@@ -247,6 +247,27 @@ fn an_answer_that_does_not_come_is_not_waited_for_without_end() {
 }
 
 #[test]
+fn a_greeting_is_waited_for_as_long_as_the_user_says() {
+    for beginning in ["", "{\"event\":\"hello\","] {
+        let server = Fake::play(move |listener| {
+            let mut talk = Talk::accept_silently(listener);
+            talk.line();
+            talk.say_bytes(beginning.as_bytes());
+            talk.closed();
+        });
+        let folder = folder_with(&[("a.csv", b"1")]);
+        let deadlines = ["--connect-timeout", "20ms", "--idle-timeout", "1h", "--answer-timeout", "1h", "--retries", "0"];
+        let told = push(folder.path(), &server.address, &[&deadlines[..], &["a.csv"]].concat());
+        told.ended(1);
+        told.warned(&format!(
+            "greeting {}: it takes the connection but sends no whole hello within 20ms [timeout]\n",
+            server.address
+        ));
+        server.done();
+    }
+}
+
+#[test]
 fn standard_input_that_has_been_read_is_not_tried_again() {
     let server = Fake::play(|listener| {
         let mut talk = Talk::accept(listener);

@@ -158,10 +158,13 @@ fn the_examples_do_what_they_say() {
     assert_eq!(field.stored("large.bin"), large);
     assert_eq!(field.stored("empty.bin"), b"");
     let missing = field.folder.path().join("in/missing.csv");
-    for refused in [&bad, &missing, &field.folder.path().join("in")] {
+    let not_a_file = "not a file that can be read\n";
+    for (refused, why) in [(&bad, "invalid "), (&missing, not_a_file), (&field.folder.path().join("in"), not_a_file)] {
         let output = shell(std::slice::from_ref(refused));
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        assert!(output.stderr.starts_with(b"ERR "), "{output:?}");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.starts_with(&format!("ERR {}: {why}", refused.display())), "{told:?}");
+        assert_eq!(told.matches("ERR ").count(), 1, "{told:?}");
     }
     assert_eq!(field.serve.visible().len(), 3);
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::cli::print::{self, Form, committed, files, flaw, line};
 use crate::client::{Delivery, Outcome};
+use crate::escape;
 use crate::report::Report;
 use crate::upload::Receipt;
 
@@ -71,7 +72,7 @@ impl Console {
     /// Says what became of a file.
     pub(super) fn report(&self, path: &Path, name: &str, delivery: &Delivery) {
         let done = self.add(delivery);
-        let path = path.to_string_lossy();
+        let path = escape::path(path);
         self.bar.suspend(|| match (self.form, &delivery.outcome) {
             (Form::Json, _) => print::json(&json(&path, name, delivery)),
             (Form::Text, Outcome::Committed(receipt)) => {
