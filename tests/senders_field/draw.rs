@@ -290,10 +290,11 @@ impl Draw<'_> {
                 Form::SizedLine | Form::Line => {}
                 Form::OldSized | Form::Space | Form::Name => {
                     edges.retain(|edge| edge.at <= begin || edge.at >= header + NEAR_BYTES);
-                    // Without a known extension only a packet of its own shows that the name has
-                    // ended.
+                    // Without a known extension, or with spaces, only a packet of its own shows that
+                    // the name has ended.
                     let must_separate = self.form == Form::Name;
-                    if !self.is_joined || must_separate && !has_known_extension(&file.name) {
+                    let shows_end = has_known_extension(&file.name) && !file.name.contains(' ');
+                    if !self.is_joined || must_separate && !shows_end {
                         edges.push(Edge { at: header, separates: must_separate || self.chance.one_in(2) });
                     }
                 }

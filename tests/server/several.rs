@@ -203,15 +203,20 @@ async fn a_content_that_looks_like_headers_is_right_or_refused() {
         let server = start(config()).await;
         let answer = server.exchange(format!("list.txt {}{content}", content.len()).as_bytes()).await;
         let is_right = answer == ok("list.txt", content.as_bytes());
-        assert!(is_right || answer.starts_with("ERR size_mismatch "), "{lines}: {answer}");
+        // A single line may be a header whose name has spaces.
+        let code = if lines == 1 { "bad_header" } else { "size_mismatch" };
+        assert!(is_right || answer.starts_with(&format!("ERR {code} ")), "{lines}: {answer}");
         assert_eq!(server.keys(), if is_right { vec!["list.txt"] } else { vec![] }, "{lines}");
     }
 }
 
 #[tokio::test]
 async fn a_header_in_a_packet_of_its_own_ends_the_file_before_it() {
-    // Without spaces and lines, the first content can be the beginning of the next name as well.
-    let server = start(config()).await;
+    // Without lines, the first content can be the beginning of the next name as well: that the sender
+    // waits for its answers shows that it is not.
+    let mut config = config();
+    config.limits.idle_timeout = Duration::from_secs(3);
+    let server = start(config).await;
     let mut sender = server.connect().await;
     sender.send_apart(format!("a.bin 44{}", "x".repeat(44))).await;
     sender.send(b"b.bin 3abc").await;

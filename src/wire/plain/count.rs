@@ -25,24 +25,27 @@ enum Evidence {
     Disproved,
 }
 
+/// The only reading that is proved.
+fn proved(readings: &[Reading], evidence: &[Evidence]) -> Option<usize> {
+    let all = |wanted| evidence.iter().enumerate().filter(move |(_, found)| **found == wanted).map(|(index, _)| index);
+    let is_contested = evidence.iter().any(|evidence| matches!(evidence, Evidence::Contests | Evidence::Doubtful));
+    // A line that other files may follow is proved as well as a file that a header follows.
+    let may_be_line = readings.iter().zip(evidence).any(|(reading, evidence)| {
+        reading.is_line && matches!(evidence, Evidence::Contests | Evidence::Doubtful | Evidence::Matches)
+    });
+    let wanted = if all(Evidence::Proved).next().is_some() { Evidence::Proved } else { Evidence::Matches };
+    let is_in_doubt = if wanted == Evidence::Proved { may_be_line } else { is_contested };
+    let mut found = all(wanted);
+    found.next().filter(|_| !is_in_doubt && found.next().is_none())
+}
+
 impl View<'_> {
     /// Leaves the readings that the number of bytes so far allows.
     pub(super) fn by_count(&self, mut rivals: Rivals) -> Result<Decoded> {
         let is_slow = self.line == LineState::Quiet && !rivals.silence_proves;
         let line = |reading: &Reading| if is_slow && !reading.is_line { LineState::Open } else { self.line };
         let evidence: Vec<Evidence> = rivals.readings.iter().map(|reading| self.evidence(reading, line(reading))).collect();
-        let only = |wanted| {
-            let mut found = evidence.iter().enumerate().filter(|(_, evidence)| **evidence == wanted).map(|(index, _)| index);
-            found.next().filter(|_| found.next().is_none())
-        };
-        let is_contested = evidence.iter().any(|evidence| matches!(evidence, Evidence::Contests | Evidence::Doubtful));
-        // A line that other files may follow is proved as well as a file that a header follows.
-        let is_line_left = rivals.readings.iter().zip(&evidence).any(|(reading, evidence)| {
-            reading.is_line && matches!(evidence, Evidence::Contests | Evidence::Doubtful | Evidence::Matches)
-        });
-        if let Some(index) =
-            only(Evidence::Proved).filter(|_| !is_line_left).or_else(|| only(Evidence::Matches).filter(|_| !is_contested))
-        {
+        if let Some(index) = proved(&rivals.readings, &evidence) {
             let is_contradicted = rivals.readings[index].is_contradicted_by(&rivals.readings);
             let reading = rivals.readings.swap_remove(index);
             return if is_contradicted { Err(self.no_size_proved()) } else { Ok(Decoded::Header(reading)) };
@@ -92,7 +95,7 @@ impl View<'_> {
 
     /// Whether the content ends with the conversation, or whole files follow to its end.
     pub(super) fn is_whole_conversation(&self, reading: &Reading) -> bool {
-        self.evidence(reading, self.line) == Evidence::Matches
+        matches!(self.evidence(reading, self.line), Evidence::Matches | Evidence::Proved)
     }
 
     fn evidence(&self, reading: &Reading, line: LineState) -> Evidence {
@@ -106,8 +109,9 @@ impl View<'_> {
             Ordering::Greater => {
                 let (content, surplus) = content.split_at(usize::try_from(size).unwrap_or(content.len()));
                 let end = reading.bytes + content.len();
-                // Both files may be words of one name.
-                let is_own_packet = end == self.before_last_packet && end > self.text.len();
+                // Both files may be words of one name, of which more comes.
+                let is_separate = end > self.text.len() || line == LineState::Quiet;
+                let is_own_packet = end == self.before_last_packet && is_separate;
                 self.evidence_before(surplus, &reading.header.name, is_own_packet, line)
             }
         }

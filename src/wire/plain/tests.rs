@@ -334,6 +334,11 @@ fn content_that_looks_like_a_header_proves_no_size() {
                 After(15),
                 undecided(&[(Some(9), 7), (Some(91), 8), (Some(917), 9), (Some(9171), 10)]),
             ),
+            (
+                b"a.bin 44xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxb.bin 3abc",
+                Silent(Some(52)),
+                named("a.bin", Some(44), 8),
+            ),
             (b"n.csv 44x,xx4444444444444444444444444444444444444444m.csv 3", After(52), named("n.csv", Some(44), 8)),
         ],
     );

@@ -90,7 +90,7 @@ impl View<'_> {
     /// Whether the first line is a name of several words by its extension, or the first packet is
     /// one, or a name and a size.
     fn is_name_of_words(&self) -> bool {
-        let packet = self.text.get(..self.packet).filter(|packet| packet.contains(&b' '));
+        let packet = self.text.get(..self.packet).map(<[u8]>::trim_ascii_end).filter(|packet| packet.contains(&b' '));
         let is_header =
             |packet| has_known_extension(packet) || split_size(packet).is_some_and(|(name, _)| name.contains(&b' '));
         self.line_of_names().is_some_and(has_known_extension) || packet.is_some_and(is_header)
@@ -114,9 +114,9 @@ impl View<'_> {
     }
 
     /// Where the content would end in the conversation of a sender that gives the size without a
-    /// newline, for each later word that may be the size.
+    /// newline in its first packet, for each later word that may be the size.
     fn ends_of_words(&self) -> impl Iterator<Item = u64> {
-        let text = self.text;
+        let text = &self.text[..self.text.len().min(self.packet)];
         memchr::memchr_iter(b' ', text).skip(1).flat_map(move |space| {
             let digits = leading_digits(&text[space + 1..]).min(MAX_SIZE_DIGITS);
             (1..=digits).filter_map(move |end| {
@@ -127,8 +127,10 @@ impl View<'_> {
     }
 
     /// Holds a reading against the headers of several words that the conversation may begin with.
+    /// Behind a file whose header was no line, no line comes.
     pub(super) fn against_words(&self, decoded: Decoded) -> Result<Decoded> {
         match decoded {
+            decoded if !self.may_be_line() => Ok(decoded),
             Decoded::Header(reading) if reading.header.size.is_some() => self.sized_against_words(reading),
             Decoded::Header(reading) => self.unsized_against_words(reading),
             Decoded::Undecided(mut rivals) => {
@@ -148,8 +150,9 @@ impl View<'_> {
                 self.goes_on_behind(reading) && self.is_name_of_words()
             }
             Some(end) => {
-                let is_name = || self.is_name_of_words() || self.holds_name_of_words();
-                self.ends_of_words().any(|other| other == end) || !reading.is_line && is_name()
+                let came = Some(self.bytes.len() as u64).filter(|_| self.line != LineState::Open);
+                self.ends_of_words().any(|other| other == end || Some(other) == came)
+                    || !reading.is_line && self.is_name_of_words()
             }
         }
     }
@@ -182,9 +185,10 @@ impl View<'_> {
         }
         let (end, came) = (reading.end().unwrap_or(u64::MAX), self.bytes.len() as u64);
         let is_packet = self.packet == reading.bytes;
+        let ends_later = |place| !is_packet && self.ends_of_words().any(|other| other >= place);
         let may_be_longer = || {
             let is_cut_within = self.packet <= self.text.len();
-            self.line_of_names().is_some() || !is_packet && (is_cut_within || self.ends_of_words().any(|other| other > end))
+            self.line_of_names().is_some() || !is_packet && is_cut_within || ends_later(end)
         };
         let is_pending = match self.line {
             LineState::Ended if !is_packet && self.is_header_of_words() => return Err(self.name_of_words()),
@@ -193,7 +197,8 @@ impl View<'_> {
             }
             LineState::Ended => false,
             LineState::Quiet if came == end => !is_packet && self.may_be_header(),
-            LineState::Open | LineState::Quiet => self.may_go_on() || came <= end && may_be_longer(),
+            LineState::Quiet if self.is_whole_conversation(&reading) => false,
+            LineState::Open | LineState::Quiet => self.may_go_on() || ends_later(came) || came <= end && may_be_longer(),
         };
         if is_pending {
             return Ok(Decoded::Undecided(Rivals { readings: vec![reading], silence_proves: true }));

@@ -353,9 +353,10 @@ fn sender() -> impl Strategy<Value = Sender> {
             if form == Form::OldSized && is_coalesced && files.len() > 1 && is_separated {
                 files[0].1.insert(0, b'x');
             }
-            // A name without a known extension and a content that the network glues to it read as a line (docs/protocol.md).
-            let is_coalesced =
-                is_coalesced && (form != Form::Name || super::names::has_known_extension(files[0].0.as_bytes()));
+            // A name without a known extension, or with spaces, and a content that the network glues to it read as a line, or as
+            // a size where the number of bytes matches (docs/protocol.md).
+            let shows_end = |name: &str| super::names::has_known_extension(name.as_bytes()) && !name.contains(' ');
+            let is_coalesced = is_coalesced && (form != Form::Name || shows_end(&files[0].0));
             Sender { form, files, is_coalesced, cuts, dies_at, pauses, ending }
         },
     )
