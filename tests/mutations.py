@@ -400,8 +400,8 @@ MUTATIONS = [
     Mutation(
         "plain: content that looks like a header proves no size while it comes",
         "src/server/plain/contest.rs",
-        "            let is_proof = !is_contradicted && self.headers.is_proof_behind();\n",
-        "            let is_proof = !is_contradicted;\n",
+        "may_follow && !is_contradicted && self.headers.is_proof_behind();",
+        "may_follow && !is_contradicted;",
         "--test server a_content_that_looks_like_headers_is_right_or_refused",
     ),
     Mutation(

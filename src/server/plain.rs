@@ -103,7 +103,9 @@ impl HeaderReader {
             let Self { first_packet, before_last_packet, ref previous } = *self;
             let (bytes, previous) = (reader.buffer(), previous.as_ref());
             let conversation = Conversation { bytes, first_packet, before_last_packet, line, previous };
-            let (wait_until, after_wait) = match plain::decode(&conversation, options(shared))? {
+            let decoded = plain::decode(&conversation, options(shared));
+            let in_full = |error| if reader.is_broken() { broken(reader.buffer().len() as u64) } else { error };
+            let (wait_until, after_wait) = match decoded.map_err(in_full)? {
                 Decoded::Header(reading) => {
                     reader.take(reading.bytes);
                     return Ok(Some(Next::Header(reading)));
@@ -149,6 +151,15 @@ impl HeaderReader {
         }
         shared.ingest.refuse("", error);
     }
+}
+
+/// The refusal of what came over a connection that broke: bytes are lost.
+fn broken(came: u64) -> Error {
+    let message = format!(
+        "the connection broke after {came} bytes, and nothing proves that they are a file: \
+         read every answer, or end the sending side, before closing"
+    );
+    Error::new(ErrorKind::Incomplete, message)
 }
 
 fn header_timeout(waited: Duration) -> Error {
@@ -250,7 +261,7 @@ impl PlainBody<'_> {
         let remedy = if self.reading.is_line {
             "announce as many bytes as follow"
         } else {
-            "end the header with a newline, or set plain.sizes = \"never\" where no sender announces a size"
+            "send `name size`, a newline, then that many bytes; or set plain.sizes = \"never\" where no sender announces a size"
         };
         Error::new(ErrorKind::SizeMismatch, format!("{what} behind {:?}: {remedy}", self.reading.header.name))
     }

@@ -7,6 +7,7 @@ mod count;
 mod header;
 mod names;
 mod next;
+mod sizes;
 #[cfg(test)]
 mod tests;
 mod words;

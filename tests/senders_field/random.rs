@@ -88,8 +88,8 @@ fn ok_line(file: &File) -> String {
 }
 
 fn shown(bytes: &[u8]) -> String {
-    let rest = if bytes.len() > 120 { format!("… {} bytes", bytes.len()) } else { String::new() };
-    format!("{}{rest}", bytes[..bytes.len().min(120)].escape_ascii())
+    let rest = if bytes.len() > 1200 { format!("… {} bytes", bytes.len()) } else { String::new() };
+    format!("{}{rest}", bytes[..bytes.len().min(1200)].escape_ascii())
 }
 
 /// The conversation of a sender, for people.

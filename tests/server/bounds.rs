@@ -91,11 +91,11 @@ async fn a_file_has_a_limit_and_a_rule_may_lower_it() {
     config.rules = vec![rule];
     let server = start(config).await;
     for (name, most) in [("a.bin", 1000), ("small/a.bin", 10)] {
-        let fits = format!("{name} {}", "x".repeat(most));
+        let fits = format!("{name}\n{}", "x".repeat(most));
         assert!(server.exchange(fits.as_bytes()).await.starts_with("OK "), "{name}");
         let announced = format!("{name} {}\n", most + 1);
         assert!(server.exchange(announced.as_bytes()).await.starts_with("ERR too_large "), "{name}");
-        let sent = format!("{name} {}", "y".repeat(most + 1));
+        let sent = format!("{name}\n{}", "y".repeat(most + 1));
         assert!(server.exchange(sent.as_bytes()).await.starts_with("ERR too_large "), "{name}");
     }
     assert_eq!(server.keys(), ["a.bin", "small/a.bin"]);
@@ -147,7 +147,7 @@ async fn connections_beyond_the_limit_wait_and_lose_nothing() {
     server.until("two connections", |server| server.metric("tidegate_connections") == 2).await;
     let mut third = server.connect().await;
     // An old sender: sends all, ends, and never looks back.
-    third.send("a.bin body").await;
+    third.send("a.bin \x01bod").await;
     third.end().await;
     assert_eq!(server.metric("tidegate_connections"), 2);
     drop((first, second));

@@ -73,7 +73,7 @@ async fn the_admin_listener_tells_what_is() {
     let server = start(config()).await;
     assert!(server.get("/healthz").await.ends_with("\r\n\r\nok\n"));
     assert!(server.get("/readyz").await.ends_with("\r\n\r\nready\n"));
-    assert!(server.exchange(b"a.csv x\n1\n").await.starts_with("OK "));
+    assert!(server.exchange(b"a.csv\nx\n1\n").await.starts_with("OK "));
     let metrics = server.get("/metrics").await;
     assert!(metrics.contains("content-type: text/plain; version=0.0.4"), "{metrics}");
     for line in [

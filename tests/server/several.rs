@@ -8,6 +8,7 @@ use crate::harness::{config, soon, start};
 
 const COMMITTED: &str = "tidegate_uploads_total{outcome=\"committed\",reason=\"ok\"}";
 const MISMATCHED: &str = "tidegate_uploads_total{outcome=\"rejected\",reason=\"size_mismatch\"}";
+const INCOMPLETE: &str = "tidegate_uploads_total{outcome=\"failed\",reason=\"incomplete\"}";
 const SURPLUS: &str = "tidegate_connections_refused_total{reason=\"surplus\"}";
 
 fn ok(key: &str, content: &[u8]) -> String {
@@ -275,7 +276,7 @@ async fn a_long_content_that_breaks_off_is_no_file() {
     sender.send([&b"n.bin 200000"[..], &numbers(150_000)].concat()).await;
     server.until("the readings", |server| server.metrics.uploads_in_flight() > 0).await;
     sender.reset();
-    server.until("the refusal", |server| server.metric(MISMATCHED) == 1).await;
+    server.until("the refusal", |server| server.metric(INCOMPLETE) == 1).await;
     assert_eq!(server.keys(), [""; 0]);
     server.until("the end of every reading", |server| server.metrics.uploads_in_flight() == 0).await;
 }

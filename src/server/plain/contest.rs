@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
-use super::{Received, follows, quiet, spec};
+use super::{Received, broken, follows, quiet, spec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Body, Landed, Piece};
 use crate::server::Shared;
@@ -114,10 +114,13 @@ impl Contest {
                 self.look_through(&chunk);
                 self.position += chunk.len() as u64;
             }
-            let index = self.contenders.iter().position(|contender| contender.reading.end() == end).unwrap_or_default();
-            let contender = self.contenders.remove(index);
-            if self.is_proved(&contender.reading, reader, shared).await? {
-                return contender.finish().await;
+            let mut ended: Vec<Contender> =
+                self.contenders.extract_if(.., |contender| contender.reading.end() == end).collect();
+            if let Some(contender) = ended.pop()
+                && self.is_proved(&contender.reading, reader, shared).await?
+            {
+                // Two readings of the same bytes end here, and the number of bytes proves neither.
+                return if ended.is_empty() { contender.finish().await } else { Err(in_doubt()) };
             }
         }
         Err(Error::new(ErrorKind::SizeMismatch, format!("the content is longer than any size that {DIGITS}")))
@@ -157,10 +160,13 @@ impl Contest {
     /// stream, by a silence that proves it, or by the header of another file: one in a packet of its
     /// own, or the first text that looks like one.
     async fn is_proved(&self, reading: &Reading, reader: &mut Reader, shared: &Shared) -> Result<bool> {
-        let is_contradicted = reading.is_contradicted_by(self.contenders.iter().map(|rival| &rival.reading));
+        let rivals = || self.contenders.iter().map(|contender| &contender.reading);
+        let is_contradicted = reading.is_contradicted_by(rivals());
+        // The header of a further file may be in the content of a line.
+        let may_follow = !rivals().any(|rival| rival.is_line && rival.has_words());
         let (name, idle_timeout) = (&reading.header.name, shared.limits.idle_timeout);
         if !reader.buffer().is_empty() {
-            let is_proof = !is_contradicted && self.headers.is_proof_behind();
+            let is_proof = may_follow && !is_contradicted && self.headers.is_proof_behind();
             return Ok(is_proof && follows(reader, name, idle_timeout).await == Follows::Header);
         }
         let filled = match tokio::time::timeout(quiet(&shared.limits), reader.fill_small()).await {
@@ -172,19 +178,21 @@ impl Contest {
             }
         };
         let is_end = match filled {
-            Ok(Filled::Some) => follows(reader, name, idle_timeout).await != Follows::Surplus,
+            Ok(Filled::Some) => may_follow && follows(reader, name, idle_timeout).await != Follows::Surplus,
             Ok(Filled::End) | Err(_) => true,
         };
         if is_end && is_contradicted {
-            return Err(Error::new(ErrorKind::SizeMismatch, format!("the content may have a size, or none, that {DIGITS}")));
+            return Err(in_doubt());
         }
         Ok(is_end)
     }
 
     /// The stream ended before the content had any of the sizes: only a reading without a size may be whole.
     async fn end_of_stream(mut self, reader: &Reader) -> Result<Finished> {
-        let unsized_reading =
-            self.contenders.pop().filter(|contender| contender.reading.end().is_none() && !reader.is_broken());
+        if reader.is_broken() {
+            return Err(broken(self.position));
+        }
+        let unsized_reading = self.contenders.pop().filter(|contender| contender.reading.end().is_none());
         match unsized_reading {
             Some(contender) => contender.finish().await,
             None => Err(Error::new(ErrorKind::SizeMismatch, format!("the content is shorter than the sizes that {DIGITS}"))),
@@ -192,5 +200,9 @@ impl Contest {
     }
 }
 
+fn in_doubt() -> Error {
+    Error::new(ErrorKind::SizeMismatch, format!("the number of bytes fits more than one of the headers that {DIGITS}"))
+}
+
 /// The end of the sentence that refuses a content of none of the sizes.
-const DIGITS: &str = "the digits behind the name may be: end the header with a newline, so that they are the size";
+const DIGITS: &str = "the digits behind the name may be: send `name size`, a newline, then that many bytes";

@@ -99,11 +99,16 @@ impl Reading {
         self.header.size.map(|size| size.saturating_add(self.bytes as u64))
     }
 
+    /// Whether the name has several words.
+    pub fn has_words(&self) -> bool {
+        self.header.name.contains(' ')
+    }
+
     /// Whether the number of bytes proves nothing for this reading, which has a size: a first
     /// packet that ended with the space, and so has a reading without a size among the `rivals`,
     /// says that digits behind it are content, and so may be a line whose name goes on behind it.
     pub fn is_contradicted_by<'a>(&self, rivals: impl IntoIterator<Item = &'a Self>) -> bool {
-        let is_certain = self.is_line && !self.header.name.contains(' ');
+        let is_certain = self.is_line && !self.has_words();
         !is_certain && rivals.into_iter().any(|rival| rival.header.size.is_none())
     }
 }

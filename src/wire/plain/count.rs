@@ -31,7 +31,8 @@ fn proved(readings: &[Reading], evidence: &[Evidence]) -> Option<usize> {
     let is_contested = evidence.iter().any(|evidence| matches!(evidence, Evidence::Contests | Evidence::Doubtful));
     // A line that other files may follow is proved as well as a file that a header follows.
     let may_be_line = readings.iter().zip(evidence).any(|(reading, evidence)| {
-        reading.is_line && matches!(evidence, Evidence::Contests | Evidence::Doubtful | Evidence::Matches)
+        let may_end = matches!(evidence, Evidence::Contests | Evidence::Doubtful | Evidence::Matches);
+        reading.is_line && (may_end || reading.has_words() && *evidence == Evidence::Possible)
     });
     let wanted = if all(Evidence::Proved).next().is_some() { Evidence::Proved } else { Evidence::Matches };
     let is_in_doubt = if wanted == Evidence::Proved { may_be_line } else { is_contested };
@@ -145,7 +146,7 @@ impl View<'_> {
         let (name, came) = (shown(&self.window[..space]), self.bytes.len() - space - 1);
         let message = format!(
             "{came} bytes came behind {name:?}, and nothing proves which of the digits there are the size: \
-             end the header with a newline, or set plain.sizes = \"never\" where no sender announces a size"
+             send `name size`, a newline, then that many bytes, with a name without spaces; or set plain.sizes = \"never\" where no sender announces a size"
         );
         Error::new(ErrorKind::SizeMismatch, message)
     }

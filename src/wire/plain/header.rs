@@ -4,14 +4,12 @@
 //! taken if it is proved (a newline, a size that matches to the byte, a first packet that ends where the header ends) and no
 //! other reading is; where nothing is proved, the header is refused with advice. `docs/protocol.md` has the table.
 
-use super::conversation::{Conversation, Decoded, HeaderForm, LineState, Options, Reading, Rivals, Sizes};
+use super::conversation::{Conversation, Decoded, HeaderForm, LineState, Options, Reading, Sizes};
 use super::names::{
     extends, has_known_extension, is_key, is_like_content, other_protocol, runs_on_behind_extension, text_of_names,
 };
 use super::next::{Follows, follows};
-use super::{
-    MAX_HEADER_BYTES, MAX_SIZE_DIGITS, is_number, leading_digits, leading_newline, parse_header, split_size, trim_cr,
-};
+use super::{MAX_HEADER_BYTES, leading_digits, parse_header, split_size, trim_cr};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Reads the header at the beginning of a conversation.
@@ -35,10 +33,10 @@ pub fn decode(conversation: &Conversation<'_>, options: Options) -> Result<Decod
     };
     match decoded {
         Decoded::Incomplete if view.has_ended() => {
-            Err(Error::new(ErrorKind::Incomplete, "the stream ended inside the header: end it with a newline"))
+            Err(unfinished(ErrorKind::Incomplete, "the stream ended inside", view.window))
         }
         Decoded::Incomplete if view.bytes.len() >= MAX_HEADER_BYTES => {
-            Err(Error::new(ErrorKind::BadHeader, format!("header has no end within {MAX_HEADER_BYTES} bytes")))
+            Err(unfinished(ErrorKind::BadHeader, &format!("{MAX_HEADER_BYTES} bytes hold no end of"), view.window))
         }
         decoded => Ok(decoded),
     }
@@ -182,66 +180,6 @@ impl<'a> View<'a> {
         self.sized(separator, digits, may_be_unsized)
     }
 
-    /// A space and digits behind it: a size, or its beginning together with the first digits of the
-    /// content, or content, or a word of a name.
-    fn sized(&self, space: usize, digits: usize, may_be_unsized: Unsized) -> Result<Decoded> {
-        let (name, start) = (&self.window[..space], space + 1);
-        let run = &self.bytes[start..start + digits];
-        let packet = self.packet.checked_sub(start).filter(|packet| *packet <= digits);
-        // The first packet ended inside these digits, and nothing comes behind them: they may be a
-        // size and all of its content.
-        let is_all_digits = self.has_ended() && packet.is_some_and(|packet| packet > 0 && packet < digits);
-        let newline = match &self.bytes[start + digits..] {
-            [] if !is_all_digits => return Ok(Decoded::Incomplete),
-            [b'\r'] if !self.has_ended() => return Ok(Decoded::Incomplete),
-            behind => leading_newline(behind).filter(|_| self.may_be_line()),
-        };
-        let line = match newline {
-            Some(newline) => Some(self.reading(name, Some(run), start + digits + newline)?),
-            None => self.line_of_words(),
-        };
-        let is_cut_off = self.has_ended() && self.bytes.len() == self.packet;
-        if let Some(line) = &line
-            && line.bytes == self.packet
-            && (newline.is_some() || !is_cut_off)
-        {
-            return self.against_joined(line.clone(), space, run).and_then(|decoded| self.against_words(decoded));
-        }
-        // Digits, a newline and another line of digits: a column of numbers may have begun right behind the name or the size.
-        let may_be_numbers = newline.is_none_or(|newline| self.begins_with_number(start + digits + newline));
-        let ends = match packet {
-            // Where the name itself is in doubt, only a line can be read here.
-            _ if may_be_unsized == Unsized::Ambiguous => 0..0,
-            Some(end) if end > 0 => end..end + 1,
-            Some(_) | None if may_be_numbers => 1..if newline.is_some() { digits } else { digits + 1 },
-            Some(_) | None => 0..0,
-        };
-        // No sender writes a size with zeros before it, or one of more digits, but in a line.
-        let sizes = ends.take_while(|end| *end <= MAX_SIZE_DIGITS).filter(|end| *end == 1 || run[0] != b'0');
-        let sizes = sizes.filter_map(|end| self.reading(name, Some(&run[..end]), start + end).ok());
-        // A line that is only slow must not be cut short by a smaller size that its bytes happen to match.
-        let silence_proves = line.is_none() || packet.is_some_and(|end| end > 0 && (end < digits || newline.is_none()));
-        let mut readings: Vec<Reading> = sizes.chain(line).collect();
-        let may_be_content = packet == Some(0) && may_be_numbers && may_be_unsized == Unsized::Possible;
-        if may_be_content && !self.must_be_sized() && (newline.is_some() || self.may_end_name(space)) {
-            readings.push(self.reading(name, None, start)?);
-        }
-        match self.by_count(Rivals { readings, silence_proves })? {
-            Decoded::Header(reading) if reading.header.size.is_some() => self.against_joined(reading, space, run),
-            decoded => Ok(decoded),
-        }
-        .and_then(|decoded| self.against_words(decoded))
-    }
-
-    /// Whether a line of digits, or what may become one, is at `place`.
-    fn begins_with_number(&self, place: usize) -> bool {
-        let rest = &self.bytes[place..];
-        match memchr::memchr(b'\n', rest) {
-            Some(end) => is_number(trim_cr(&rest[..end])),
-            None => is_number(rest) && rest.len() < MAX_HEADER_BYTES || rest.is_empty() && !self.has_ended(),
-        }
-    }
-
     /// Reads a header without a size.
     pub(super) fn unsized_reading(&self, name: &[u8], bytes: usize, may_be_unsized: Unsized) -> Result<Decoded> {
         if may_be_unsized == Unsized::Ambiguous {
@@ -257,7 +195,7 @@ impl<'a> View<'a> {
         Ok(Decoded::Header(reading))
     }
 
-    fn must_be_sized(&self) -> bool {
+    pub(super) fn must_be_sized(&self) -> bool {
         self.options.require_size || self.previous.is_some()
     }
 
@@ -277,6 +215,10 @@ impl<'a> View<'a> {
     }
 }
 
+fn unfinished(kind: ErrorKind, what: &str, header: &[u8]) -> Error {
+    Error::new(kind, format!("{what} the header {:?}: end it with a newline", shown(header)))
+}
+
 fn surplus() -> Error {
     let message = "more than the announced bytes came, and it is no header of a further file: announce as many bytes as \
                    follow, and name a further file with an extension and its size, or use a connection for each file";
@@ -291,7 +233,7 @@ fn no_header(line: &[u8]) -> Error {
     Error::new(ErrorKind::BadHeader, message)
 }
 
-fn ambiguous(name: &[u8]) -> Error {
+pub(super) fn ambiguous(name: &[u8]) -> Error {
     let message = format!(
         "nothing shows where the name ends in {:?}: end the header with a size and a newline; \
          or set plain.header = \"first-packet\" for senders that name the file in a packet of its own",

@@ -198,7 +198,8 @@ fn a_first_packet_with_a_known_extension_is_a_header() {
             (b"n.json{\"a\": 1}", After(6), named("n.json", None, 6)),
             // A count decides where the name may have been cut there.
             (b"n.csvx 3\nabc", After(5), named("n.csvx", Some(3), 9)),
-            (b"n.csvx 3abc", After(5), Outcome::Refused(ErrorKind::SizeMismatch)),
+            (b"n.csvx 3abc", After(5), Outcome::More),
+            (b"n.csvx 3abc", Whole(Some(5)), Outcome::Refused(ErrorKind::SizeMismatch)),
             // Nothing shows where the name ends.
             (b"n2.csvts,temp\n1,2\n", AtOnce, Outcome::Refused(ErrorKind::BadHeader)),
             (b"readings1,2\n3,4\n", After(8), Outcome::Refused(ErrorKind::BadHeader)),

@@ -71,7 +71,7 @@ impl View<'_> {
     }
 
     /// Whether the first line has not come to its end, and can be a header.
-    fn awaits_line(&self) -> bool {
+    pub(super) fn awaits_line(&self) -> bool {
         !self.is_whole() && memchr::memchr(b'\n', self.window).is_none() && may_begin_key(trim_cr(self.bytes))
     }
 
@@ -214,8 +214,8 @@ impl View<'_> {
     fn name_of_words(&self) -> Error {
         let words = self.text.split(|byte| *byte == b' ').next().unwrap_or_default();
         let message = format!(
-            "nothing shows whether the name goes on behind {:?} and the space there: send `name size` and a newline, then the \
-             bytes, and give a name without spaces, or use the framed protocol",
+            "nothing shows whether the name goes on behind {:?} and the space there: send `name size`, a newline, then \
+             that many bytes, with a name without spaces; or use the framed protocol",
             shown(words)
         );
         Error::new(ErrorKind::BadHeader, message)
