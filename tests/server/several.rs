@@ -255,6 +255,28 @@ async fn a_count_that_fits_no_reading_stores_nothing() {
 }
 
 #[tokio::test]
+async fn of_two_long_readings_with_one_end_none_is_stored() {
+    let content = numbers(199_000);
+    // What `sensor` and this number announce ends where the line does.
+    let line = format!("#{} {}\n", "x", content.len());
+    let size = line.len() - 1 + content.len();
+    let server = start(config()).await;
+    let answer = server.exchange(&[format!("sensor {size}{}", &line[1..]).as_bytes(), &content].concat()).await;
+    assert!(answer.starts_with("ERR size_mismatch "), "{answer}");
+    assert_eq!(server.keys(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_line_may_hold_what_looks_like_a_header() {
+    // Eight bytes behind `sensor 8`, a name and a size begin.
+    let content = [b"other.csv 17\n".as_slice(), &numbers(99_987)].concat();
+    let server = start(config()).await;
+    let answer = server.exchange(&[b"sensor 8 100000\n".as_slice(), &content].concat()).await;
+    assert_eq!(answer, ok("sensor 8", &content));
+    assert_eq!(server.keys(), ["sensor 8"]);
+}
+
+#[tokio::test]
 async fn of_several_readings_the_proved_one_is_validated() {
     let rows = b"17,18\n".repeat(20_000);
     let server = start(config()).await;

@@ -1,6 +1,7 @@
 use super::*;
 
 mod senders;
+mod words;
 
 /// How far along a conversation is, and what the first packet held.
 #[derive(Debug, Clone, Copy)]
