@@ -265,6 +265,48 @@ fn a_ledger_that_cannot_be_written_harms_no_upload_and_comes_back() {
     assert_eq!(metric(&serve, "tidegate_ledger_lost_total"), 1);
 }
 
+/// Moves a folder away from a server, has it refuse a file, and moves the folder back.
+#[track_caller]
+fn lose_and_find(serve: &Serve, moved: &Path, lost: u64) {
+    let away = moved.with_file_name("away");
+    fs::rename(moved, &away).unwrap();
+    serve.exchange(b"b 1\n1");
+    until("the loss to be counted", || metric(serve, "tidegate_ledger_lost_total") == lost);
+    serve.get("/readyz");
+    assert!(!moved.exists(), "{:?}", common::serve::files(moved));
+    fs::rename(&away, moved).unwrap();
+    assert!(!moved.join("away").exists());
+}
+
+#[test]
+fn a_root_that_was_moved_away_is_not_made_anew_and_comes_back_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = Serve::below(&folder.path().join("store"));
+    assert!(serve.exchange(b"a 1\n1").starts_with("OK "));
+    until_lines(&folder_of(&serve), 1);
+    for lost in [1, 2] {
+        lose_and_find(&serve, &serve.root, lost);
+    }
+    assert!(serve.exchange(b"c 1\n1").starts_with("OK "));
+    until_lines(&folder_of(&serve), 2);
+    assert_eq!(names(&folder_of(&serve), &[]), ["a", "c"]);
+    assert_eq!(serve.visible(), [Path::new("a"), Path::new("c")]);
+}
+
+#[test]
+fn a_ledger_elsewhere_whose_parent_was_moved_away_is_not_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let parent = folder.path().join("made/for it");
+    let ledger = parent.join("ledger");
+    let serve = Serve::run(tidegate().arg("serve").env("TIDEGATE__LEDGER__FOLDER", &ledger), &folder.path().join("store"));
+    assert!(serve.exchange(b"a 1\n1").starts_with("OK "));
+    until_lines(&ledger, 1);
+    lose_and_find(&serve, &parent, 1);
+    assert!(serve.exchange(b"c 1\n1").starts_with("OK "));
+    until_lines(&ledger, 2);
+    assert_eq!(names(&ledger, &[]), ["a", "c"]);
+}
+
 #[test]
 fn without_a_ledger_nothing_is_written_and_the_reader_says_why() {
     let folder = tempfile::tempdir().unwrap();

@@ -992,6 +992,20 @@ MUTATIONS = [
         "            if false {\n",
         "--lib of_a_file_and_one_below_it_at_two_servers_one_has_a_receipt",
     ),
+    Mutation(
+        "ledger: no line is written while its root is lost",
+        "src/ledger/folder.rs",
+        "        if !self.stands() {\n",
+        "        if false && !self.stands() {\n",
+        "--test ledger a_root_that_was_moved_away_is_not_made_anew_and_comes_back_whole",
+    ),
+    Mutation(
+        "ledger: the root is never made",
+        "src/ledger/folder.rs",
+        "            (None, Base::Root(_)) => self.first()?,\n            (None, Base::Parent(parent)) => {\n",
+        "            (None, Base::Root(parent) | Base::Parent(parent)) => {\n",
+        "--lib a_folder_below_a_root_is_made_as_long_as_the_root_is_the_same",
+    ),
 ]
 
 
