@@ -191,6 +191,24 @@ fn filters_let_through_what_they_name() {
 }
 
 #[test]
+fn the_keys_in_the_examples_are_those_of_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = folder_of(&seasoned(&folder.path().join("store")));
+    let entry = entries(&ledger, &["--outcome", "rejected", "--name", "a.csv"]).remove(0);
+    let help = text(&tidegate().args(["log", "--help"]).output().unwrap().stdout);
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    for examples in [help, readme] {
+        let programs = examples.lines().filter(|line| line.contains("tidegate log --json"));
+        let lists: Vec<_> = programs.filter_map(|line| line.split_once('[')?.1.split_once("] |")).collect();
+        assert!(!lists.is_empty(), "{examples}");
+        for path in lists.iter().flat_map(|(paths, _)| paths.split(", ")) {
+            let pointer = path.replace('.', "/").replace('[', "/").replace(']', "");
+            assert!(entry.pointer(&pointer).is_some(), "{path} is not in {entry}");
+        }
+    }
+}
+
+#[test]
 fn days_are_read_in_order_and_only_from_the_first_that_counts() {
     let folder = tempfile::tempdir().unwrap();
     let line = |at: &str, name: &str| {

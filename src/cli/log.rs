@@ -31,7 +31,7 @@ Examples:
   tidegate log --since 2026-10-17 --outcome rejected --outcome failed
   tidegate log --name 'plant-4/**' --collector edge-17
   tidegate log --follow --since 1m
-  tidegate log --json --outcome rejected | jq -r '[.name, .reason, .report.line] | @tsv'
+  tidegate log --json --outcome rejected | jq -r '[.name, .reason, .report.errors[0].line] | @tsv'
 
 Exit codes:
   0    done, whether there was anything to show or not
