@@ -1006,6 +1006,13 @@ MUTATIONS = [
         "            (None, Base::Root(parent) | Base::Parent(parent)) => {\n",
         "--lib a_folder_below_a_root_is_made_as_long_as_the_root_is_the_same",
     ),
+    Mutation(
+        "rules: a rule for one case does not shadow one for either",
+        "src/validate/rules/shadow.rs",
+        "    if earlier.rule.match_case == MatchCase::Exact && later.rule.match_case == MatchCase::Ignored {\n",
+        "    if false {\n",
+        "--lib a_rule_below_one_that_matches_as_much_is_found",
+    ),
 ]
 
 

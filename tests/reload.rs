@@ -267,3 +267,21 @@ fn check_warns_of_names_that_slip_through() {
         }
     }
 }
+
+#[test]
+fn check_warns_once_of_other_packing_and_of_rules_that_never_hold() {
+    let rule = |pattern: &str| format!("[[rules]]\nmatch = \"{pattern}\"\n");
+    let bench = Bench::start(&["in/**/*.csv", "*.json", "*.tsv", "in/**/*.csv", "day/*.tsv"].map(rule).concat());
+    let (code, told) = bench.check(&[]);
+    let warnings: Vec<_> = told.lines().filter(|line| line.starts_with("warning ")).collect();
+    let expected = [
+        "warning  rules[4], \"in/**/*.csv\", never holds: rules[1], \"in/**/*.csv\", is above it and matches every such name. \
+         Move rules[4] up, or remove it",
+        "warning  rules[5], \"day/*.tsv\", never holds: rules[3], \"*.tsv\", is above it and matches every such name. \
+         Move rules[5] up, or remove it",
+        "warning  rules[1], rules[2], rules[3]: for \"in/x/x.csv\", say, but not for \"in/x/x.csv.xz\": the file is packed in a \
+         way that is not looked through, as with xz, bzip2 or zip. No rule holds for such a name: add one, or set \
+         defaults.unmatched = \"reject\"",
+    ];
+    assert_eq!((code, warnings), (Some(0), expected.to_vec()));
+}
