@@ -334,13 +334,14 @@ fn without_a_ledger_nothing_is_written_and_the_reader_says_why() {
     assert!(!folder_of(&serve).exists());
     for (variable, value, why) in [
         ("TIDEGATE__LEDGER__ENABLED", "false", "ledger.enabled is false"),
-        ("TIDEGATE__SINK__KIND", "memory", "ledger.folder names none"),
+        ("TIDEGATE__SINK__KIND", "memory", "ledger.folder is not set: set it to a folder of this machine"),
     ] {
         let output = tidegate().arg("log").env(variable, value).current_dir(&folder).output().unwrap();
         let told = text(&output.stderr);
         assert!(output.status.code() == Some(2) && told.contains(why) && told.contains("--folder"), "{output:?}");
         let output = tidegate().arg("check").env(variable, value).current_dir(&folder).output().unwrap();
-        assert!(text(&output.stdout).contains("no ledger: "), "{output:?}");
+        let told = text(&output.stdout);
+        assert!(told.contains("no ledger: ") && told.contains(why), "{told}");
     }
 }
 

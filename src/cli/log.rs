@@ -122,7 +122,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
 fn configured_folder(config: &ConfigArgs) -> Result<PathBuf> {
     let config = config.load()?;
     assemble::ledger_folder(&config).map_err(|why| {
-        let message = format!("there is no ledger: {why}; name the folder of an older one with --folder");
+        let message = format!("there is no ledger: {why}; to read an older one, name its folder with --folder");
         Error::new(ErrorKind::Config, message)
     })
 }
