@@ -62,7 +62,9 @@ pub fn ledger_folder(config: &Config) -> Result<PathBuf, &'static str> {
         _ if !ledger.enabled => Err("ledger.enabled is false"),
         (Some(folder), _) => Ok(folder.clone()),
         (None, SinkKind::Fs) => Ok(sink.fs.root.join(fs::RESERVED).join(LEDGER)),
-        (None, SinkKind::S3 | SinkKind::Memory) => Err("sink.kind is not fs, and ledger.folder is not set: set it to a folder of this machine"),
+        (None, SinkKind::S3 | SinkKind::Memory) => {
+            Err("sink.kind is not fs, and ledger.folder is not set: set it to a folder of this machine")
+        }
     }
 }
 
