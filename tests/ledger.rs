@@ -202,7 +202,7 @@ fn the_keys_in_the_examples_are_those_of_a_line() {
         let lists: Vec<_> = programs.filter_map(|line| line.split_once('[')?.1.split_once("] |")).collect();
         assert!(!lists.is_empty(), "{examples}");
         for path in lists.iter().flat_map(|(paths, _)| paths.split(", ")) {
-            let pointer = path.replace('.', "/").replace('[', "/").replace(']', "");
+            let pointer = path.replace(['.', '['], "/").replace(']', "");
             assert!(entry.pointer(&pointer).is_some(), "{path} is not in {entry}");
         }
     }
