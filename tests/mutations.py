@@ -659,7 +659,7 @@ MUTATIONS = [
     Mutation(
         "names: no file replaces a folder",
         "src/sink/place.rs",
-        "(OnConflict::Reject | OnConflict::Overwrite, Standing::Obstacle) => Err(self.is_folder()),",
+        "(OnConflict::Reject | OnConflict::Overwrite, Standing::Obstacle) => Err(refusal::is_folder(&self.key, None)),",
         "(OnConflict::Reject | OnConflict::Overwrite, Standing::Obstacle) => Ok(Step::Replace),",
         "--test contract memory_folders::no_file_takes_the_place_of_a_folder",
     ),
