@@ -4,7 +4,7 @@ mod name;
 
 use std::process::ExitCode;
 
-use super::{ConfigArgs, bad_config, fail, open_sink, print};
+use super::{ConfigArgs, bad_config, fail, missing_root, open_sink, print};
 use crate::assemble;
 use crate::config::Config;
 use crate::error::Result;
@@ -43,6 +43,12 @@ pub(super) async fn run(args: &Args) -> ExitCode {
     print_settings(&config);
     print_shadowed(&config, &rules);
     print_bypasses(&config, &rules);
+    if let Some(root) = missing_root(&config) {
+        let shown = root.display().to_string();
+        warn(&format!(
+            "the folder {shown:?} was not there and is made. Remove it again before a store that was moved or unmounted is put back"
+        ));
+    }
     let sink = match open_sink(&config) {
         Ok(sink) => sink,
         Err(error) => return fail(1, &error.to_string()),
