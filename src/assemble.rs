@@ -15,7 +15,7 @@ use crate::sink::fs::{self, Fs};
 use crate::sink::memory::Memory;
 use crate::sink::object::Object;
 use crate::sink::validated::Validated;
-use crate::validate::rules::{MatchCase, Rule, Rulebook, Rules};
+use crate::validate::rules::{MatchCase, Pattern, Rule, Rulebook, Rules};
 use crate::validate::{BlankLines, Limits, Patience, Snippets, Standard};
 
 /// The ledger's folder, below what the file system's sink keeps for itself.
@@ -45,8 +45,9 @@ pub fn sink(config: &Config, rules: &Arc<Rulebook>, metrics: &Arc<Metrics>) -> R
 /// # Errors
 /// As [`Ledger::open`].
 pub fn ledger(config: &Config, metrics: &Arc<Metrics>) -> Result<Ledger> {
+    let root = (config.sink.kind == SinkKind::Fs).then_some(config.sink.fs.root.as_path());
     match ledger_folder(config) {
-        Ok(folder) => Ledger::open(&folder, Arc::clone(metrics)),
+        Ok(folder) => Ledger::open(&folder, root, Arc::clone(metrics)),
         Err(_why) => Ok(Ledger::off()),
     }
 }
@@ -61,45 +62,62 @@ pub fn ledger_folder(config: &Config) -> Result<PathBuf, &'static str> {
         _ if !ledger.enabled => Err("ledger.enabled is false"),
         (Some(folder), _) => Ok(folder.clone()),
         (None, SinkKind::Fs) => Ok(sink.fs.root.join(fs::RESERVED).join(LEDGER)),
-        (None, SinkKind::S3 | SinkKind::Memory) => Err("this sink has no folder for it, and ledger.folder names none"),
+        (None, SinkKind::S3 | SinkKind::Memory) => {
+            Err("sink.kind is not fs, and ledger.folder is not set: set it to a folder of this machine")
+        }
     }
 }
 
 /// The rules of the configuration, for names, with the schemas and dialects that they name.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] for a pattern that is none, and for a schema or a dialect that can't be read, or that asks for what
-/// tidegate does not do.
+/// [`ErrorKind::Config`] with a line for each rule whose pattern is none, or whose schema or dialect can't be read or asks for
+/// what tidegate does not do: the key, the file and its fault, and where the configuration names it.
 pub fn rules(config: &Config) -> Result<Rules> {
     let standard = Standard { patience: patience(config, None), ..Standard::of(Format::None, limits(config)) };
-    let rules = config.rules.iter().zip(1..).map(|(rule, number)| {
-        let in_rule = |error: Error| Error::new(ErrorKind::Config, format!("rules[{number}]")).because(error);
-        Ok(Rule {
-            pattern: rule.pattern.clone(),
-            match_case: if rule.match_case == Some(true) { MatchCase::Exact } else { MatchCase::Ignored },
-            format: rule.format,
-            compression: rule.compression,
-            standard: held_to(config, rule).map_err(in_rule)?,
-            max_bytes: rule.max_bytes,
-            on_conflict: rule.on_conflict,
-            on_invalid: rule.on_invalid.unwrap_or_default(),
-        })
-    });
-    Rules::new(rules.collect::<Result<Vec<_>>>()?, standard, config.defaults.unmatched)
+    let (mut rules, mut problems) = (Vec::new(), Vec::new());
+    for (rule, number) in config.rules.iter().zip(1..) {
+        match made(config, rule) {
+            Ok(rule) => rules.push(rule),
+            Err((key, error)) => {
+                let key = format!("rules[{number}].{key}");
+                problems.push(format!("{key}: {error} ({})", config.whence(&key)));
+            }
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Error::new(ErrorKind::Config, problems.join("\n")));
+    }
+    Rules::new(rules, standard, config.defaults.unmatched)
+}
+
+/// A rule, or the key that is at fault and what is wrong with it.
+fn made(config: &Config, rule: &config::Rule) -> Result<Rule, (&'static str, Error)> {
+    let match_case = if rule.match_case == Some(true) { MatchCase::Exact } else { MatchCase::Ignored };
+    Pattern::new(&rule.pattern, match_case).map_err(|error| ("match", error))?;
+    Ok(Rule {
+        pattern: rule.pattern.clone(),
+        match_case,
+        format: rule.format,
+        compression: rule.compression,
+        standard: held_to(config, rule)?,
+        max_bytes: rule.max_bytes,
+        on_conflict: rule.on_conflict,
+        on_invalid: rule.on_invalid.unwrap_or_default(),
+    })
 }
 
 /// What a rule holds content to, whatever its format.
-fn held_to(config: &Config, rule: &config::Rule) -> Result<Standard> {
+fn held_to(config: &Config, rule: &config::Rule) -> Result<Standard, (&'static str, Error)> {
     let format = rule.format.unwrap_or(Format::None);
     let usual = Standard::of(format, limits(config));
+    let dialect = rule.dialect.as_deref().map(|path| schemas::dialect(path, format)).transpose();
+    let schema = rule.schema.as_deref().map(|path| schemas::schema(path, format, rule.schema_for.unwrap_or_default()));
     Ok(Standard {
         profile: rule.profile.unwrap_or_default(),
         blank_lines: if rule.blank_lines == Some(true) { BlankLines::Allowed } else { BlankLines::Refused },
-        dialect: rule.dialect.as_deref().map(|path| schemas::dialect(path, format)).transpose()?,
-        schema: match &rule.schema {
-            Some(path) => Some(schemas::schema(path, format, rule.schema_for.unwrap_or_default())?),
-            None => None,
-        },
+        dialect: dialect.map_err(|error| ("dialect", error))?,
+        schema: schema.transpose().map_err(|error| ("schema", error))?,
         patience: patience(config, Some(rule)),
         snippets: if rule.mask_snippets == Some(true) { Snippets::Masked } else { Snippets::Shown },
         ..usual

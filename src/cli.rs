@@ -27,7 +27,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 
 use crate::assemble;
-use crate::config::Config;
+use crate::config::{Config, SinkKind};
 use crate::error::{Error, Result};
 use crate::escape;
 use crate::metrics::Metrics;
@@ -141,6 +141,14 @@ fn run_with(disk_workers: usize, command: impl Future<Output = ExitCode>) -> Exi
 fn open_sink(config: &Config) -> Result<Arc<Validated>> {
     let rules = Arc::new(Rulebook::new(assemble::rules(config)?));
     assemble::sink(config, &rules, &Arc::new(Metrics::new()))
+}
+
+/// The root of a store that is a folder, where nothing is there yet, or any more: a path that is relative is so to where the
+/// server runs, which need not be here.
+fn missing_root(config: &Config) -> Option<PathBuf> {
+    let root = &config.sink.fs.root;
+    let is_missing = config.sink.kind == SinkKind::Fs && !root.exists();
+    is_missing.then(|| std::path::absolute(root).unwrap_or_else(|_| root.clone()))
 }
 
 /// Says what is wrong, and gives the exit code.

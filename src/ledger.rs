@@ -4,6 +4,7 @@
 //! what the disk does not take is counted and lost. Lines are not flushed one by one: a power cut may take the last seconds.
 //! Nothing is ever removed or rotated here. Knows neither who makes an entry nor where a configuration puts the folder.
 
+mod folder;
 mod reader;
 mod tail;
 mod writer;
@@ -15,6 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use self::folder::Folder;
 pub use self::reader::{Day, Reader};
 pub use self::tail::Line;
 use self::writer::{Desk, Writer};
@@ -170,11 +172,14 @@ impl Ledger {
     /// A ledger in `folder`, which is made where it is missing, written by a thread of its own until [`Ledger::close`]. Where
     /// the folder can't be written to, that is logged, and tried again with every line.
     ///
+    /// `root` is the root of the store, which is never made here. Once the root, or else the folder's parent, is not what was
+    /// opened first, nothing is written until it is back.
+    ///
     /// # Errors
     /// [`ErrorKind::Io`] where there can't be another thread.
-    pub fn open(folder: &Path, metrics: Arc<Metrics>) -> Result<Self> {
+    pub fn open(folder: &Path, root: Option<&Path>, metrics: Arc<Metrics>) -> Result<Self> {
         let desk = Arc::new(Desk::new(QUEUED_ENTRIES, metrics));
-        let (writer, served) = (Writer::new(folder.to_owned()), Arc::clone(&desk));
+        let (writer, served) = (Writer::new(Folder::new(folder, root)), Arc::clone(&desk));
         std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || writer.serve(&served))
@@ -187,7 +192,7 @@ impl Ledger {
     /// # Errors
     /// [`ErrorKind::Io`] where it can't.
     pub fn probe(folder: &Path) -> Result<()> {
-        Writer::new(folder.to_owned()).open_today().map_err(|error| {
+        Writer::new(Folder::new(folder, None)).open_today().map_err(|error| {
             Error::new(ErrorKind::Io, format!("writing into {:?}", folder.display().to_string())).because(error)
         })
     }

@@ -35,6 +35,9 @@ pub struct Metrics {
 /// What becomes of loading the rules anew.
 const RELOADED: [&str; 2] = ["ok", "failed"];
 
+/// Why a connection is refused, beside the codes of errors.
+const REFUSED_CONNECTIONS: [&str; 2] = ["surplus", "other_protocol"];
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -124,6 +127,9 @@ impl Metrics {
             metrics.reloads.with_label_values(&[outcome]);
         }
         metrics.uploads.with_label_values(&["quarantined", ErrorKind::Invalid.code()]);
+        for reason in ErrorKind::ALL.map(ErrorKind::code).into_iter().chain(REFUSED_CONNECTIONS) {
+            metrics.connections_refused.with_label_values(&[reason]);
+        }
         for kind in ErrorKind::ALL {
             metrics.uploads.with_label_values(&[outcome(kind), kind.code()]);
         }
@@ -200,7 +206,7 @@ impl Metrics {
         self.validation_seconds.with_label_values(&[format.name()]).observe(time.as_secs_f64());
     }
 
-    /// A connection was closed before an upload began.
+    /// A connection was closed before an upload began: an [`ErrorKind::code`], `surplus` or `other_protocol`.
     pub fn connection_refused(&self, reason: &str) {
         self.connections_refused.with_label_values(&[reason]).inc();
     }
@@ -248,5 +254,30 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_for_which_the_server_refuses_a_connection_begins_at_zero() {
+        let page = Metrics::new().encode().unwrap();
+        let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server");
+        let mut reasons = vec!["busy".to_owned(), "bad_header".to_owned()];
+        for file in fs::read_dir(server).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+            let source = fs::read_to_string(file).unwrap();
+            let named = source.split("connection_refused(\"").skip(1);
+            reasons.extend(named.map(|rest| rest.split('"').next().unwrap_or_default().to_owned()));
+        }
+        assert!(reasons.len() > 4, "{reasons:?}");
+        for reason in reasons {
+            let line = format!("tidegate_connections_refused_total{{reason=\"{reason}\"}} 0\n");
+            assert!(page.contains(&line), "{reason}");
+        }
     }
 }

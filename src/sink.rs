@@ -8,6 +8,7 @@ pub mod memory;
 pub mod object;
 mod place;
 mod quarantine;
+mod refusal;
 pub mod validated;
 
 use std::fmt::{self, Debug};

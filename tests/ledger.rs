@@ -191,6 +191,24 @@ fn filters_let_through_what_they_name() {
 }
 
 #[test]
+fn the_keys_in_the_examples_are_those_of_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = folder_of(&seasoned(&folder.path().join("store")));
+    let entry = entries(&ledger, &["--outcome", "rejected", "--name", "a.csv"]).remove(0);
+    let help = text(&tidegate().args(["log", "--help"]).output().unwrap().stdout);
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    for examples in [help, readme] {
+        let programs = examples.lines().filter(|line| line.contains("tidegate log --json"));
+        let lists: Vec<_> = programs.filter_map(|line| line.split_once('[')?.1.split_once("] |")).collect();
+        assert!(!lists.is_empty(), "{examples}");
+        for path in lists.iter().flat_map(|(paths, _)| paths.split(", ")) {
+            let pointer = path.replace(['.', '['], "/").replace(']', "");
+            assert!(entry.pointer(&pointer).is_some(), "{path} is not in {entry}");
+        }
+    }
+}
+
+#[test]
 fn days_are_read_in_order_and_only_from_the_first_that_counts() {
     let folder = tempfile::tempdir().unwrap();
     let line = |at: &str, name: &str| {
@@ -265,6 +283,48 @@ fn a_ledger_that_cannot_be_written_harms_no_upload_and_comes_back() {
     assert_eq!(metric(&serve, "tidegate_ledger_lost_total"), 1);
 }
 
+/// Moves a folder away from a server, has it refuse a file, and moves the folder back.
+#[track_caller]
+fn lose_and_find(serve: &Serve, moved: &Path, lost: u64) {
+    let away = moved.with_file_name("away");
+    fs::rename(moved, &away).unwrap();
+    serve.exchange(b"b 1\n1");
+    until("the loss to be counted", || metric(serve, "tidegate_ledger_lost_total") == lost);
+    serve.get("/readyz");
+    assert!(!moved.exists(), "{:?}", common::serve::files(moved));
+    fs::rename(&away, moved).unwrap();
+    assert!(!moved.join("away").exists());
+}
+
+#[test]
+fn a_root_that_was_moved_away_is_not_made_anew_and_comes_back_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = Serve::below(&folder.path().join("store"));
+    assert!(serve.exchange(b"a 1\n1").starts_with("OK "));
+    until_lines(&folder_of(&serve), 1);
+    for lost in [1, 2] {
+        lose_and_find(&serve, &serve.root, lost);
+    }
+    assert!(serve.exchange(b"c 1\n1").starts_with("OK "));
+    until_lines(&folder_of(&serve), 2);
+    assert_eq!(names(&folder_of(&serve), &[]), ["a", "c"]);
+    assert_eq!(serve.visible(), [Path::new("a"), Path::new("c")]);
+}
+
+#[test]
+fn a_ledger_elsewhere_whose_parent_was_moved_away_is_not_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let parent = folder.path().join("made/for it");
+    let ledger = parent.join("ledger");
+    let serve = Serve::run(tidegate().arg("serve").env("TIDEGATE__LEDGER__FOLDER", &ledger), &folder.path().join("store"));
+    assert!(serve.exchange(b"a 1\n1").starts_with("OK "));
+    until_lines(&ledger, 1);
+    lose_and_find(&serve, &parent, 1);
+    assert!(serve.exchange(b"c 1\n1").starts_with("OK "));
+    until_lines(&ledger, 2);
+    assert_eq!(names(&ledger, &[]), ["a", "c"]);
+}
+
 #[test]
 fn without_a_ledger_nothing_is_written_and_the_reader_says_why() {
     let folder = tempfile::tempdir().unwrap();
@@ -274,13 +334,14 @@ fn without_a_ledger_nothing_is_written_and_the_reader_says_why() {
     assert!(!folder_of(&serve).exists());
     for (variable, value, why) in [
         ("TIDEGATE__LEDGER__ENABLED", "false", "ledger.enabled is false"),
-        ("TIDEGATE__SINK__KIND", "memory", "ledger.folder names none"),
+        ("TIDEGATE__SINK__KIND", "memory", "ledger.folder is not set: set it to a folder of this machine"),
     ] {
         let output = tidegate().arg("log").env(variable, value).current_dir(&folder).output().unwrap();
         let told = text(&output.stderr);
         assert!(output.status.code() == Some(2) && told.contains(why) && told.contains("--folder"), "{output:?}");
         let output = tidegate().arg("check").env(variable, value).current_dir(&folder).output().unwrap();
-        assert!(text(&output.stdout).contains("no ledger: "), "{output:?}");
+        let told = text(&output.stdout);
+        assert!(told.contains("no ledger: ") && told.contains(why), "{told}");
     }
 }
 

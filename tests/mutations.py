@@ -722,7 +722,7 @@ MUTATIONS = [
     Mutation(
         "names: no file replaces a folder",
         "src/sink/place.rs",
-        "(OnConflict::Reject | OnConflict::Overwrite, Standing::Obstacle) => Err(self.is_folder()),",
+        "(OnConflict::Reject | OnConflict::Overwrite, Standing::Obstacle) => Err(refusal::is_folder(&self.key, None)),",
         "(OnConflict::Reject | OnConflict::Overwrite, Standing::Obstacle) => Ok(Step::Replace),",
         "--test contract memory_folders::no_file_takes_the_place_of_a_folder",
     ),
@@ -1110,6 +1110,27 @@ MUTATIONS = [
         "    if component.starts_with(char::is_whitespace) {\n",
         "    if false {\n",
         "--lib upload::key::tests::bad_names_are_refused",
+    ),
+    Mutation(
+        "ledger: no line is written while its root is lost",
+        "src/ledger/folder.rs",
+        "        if !self.stands() {\n",
+        "        if false && !self.stands() {\n",
+        "--test ledger a_root_that_was_moved_away_is_not_made_anew_and_comes_back_whole",
+    ),
+    Mutation(
+        "ledger: the root is never made",
+        "src/ledger/folder.rs",
+        "            (None, Base::Root(_)) => self.first()?,\n            (None, Base::Parent(parent)) => {\n",
+        "            (None, Base::Root(parent) | Base::Parent(parent)) => {\n",
+        "--lib a_folder_below_a_root_is_made_as_long_as_the_root_is_the_same",
+    ),
+    Mutation(
+        "rules: a rule for one case does not shadow one for either",
+        "src/validate/rules/shadow.rs",
+        "    if earlier.rule.match_case == MatchCase::Exact && later.rule.match_case == MatchCase::Ignored {\n",
+        "    if false {\n",
+        "--lib a_rule_below_one_that_matches_as_much_is_found",
     ),
 ]
 

@@ -220,3 +220,25 @@ fn dropped_from_minio_it_is_gone() {
         dropped_for_good(&bed);
     }
 }
+
+#[test]
+fn where_there_is_no_store_none_is_made_to_look_into() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_tidegate")).args(words).current_dir(folder.path()).output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let root = folder.path().canonicalize().unwrap().join("data");
+    for words in [&["quarantine", "list"][..], &["quarantine", "replay", "4be1"]] {
+        let (code, told) = run(words);
+        assert!(code == Some(1) && told.contains(&format!("there is no store in {root:?}: ")), "{told}");
+        assert!(!root.exists());
+    }
+    // A check tries the store out, and says that it has made it.
+    let made = format!("warning  the folder {root:?} was not there and is made.");
+    let (code, told) = run(&["check"]);
+    assert!(code == Some(0) && told.contains(&made), "{told}");
+    let (code, told) = run(&["check"]);
+    assert!(code == Some(0) && !told.contains(&made), "{told}");
+    assert_eq!(run(&["quarantine", "list"]).0, Some(0));
+}

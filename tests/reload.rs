@@ -128,6 +128,39 @@ fn what_a_schema_asks_for_and_nobody_does_is_refused_at_the_start() {
     }
 }
 
+#[test]
+fn a_rule_that_cannot_be_made_is_named_with_its_file_and_line_and_so_are_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("a.json", "{\"fields\": [\n  {\"name\": \"a\",}\n]}");
+    write("b.json", r#"{"type": "strin"}"#);
+    write("c.json", r#"{"delimiter": ";;"}"#);
+    let rule = |keys: &str| format!("[[rules]]\nmatch = \"*\"\n{keys}\n");
+    let rules = [
+        "format = \"csv\"\nschema = \"none.json\"",
+        "format = \"csv\"\nschema = \"a.json\"",
+        "format = \"json\"\nschema = \"b.json\"",
+        "format = \"csv\"\ndialect = \"c.json\"",
+        "schema = \"a.json\"",
+    ];
+    write("rules.toml", &(rules.map(rule).concat() + "[[rules]]\nmatch = \"/a\"\n"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    let output = command.args(["serve", "--config", "rules.toml"]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    let expected = [
+        "tidegate: rules[1].schema: none.json: cannot be read: No such file or directory (os error 2) (in rules.toml, line 4)",
+        "rules[2].schema: a.json: line 2, column 16: this is no JSON: trailing comma (in rules.toml, line 8)",
+        "rules[3].schema: b.json: /type: \"strin\" is not valid under any of the schemas listed in the 'anyOf' keyword \
+         (in rules.toml, line 12)",
+        "rules[4].dialect: c.json: delimiter is one ASCII character that ends no line, not \";;\" (in rules.toml, line 16)",
+        "rules[5].schema: a.json: a schema needs to know what it is for: set format to csv, tsv, json or ndjson \
+         (in rules.toml, line 19)",
+        "rules[6].match: pattern \"/a\" matches no name: names are relative and not empty (in rules.toml, line 21)",
+    ];
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+}
+
 const METERS: &str = "[[rules]]\nmatch = \"meters/**/*.csv\"\nformat = \"csv\"\nschema = \"readings.json\"\n";
 
 /// What `gzip` makes of a text.
@@ -233,4 +266,22 @@ fn check_warns_of_names_that_slip_through() {
             assert!(line.contains("rules[1]") && line.contains(&format!("not for {name:?}")), "{line}");
         }
     }
+}
+
+#[test]
+fn check_warns_once_of_other_packing_and_of_rules_that_never_hold() {
+    let rule = |pattern: &str| format!("[[rules]]\nmatch = \"{pattern}\"\n");
+    let bench = Bench::start(&["in/**/*.csv", "*.json", "*.tsv", "in/**/*.csv", "day/*.tsv"].map(rule).concat());
+    let (code, told) = bench.check(&[]);
+    let warnings: Vec<_> = told.lines().filter(|line| line.starts_with("warning ")).collect();
+    let expected = [
+        "warning  rules[4], \"in/**/*.csv\", never holds: rules[1], \"in/**/*.csv\", is above it and matches every such name. \
+         Move rules[4] up, or remove it",
+        "warning  rules[5], \"day/*.tsv\", never holds: rules[3], \"*.tsv\", is above it and matches every such name. \
+         Move rules[5] up, or remove it",
+        "warning  rules[1], rules[2], rules[3]: for \"in/x/x.csv\", say, but not for \"in/x/x.csv.xz\": the file is packed in a \
+         way that is not looked through, as with xz, bzip2 or zip. No rule holds for such a name: add one, or set \
+         defaults.unmatched = \"reject\"",
+    ];
+    assert_eq!((code, warnings), (Some(0), expected.to_vec()));
 }

@@ -62,9 +62,14 @@ fn beside(folder: &Path, resource: &str) -> Result<Vec<u8>, String> {
 }
 
 fn read(path: &Path) -> Result<Value> {
-    let failed = |what: &str| Error::new(ErrorKind::Config, format!("{what} {}", shown(path)));
-    let text = fs::read(path).map_err(|cause| failed("reading").because(cause))?;
-    serde_json::from_slice(&text).map_err(|cause| failed("this is no JSON:").because(cause))
+    let failed = |what: String| Error::new(ErrorKind::Config, format!("{}: {what}", shown(path)));
+    let text = fs::read(path).map_err(|cause| failed("cannot be read".to_owned()).because(cause))?;
+    serde_json::from_slice(&text).map_err(|cause| {
+        let (line, column, whole) = (cause.line(), cause.column(), cause.to_string());
+        // Its place is said before it, in the words of the configuration's other messages.
+        let what = whole.rsplit_once(" at line ").map_or(whole.as_str(), |(what, _)| what);
+        failed(format!("line {line}, column {column}: this is no JSON: {what}"))
+    })
 }
 
 fn wrong(path: &Path, problems: &[String]) -> Error {

@@ -4,13 +4,13 @@ mod name;
 
 use std::process::ExitCode;
 
-use super::{ConfigArgs, bad_config, fail, open_sink, print};
+use super::{ConfigArgs, bad_config, fail, missing_root, open_sink, print};
 use crate::assemble;
 use crate::config::Config;
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::sink::{Probe, Sink as _};
-use crate::validate::rules::{Bypass, Rules};
+use crate::validate::rules::{Bypass, Rules, Shadowed};
 
 /// Print the configuration in force and try the store out
 ///
@@ -43,7 +43,14 @@ pub(super) async fn run(args: &Args) -> ExitCode {
         return name::run(&config, &rules, name);
     }
     print_settings(&config);
+    print_shadowed(&config, &rules);
     print_bypasses(&config, &rules);
+    if let Some(root) = missing_root(&config) {
+        let shown = root.display().to_string();
+        warn(&format!(
+            "the folder {shown:?} was not there and is made. Remove it again before a store that was moved or unmounted is put back"
+        ));
+    }
     let sink = match open_sink(&config) {
         Ok(sink) => sink,
         Err(error) => return fail(1, &error.to_string()),
@@ -70,16 +77,39 @@ fn print_settings(config: &Config) {
     }
 }
 
-/// Warns of names that a rule seems to be for, and is not.
-fn print_bypasses(config: &Config, rules: &Rules) {
-    for Bypass { rule, matched, missed, difference } in rules.bypasses() {
-        let (pattern, matched, missed) = (&config.rules[rule - 1].pattern, matched.as_str(), missed.as_str());
-        print::line("");
-        print::line(&format!(
-            "warning  rules[{rule}], {pattern:?}, is for {matched:?} but not for {missed:?}: {difference}. No rule holds for such \
-             a name: add one, or set defaults.unmatched = \"reject\""
+/// Warns of rules that never hold.
+fn print_shadowed(config: &Config, rules: &Rules) {
+    let pattern = |rule: usize| &config.rules[rule - 1].pattern;
+    for Shadowed { rule, by } in rules.shadowed() {
+        warn(&format!(
+            "rules[{rule}], {:?}, never holds: rules[{by}], {:?}, is above it and matches every such name. Move rules[{rule}] up, \
+             or remove it",
+            pattern(rule),
+            pattern(by)
         ));
     }
+}
+
+/// Warns of names that a rule seems to be for, and is not.
+fn print_bypasses(config: &Config, rules: &Rules) {
+    const REMEDY: &str = "No rule holds for such a name: add one, or set defaults.unmatched = \"reject\"";
+    let (opaque, others): (Vec<_>, Vec<_>) = rules.bypasses().into_iter().partition(Bypass::is_opaque);
+    for Bypass { rule, matched, missed, difference } in others {
+        let (pattern, matched, missed) = (&config.rules[rule - 1].pattern, matched.as_str(), missed.as_str());
+        warn(&format!("rules[{rule}], {pattern:?}, is for {matched:?} but not for {missed:?}: {difference}. {REMEDY}"));
+    }
+    if let Some(Bypass { matched, missed, difference, .. }) = opaque.first() {
+        let (matched, missed) = (matched.as_str(), missed.as_str());
+        let mut numbers: Vec<_> = opaque.iter().map(|bypass| format!("rules[{}]", bypass.rule)).collect();
+        numbers.dedup();
+        let numbers = numbers.join(", ");
+        warn(&format!("{numbers}: for {matched:?}, say, but not for {missed:?}: {difference}. {REMEDY}"));
+    }
+}
+
+fn warn(message: &str) {
+    print::line("");
+    print::line(&format!("warning  {message}"));
 }
 
 fn print_findings(probe: &Probe) {

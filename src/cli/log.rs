@@ -31,7 +31,7 @@ Examples:
   tidegate log --since 2026-10-17 --outcome rejected --outcome failed
   tidegate log --name 'plant-4/**' --collector edge-17
   tidegate log --follow --since 1m
-  tidegate log --json --outcome rejected | jq -r '[.name, .reason] | @tsv'
+  tidegate log --json --outcome rejected | jq -c '[.name, .report.errors[0].line]'
 
 Exit codes:
   0    done, whether there was anything to show or not
@@ -122,7 +122,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
 fn configured_folder(config: &ConfigArgs) -> Result<PathBuf> {
     let config = config.load()?;
     assemble::ledger_folder(&config).map_err(|why| {
-        let message = format!("there is no ledger: {why}; name the folder of an older one with --folder");
+        let message = format!("there is no ledger: {why}; to read an older one, name its folder with --folder");
         Error::new(ErrorKind::Config, message)
     })
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use futures::TryStreamExt as _;
 
 use super::print::{self, Form};
-use super::{ConfigArgs, bad_config, fail, open_sink};
+use super::{ConfigArgs, bad_config, fail, missing_root, open_sink};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::validated::Validated;
@@ -91,6 +91,14 @@ pub(super) async fn run(args: &Args) -> ExitCode {
         Ok(config) => config,
         Err(error) => return bad_config(&error),
     };
+    // To open the store would make it: in the way of one that was moved away, or in a folder where no server runs.
+    if let Some(root) = missing_root(&config) {
+        let shown = root.display().to_string();
+        return fail(
+            1,
+            &format!("there is no store in {shown:?}: run this where the server runs, or set sink.fs.root to its folder"),
+        );
+    }
     let sink = match open_sink(&config) {
         Ok(sink) => sink,
         Err(error) if error.kind() == ErrorKind::Config => return bad_config(&error),

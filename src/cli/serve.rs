@@ -55,6 +55,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
     run_with(disk_workers(&config), async {
         match serve(&config, &args.config).await {
             Ok(drained) => said(&drained),
+            Err(error) if error.kind() == ErrorKind::Config => bad_config(&error),
             Err(error) => fail(1, &error.to_string()),
         }
     })

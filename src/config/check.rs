@@ -8,7 +8,8 @@ use std::path::Path;
 use super::keys::RULES;
 use super::problems::{DEFAULT, Problems, whence};
 use super::value::{duration_text, size_text};
-use super::{Config, SinkKind};
+use super::{Config, Rule, SinkKind};
+use crate::report::Format;
 use crate::wire::plain::Sizes;
 
 /// The most parts a multipart upload has: "Amazon S3 multipart upload limits", AWS.
@@ -23,6 +24,7 @@ pub(super) fn config(config: &Config, problems: &mut Problems) {
     }
     checker.plain();
     checker.timing();
+    checker.connections();
     checker.ledger();
     checker.rules();
 }
@@ -95,6 +97,17 @@ impl Checker<'_> {
         }
     }
 
+    fn connections(&mut self) {
+        let limits = &self.config.limits;
+        if limits.max_connections_per_address > limits.max_connections {
+            let what = format!(
+                "{} is above limits.max_connections, {}, which holds for all addresses together",
+                limits.max_connections_per_address, limits.max_connections,
+            );
+            self.refuse(&["limits.max_connections_per_address", "limits.max_connections"], &what);
+        }
+    }
+
     fn ledger(&mut self) {
         let (ledger, sink) = (&self.config.ledger, &self.config.sink);
         let Some(folder) = ledger.folder.as_deref().filter(|_| ledger.enabled && sink.kind == SinkKind::Fs) else { return };
@@ -110,10 +123,28 @@ impl Checker<'_> {
     fn rules(&mut self) {
         let max_file_bytes = self.config.limits.max_file_bytes;
         for (index, rule) in self.config.rules.iter().enumerate() {
+            self.formats(&format!("{RULES}[{}]", index + 1), rule);
             let Some(bytes) = rule.max_bytes.filter(|bytes| *bytes > max_file_bytes) else { continue };
             let (bytes, most) = (size_text(bytes), size_text(max_file_bytes));
             let what = format!("{bytes} is above limits.max_file_bytes, {most}, which holds for every file");
             self.refuse(&[&format!("{RULES}[{}].max_bytes", index + 1), "limits.max_file_bytes"], &what);
+        }
+    }
+
+    /// Tells of keys that say nothing of the rule's format. Without one, the extension decides.
+    fn formats(&mut self, name: &str, rule: &Rule) {
+        let Some(format) = rule.format else { return };
+        let json: &[Format] = &[Format::Json, Format::Ndjson];
+        for (key, is_set, formats) in [
+            ("schema_for", rule.schema_for.is_some(), json),
+            ("profile", rule.profile.is_some(), json),
+            ("blank_lines", rule.blank_lines.is_some(), &[Format::Ndjson]),
+        ] {
+            if is_set && !formats.contains(&format) {
+                let names: Vec<_> = formats.iter().map(|format| format.name()).collect();
+                let what = format!("is for {}, and the format is {}: leave it out", names.join(" and "), format.name());
+                self.refuse(&[&format!("{name}.{key}"), &format!("{name}.format")], &what);
+            }
         }
     }
 

@@ -6,12 +6,13 @@
 use std::path::Path;
 
 use super::keys::RULES;
-use super::problems::DEFAULT;
+use super::problems::{DEFAULT, whence};
 use super::value::{
     COMPRESSIONS, FS_DURABILITIES, HEADER_FORMS, INTEGRITIES, LOG_FORMATS, ON_CONFLICT, ON_INVALID, PROFILES, SCHEMA_FOR,
     SINK_KINDS, SIZES, UNMATCHED, choice_text, duration_text, size_text,
 };
 use super::{Config, Defaults, Framed, Fs, Ledger, Limits, Listen, Log, Plain, Rule, S3, Sink};
+use crate::escape;
 
 /// One key of the configuration in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,11 @@ impl Config {
             rule_lines(&mut lines, index + 1, rule);
         }
         lines.settings
+    }
+
+    /// Where a key's value came from, as a part of a sentence: `in rules.toml, line 4`.
+    pub fn whence(&self, key: &str) -> String {
+        escape::line(&whence(self.origin(key))).into_owned()
     }
 
     /// Where a key's value came from, as in [`Setting::origin`].

@@ -67,6 +67,12 @@ pub(super) fn variable(key: &str) -> String {
     format!("{VARIABLE_PREFIX}{}", key.replace('.', "__").to_uppercase())
 }
 
+/// The name of a variable in capitals, with single underscores.
+fn plain(name: &str) -> String {
+    let parts: Vec<_> = name.split('_').filter(|part| !part.is_empty()).collect();
+    parts.join("_").to_uppercase()
+}
+
 /// Full names with dots, in the order of `config/default.toml`.
 #[derive(Debug)]
 pub(super) struct Keys {
@@ -87,6 +93,14 @@ impl Keys {
     /// Whether this is a section, which has keys or sections below it.
     pub(super) fn is_section(&self, path: &str) -> bool {
         self.iter().any(|key| below(path, key).is_some())
+    }
+
+    /// The key, section or list of rules that a variable of this name is for, whatever its case and however many underscores
+    /// stand in a row.
+    pub(super) fn meant_by(&self, variable_name: &str) -> Option<String> {
+        let sections = self.iter().flat_map(parents);
+        let mut paths = self.iter().chain(sections).chain([RULES]);
+        paths.find(|path| plain(&variable(path)) == plain(variable_name)).map(str::to_owned)
     }
 
     /// What stands directly in a section, in order; in `""`, all that stands at the top.

@@ -36,15 +36,16 @@ impl Layer {
         }
     }
 
-    /// What the variables say that are ours; the others are passed over.
+    /// What the variables say that are ours. One that was surely meant to be ours is told; the others are passed over.
     pub(super) fn environment(variables: impl IntoIterator<Item = (String, String)>, problems: &mut Problems) -> Self {
-        let mut ours: Vec<_> = variables.into_iter().filter(|(name, _)| name.starts_with(VARIABLE_PREFIX)).collect();
-        ours.sort_unstable();
+        let mut all: Vec<_> = variables.into_iter().collect();
+        all.sort_unstable();
         let mut entries = Vec::new();
-        for (name, value) in ours {
+        for (name, value) in all {
             match KEYS.iter().find(|key| keys::variable(key) == name) {
                 Some(key) => entries.push((key.to_owned(), Value::new(Some(&name), value))),
-                None => tell_variable(&name, problems),
+                None if name.starts_with(VARIABLE_PREFIX) => tell_variable(&name, problems),
+                None => tell_misspelt_variable(&name, problems),
             }
         }
         Self(entries)
@@ -94,6 +95,29 @@ fn tell_variable(name: &str, problems: &mut Problems) {
             problems.unknown(shown, name, Some(&near), &hint);
         }
         None => problems.unknown(shown, name, None, &KEYS.listing(&path)),
+    }
+}
+
+/// That a variable without our prefix sets nothing, where it seems to be for a key: Kubernetes, scripts and tests have variables
+/// of their own that begin with `TIDEGATE_`, so that only the very name of a key or a section is told.
+fn tell_misspelt_variable(name: &str, problems: &mut Problems) {
+    let what = "sets nothing, for variables begin with TIDEGATE__, in capitals, and have two underscores for each dot";
+    match KEYS.meant_by(name) {
+        Some(path) if KEYS.contains(&path) => {
+            let hint = format!("did you mean {path}, which is {}?", keys::variable(&path));
+            problems.variable(name, &format!("{what}; {hint}"), Some(&path));
+        }
+        Some(path) if path == RULES => problems.variable(name, "sets nothing: rules can only stand in files", None),
+        Some(path) => {
+            let keys: Vec<_> = KEYS.children(&path).into_iter().map(|key| keys::join(&path, key)).collect();
+            problems.variable(
+                name,
+                &format!("{what}; {path} is a section, not a key: set one of {}", keys.join(", ")),
+                None,
+            );
+        }
+        None if name.to_uppercase().starts_with(VARIABLE_PREFIX) => problems.variable(name, what, None),
+        None => {}
     }
 }
 

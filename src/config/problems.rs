@@ -40,6 +40,12 @@ impl Problems {
         self.lines.push(format!("{key}: unknown key ({}); {hint}", whence(origin)));
     }
 
+    /// A variable sets nothing. `meant` is the key that was meant.
+    pub(super) fn variable(&mut self, name: &str, what: &str, meant: Option<&str>) {
+        self.troubled.extend(meant.map(str::to_owned));
+        self.lines.push(format!("{name}: {what}"));
+    }
+
     /// A key's value does not go with those of others.
     pub(super) fn clash(&mut self, line: String) {
         self.lines.push(line);

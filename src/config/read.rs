@@ -72,6 +72,16 @@ fn sink(reader: &mut Reader<'_>) -> Sink {
 }
 
 fn limits(reader: &mut Reader<'_>) -> Limits {
+    let mut limits = every_limit(reader);
+    let is_default = |key: &str| reader.origins.0.get(key).is_some_and(|origin| origin == DEFAULT);
+    if is_default("limits.max_connections_per_address") {
+        // What was set is held against the other limit later.
+        limits.max_connections_per_address = limits.max_connections_per_address.min(limits.max_connections);
+    }
+    limits
+}
+
+fn every_limit(reader: &mut Reader<'_>) -> Limits {
     Limits {
         header_timeout: reader.read("limits.header_timeout", value::duration),
         idle_timeout: reader.read("limits.idle_timeout", value::duration),

@@ -26,6 +26,22 @@ const MAX_DURATION: Duration = Duration::from_hours(365 * 24);
 /// The largest size in bytes, which is the largest offset in a file.
 const MAX_SIZE: u64 = i64::MAX as u64;
 
+/// The units of sizes, the largest first of each kind. `KB` is read as well.
+const UNITS: [(u64, &str); 12] = [
+    (1 << 60, "EiB"),
+    (1 << 50, "PiB"),
+    (1 << 40, "TiB"),
+    (1 << 30, "GiB"),
+    (1 << 20, "MiB"),
+    (1 << 10, "KiB"),
+    (1_000_000_000_000_000_000, "EB"),
+    (1_000_000_000_000_000, "PB"),
+    (1_000_000_000_000, "TB"),
+    (1_000_000_000, "GB"),
+    (1_000_000, "MB"),
+    (1_000, "kB"),
+];
+
 /// The names of the sinks.
 pub(super) const SINK_KINDS: [(&str, SinkKind); 3] =
     [("fs", SinkKind::Fs), ("s3", SinkKind::S3), ("memory", SinkKind::Memory)];
@@ -129,7 +145,14 @@ pub(super) fn flag(value: &ValueKind) -> Parsed<bool> {
 pub(super) fn size(value: &ValueKind) -> Parsed<u64> {
     let bytes = match value {
         ValueKind::I64(number) => u64::try_from(*number).ok(),
-        ValueKind::String(text) => text.trim().parse::<ByteSize>().ok().map(|size| size.as_u64()),
+        ValueKind::String(text) => {
+            let number = text.trim().trim_end_matches(|char: char| char.is_ascii_alphabetic());
+            if number.ends_with(|char: char| char.is_ascii_digit() || char == ' ') && !is_unit(&text.trim()[number.len()..])
+            {
+                return Err(format!("{} has no unit of bytes: use B, {}", shown(value), unit_list()));
+            }
+            text.trim().parse::<ByteSize>().ok().map(|size| size.as_u64())
+        }
         _ => None,
     };
     match bytes {
@@ -137,6 +160,20 @@ pub(super) fn size(value: &ValueKind) -> Parsed<u64> {
         Some(_) => Err(format!("{} is more than the largest size, {MAX_SIZE} bytes", shown(value))),
         None => Err(format!("{} is not a size in bytes such as 1048576, \"64MiB\" or \"10GB\"", shown(value))),
     }
+}
+
+/// Whether this is a unit, or nothing. `Gb` are bits to most, and `G` is one thing here and another there: a size of either is
+/// refused.
+fn is_unit(text: &str) -> bool {
+    matches!(text, "" | "B" | "KB") || UNITS.iter().any(|(_, unit)| *unit == text)
+}
+
+fn unit_list() -> String {
+    let of = |binary: bool| {
+        let units = UNITS.iter().rev().filter(|(_, unit)| unit.contains('i') == binary).map(|(_, unit)| *unit);
+        units.collect::<Vec<_>>().join(", ")
+    };
+    format!("{} (powers of 1000) or {} (powers of 1024)", of(false), of(true))
 }
 
 /// Bytes, at least one.
@@ -282,11 +319,11 @@ pub(super) fn log_level(value: &ValueKind) -> Parsed<String> {
     Err(format!("{} is not one of {levels}, nor a list such as \"warn,tidegate=debug\"", shown(value)))
 }
 
-/// A size as text that reads back as the same size: in the largest unit that divides it.
+/// A size as text that reads back as the same size: in the unit, binary or decimal, that leaves the smallest number.
 pub(crate) fn size_text(bytes: u64) -> String {
-    const UNITS: [(u32, &str); 6] = [(60, "EiB"), (50, "PiB"), (40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
-    match UNITS.iter().find(|(bits, _)| bytes != 0 && bytes.trailing_zeros() >= *bits) {
-        Some((bits, unit)) => format!("{}{unit}", bytes >> bits),
+    let units = UNITS.iter().filter(|(unit, _)| bytes != 0 && bytes.is_multiple_of(*unit));
+    match units.max_by_key(|(unit, _)| *unit) {
+        Some((unit, name)) => format!("{}{name}", bytes / unit),
         None => bytes.to_string(),
     }
 }

@@ -1,15 +1,17 @@
 //! The writing side: entries wait at a desk, and one thread puts them down.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Mode, OFlags};
 use tokio_util::sync::CancellationToken;
 
 use super::Entry;
+use super::folder::Folder;
 use super::reader::Day;
 use crate::metrics::Metrics;
 use crate::upload::rfc3339;
@@ -125,7 +127,7 @@ impl Desk {
 /// Puts entries down, each into the file of its day.
 #[derive(Debug)]
 pub(super) struct Writer {
-    folder: PathBuf,
+    folder: Folder,
     open: Option<Open>,
 }
 
@@ -144,7 +146,7 @@ struct Lost {
 }
 
 impl Writer {
-    pub(super) fn new(folder: PathBuf) -> Self {
+    pub(super) fn new(folder: Folder) -> Self {
         Self { folder, open: None }
     }
 
@@ -153,13 +155,13 @@ impl Writer {
         let _written = desk.written.clone().drop_guard();
         // At once, so that a folder that can't be written to is known before it is needed.
         if let Err(error) = self.open_today() {
-            let folder = self.folder.display();
+            let folder = self.folder.path().display();
             tracing::error!(%folder, %error, "the ledger can't be written; its lines are lost until it can");
         }
         while let Some(entries) = desk.take() {
             for entries in entries.chunk_by(|one, next| Day::of(one.at) == Day::of(next.at)) {
                 if let Err(Lost { lines, error }) = self.write(entries) {
-                    desk.lose(lines as u64, &format!("writing into {}: {error}", self.folder.display()));
+                    desk.lose(lines as u64, &format!("writing into {}: {error}", self.folder.path().display()));
                 }
             }
             desk.gather();
@@ -197,17 +199,18 @@ impl Writer {
     fn file_of(&mut self, day: Day) -> io::Result<&File> {
         let open = match self.open.take() {
             Some(open) if open.day == day && open.stands() => open,
-            Some(_) | None => Open::new(&self.folder, day)?,
+            Some(_) | None => Open::new(&mut self.folder, day)?,
         };
         Ok(&self.open.insert(open).file)
     }
 }
 
 impl Open {
-    fn new(folder: &Path, day: Day) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
-        let path = folder.join(day.file_name());
-        let file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+    fn new(folder: &mut Folder, day: Day) -> io::Result<Self> {
+        let name = day.file_name();
+        let path = folder.path().join(&name);
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::openat(folder.open()?, &name, flags, Mode::from_raw_mode(0o666))?);
         close_torn_line(&file)?;
         Ok(Self { day, path, file })
     }
@@ -232,6 +235,7 @@ fn close_torn_line(mut file: &File) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::SystemTime;
 
     use super::*;
@@ -259,6 +263,10 @@ mod tests {
         line.unwrap().parse().unwrap()
     }
 
+    fn writer(folder: &Path) -> Writer {
+        Writer::new(Folder::new(folder, None))
+    }
+
     /// A desk with these entries, closed, and served to its end.
     fn served(writer: Writer, entries: Vec<Entry>) -> Arc<Metrics> {
         let metrics = Arc::new(Metrics::new());
@@ -278,7 +286,7 @@ mod tests {
         let inner = folder.path().join("made/for/it");
         let entries = [("a", 0), ("b", 500), ("c", 1000), ("late", 999), ("d", 1001)];
         let entries = entries.map(|(name, millis)| entry(name, EVENING + Duration::from_millis(millis)));
-        served(Writer::new(inner.clone()), entries.into());
+        served(writer(&inner), entries.into());
         assert_eq!(names(&inner, "2026-10-17.jsonl"), ["a", "b", "late"]);
         assert_eq!(names(&inner, "2026-10-18.jsonl"), ["c", "d"]);
     }
@@ -288,9 +296,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = "2026-10-17.jsonl";
         fs::write(folder.path().join(file), "{\"at\":\"2026-").unwrap();
-        served(Writer::new(folder.path().to_owned()), vec![entry("a", EVENING), entry("b", EVENING)]);
+        served(writer(folder.path()), vec![entry("a", EVENING), entry("b", EVENING)]);
         assert_eq!(names(folder.path(), file), ["no entry: {\"at\":\"2026-", "a", "b"]);
-        served(Writer::new(folder.path().to_owned()), vec![entry("c", EVENING)]);
+        served(writer(folder.path()), vec![entry("c", EVENING)]);
         assert_eq!(names(folder.path(), file), ["no entry: {\"at\":\"2026-", "a", "b", "c"]);
     }
 
@@ -316,10 +324,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("ledger");
         fs::write(&inner, "in the way").unwrap();
-        let metrics = served(Writer::new(inner.clone()), vec![entry("a", EVENING), entry("b", EVENING)]);
+        let metrics = served(writer(&inner), vec![entry("a", EVENING), entry("b", EVENING)]);
         assert_eq!(lost(&metrics), 2);
 
-        let mut writer = Writer::new(inner.clone());
+        let mut writer = writer(&inner);
         assert_eq!(writer.write(&[entry("c", EVENING)]).unwrap_err().lines, 1);
         fs::remove_file(&inner).unwrap();
         writer.write(&[entry("d", EVENING)]).unwrap();
@@ -331,7 +339,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("2026-10-17.jsonl");
         std::os::unix::fs::symlink("/dev/full", &path).unwrap();
-        let mut writer = Writer::new(folder.path().to_owned());
+        let mut writer = writer(folder.path());
         let lost = writer.write(&[entry("a", EVENING), entry("b", EVENING)]).unwrap_err();
         assert_eq!((lost.lines, lost.error.kind()), (2, io::ErrorKind::StorageFull));
         fs::remove_file(&path).unwrap();
@@ -343,7 +351,7 @@ mod tests {
     fn a_file_that_was_moved_away_is_begun_anew() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("2026-10-17.jsonl");
-        let mut writer = Writer::new(folder.path().to_owned());
+        let mut writer = writer(folder.path());
         writer.write(&[entry("a", EVENING)]).unwrap();
         fs::rename(&path, folder.path().join("archived")).unwrap();
         writer.write(&[entry("b", EVENING)]).unwrap();

@@ -1,14 +1,12 @@
 //! Where a commit goes when its key is taken: the one conflict policy that all sinks share.
 
-use crate::error::{Error, ErrorKind, Result};
+use super::refusal;
+use crate::error::{Error, Result};
 use crate::report::Verdict;
 use crate::upload::{Digest, Durability, Ending, Key, OnConflict, Receipt, Tally, UploadSpec, rfc3339};
 
 /// Versions of one name that are tried before an upload is refused.
 pub(crate) const MAX_VERSIONS: u32 = 9_999;
-
-/// The remedy where a name is a file and would have to be a folder, or the reverse.
-const OTHER_NAME: &str = "send it under another name";
 
 /// The key that a commit tries next.
 ///
@@ -111,7 +109,7 @@ impl<'a> Place<'a> {
             }
             (OnConflict::Version, _) | (OnConflict::Reject, Standing::File(_) | Standing::Other) => Err(self.conflict()),
             (OnConflict::Overwrite, Standing::File(_) | Standing::Other) => Ok(Step::Replace),
-            (OnConflict::Reject | OnConflict::Overwrite, Standing::Obstacle) => Err(self.is_folder()),
+            (OnConflict::Reject | OnConflict::Overwrite, Standing::Obstacle) => Err(refusal::is_folder(&self.key, None)),
         }
     }
 
@@ -123,18 +121,19 @@ impl<'a> Place<'a> {
     /// [`ErrorKind::Conflict`] where the policy leaves no place.
     pub(crate) fn blocked_by(&mut self, file: &str) -> Result<()> {
         if self.spec.on_conflict != OnConflict::Version {
-            return Err(self.is_below(file));
+            return Err(refusal::below_file(&self.key, file));
         }
         let depth = file.split('/').count() - 1;
         let number = self.beside.map_or(2, |(at, number)| if at == depth { number + 1 } else { 2 });
         if number > MAX_VERSIONS {
-            return Err(self.is_below(file));
+            return Err(refusal::below_file(&self.key, file));
         }
         // Numbers that ancestors further down have got were for another folder.
         let (above, below) = (self.base.components().take(depth), self.spec.key.components().skip(depth));
         let wanted = above.chain(below).collect::<Vec<_>>().join("/").parse::<Key>();
-        self.base =
-            wanted.and_then(|key| key.version_at(depth, number)).map_err(|error| self.is_below(file).because(error))?;
+        self.base = wanted
+            .and_then(|key| key.version_at(depth, number))
+            .map_err(|error| refusal::below_file(&self.key, file).because(error))?;
         (self.key, self.number, self.beside) = (self.base.clone(), 1, Some((depth, number)));
         Ok(())
     }
@@ -163,27 +162,9 @@ impl<'a> Place<'a> {
     }
 
     fn conflict(&self) -> Error {
-        let message = match self.spec.on_conflict {
-            OnConflict::Version => {
-                format!("{:?} and every version beside it are taken by other content", self.base.as_str())
-            }
-            OnConflict::Reject | OnConflict::Overwrite => format!("{:?} is taken by other content", self.key.as_str()),
-        };
-        Error::new(ErrorKind::Conflict, message)
-    }
-
-    fn is_folder(&self) -> Error {
-        let key = self.key.as_str();
-        let message =
-            format!("{key:?} is a folder, a link or the like, which no file replaces: {OTHER_NAME}, or move {key:?} away");
-        Error::new(ErrorKind::Conflict, message)
-    }
-
-    fn is_below(&self, file: &str) -> Error {
-        let message = format!(
-            "{:?} can't be stored below {file:?}, which is a file or a link: {OTHER_NAME}, or move {file:?} away",
-            self.key.as_str()
-        );
-        Error::new(ErrorKind::Conflict, message)
+        match self.spec.on_conflict {
+            OnConflict::Version => refusal::versions_taken(&self.base),
+            OnConflict::Reject | OnConflict::Overwrite => refusal::taken(&self.key),
+        }
     }
 }

@@ -4,12 +4,14 @@
 
 mod bypass;
 mod pattern;
+mod shadow;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use self::bypass::Bypass;
 use self::pattern::by_extension;
 pub use self::pattern::{MatchCase, Pattern};
+pub use self::shadow::Shadowed;
 use super::{Limits, Standard};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::{Compression, Format};

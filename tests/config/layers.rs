@@ -104,8 +104,12 @@ fn an_empty_variable_sets_a_key_to_nothing() {
 
 #[test]
 fn variables_of_others_are_passed_over() {
-    let others = [("PATH", "/bin"), ("TIDEGATE_IMAGE", "x"), ("XTIDEGATE__LISTEN__TCP", "x"), ("TIDEGATE", "x")];
-    load(&[], &others).unwrap();
+    let names = ["PATH", "TIDEGATE", "XTIDEGATE__LISTEN__TCP", "TIDEGATE_IMAGE", "TIDEGATE_MINIO", "TIDEGATE_CORPORA"];
+    // What Kubernetes sets for services that are called tidegate, tidegate-listen and tidegate-sink.
+    let of_services = ["TIDEGATE_PORT", "TIDEGATE_SERVICE_HOST", "TIDEGATE_LISTEN_PORT", "TIDEGATE_SINK_PORT_5010_TCP"];
+    for name in [&names[..], &of_services].concat() {
+        load(&[], &[(name, "x")]).unwrap();
+    }
 }
 
 #[test]
@@ -117,6 +121,9 @@ fn sizes_durations_and_flags_are_read_in_all_their_spellings() {
         ("\"8MiB\"", 8 << 20),
         ("\"10GB\"", 10_000_000_000),
         ("\"1.5GiB\"", 3 << 29),
+        ("\"3KB\"", 3000),
+        ("\"3kB\"", 3000),
+        ("\"3 B\"", 3),
         ("1_000", 1000),
         ("0x400", 1024),
     ] {

@@ -20,16 +20,16 @@ fn every_key_has_a_comment_above_it() {
 }
 
 #[test]
-fn the_rule_that_it_shows_is_a_good_one() {
+fn the_rules_that_it_shows_are_good_ones() {
     let (_, rules) = DEFAULT_TOML.split_once("#\n# [[rules]]").unwrap();
-    let rule: Vec<_> = rules.lines().map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
-    let config = load(&[&format!("[[rules]]{}", rule.join("\n"))], &[]).unwrap();
-    let rule = &config.rules[0];
+    let rules: Vec<_> = rules.lines().map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
+    let config = load(&[&format!("[[rules]]{}", rules.join("\n"))], &[]).unwrap();
+    let [rule, json] = config.rules.as_slice() else { panic!("{:?}", config.rules) };
     assert_eq!((rule.pattern.as_str(), rule.format), ("readings/**/*.dat", Some(Format::Csv)));
     assert!(rule.max_bytes.is_some() && rule.on_conflict.is_some() && rule.on_invalid.is_some());
-    assert!(rule.compression.is_some() && rule.schema.is_some() && rule.schema_for.is_some() && rule.dialect.is_some());
-    assert!(rule.profile.is_some() && rule.blank_lines.is_some() && rule.mask_snippets.is_some());
-    assert!(rule.max_errors.is_some() && rule.max_error_ratio.is_some());
+    assert!(rule.compression.is_some() && rule.schema.is_some() && rule.dialect.is_some() && rule.match_case.is_some());
+    assert!(rule.mask_snippets.is_some() && rule.max_errors.is_some() && rule.max_error_ratio.is_some());
+    assert!(json.schema_for.is_some() && json.profile.is_some() && json.blank_lines.is_some());
 }
 
 #[test]

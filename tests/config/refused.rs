@@ -74,6 +74,25 @@ fn a_variable_that_names_no_key() {
 }
 
 #[test]
+fn a_variable_that_is_nearly_that_of_a_key() {
+    let what = "sets nothing, for variables begin with TIDEGATE__, in capitals, and have two underscores for each dot";
+    for (name, told) in [
+        ("TIDEGATE_SINK_KIND", "did you mean sink.kind, which is TIDEGATE__SINK__KIND?"),
+        ("TIDEGATE_SINK__KIND", "did you mean sink.kind, which is TIDEGATE__SINK__KIND?"),
+        ("tidegate__sink__kind", "did you mean sink.kind, which is TIDEGATE__SINK__KIND?"),
+        ("Tidegate_Sink_Kind", "did you mean sink.kind, which is TIDEGATE__SINK__KIND?"),
+        ("TIDEGATE_LIMITS_IDLE_TIMEOUT", "did you mean limits.idle_timeout, which is TIDEGATE__LIMITS__IDLE_TIMEOUT?"),
+        ("TIDEGATE_LISTEN", "listen is a section, not a key: set one of listen.tcp, listen.admin"),
+    ] {
+        assert_eq!(refusal(&[], &[(name, "x")]), format!("{name}: {what}; {told}"));
+    }
+    assert_eq!(refusal(&[], &[("tidegate__x", "x")]), format!("tidegate__x: {what}"));
+    assert_eq!(refusal(&[], &[("TIDEGATE_RULES", "x")]), "TIDEGATE_RULES: sets nothing: rules can only stand in files");
+    // What follows from the value that was meant is not told.
+    assert_eq!(refusals(&["sink.kind = \"s3\""], &[("TIDEGATE_SINK_S3_BUCKET", "b")]).len(), 1);
+}
+
+#[test]
 fn a_section_for_a_value_and_a_value_for_a_section() {
     assert_eq!(refusal(&["sink = \"s3\""], &[]), "sink: is a section, with the keys kind, fs, s3 (in 0.toml, line 1)");
     assert_eq!(
@@ -97,9 +116,13 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("sink.fs.root", "\"\"", "\"\" says nothing: it must be set"),
     ("sink.fs.root", "\"a\\u0000b\"", "\"a\\0b\" holds a control character"),
     ("sink.fs.min_free", "-1", "-1 is not a size in bytes such as 1048576, \"64MiB\" or \"10GB\""),
-    ("sink.fs.min_free", "\"64 parsecs\"", "\"64 parsecs\" is not a size in bytes such as 1048576, \"64MiB\" or \"10GB\""),
+    ("sink.fs.min_free", "\"64 parsecs\"", "\"64 parsecs\" has no unit of bytes: use B, kB, MB, GB, TB, PB, EB (powers of 1000) or KiB, MiB, GiB, TiB, PiB, EiB (powers of 1024)"),
+    ("sink.fs.min_free", "\"much\"", "\"much\" is not a size in bytes such as 1048576, \"64MiB\" or \"10GB\""),
     ("sink.fs.min_free", "1.5", "1.5 is not a size in bytes such as 1048576, \"64MiB\" or \"10GB\""),
     ("sink.fs.min_free", "\"\"", "\"\" is not a size in bytes such as 1048576, \"64MiB\" or \"10GB\""),
+    ("sink.fs.min_free", "\"64Gb\"", "\"64Gb\" has no unit of bytes: use B, kB, MB, GB, TB, PB, EB (powers of 1000) or KiB, MiB, GiB, TiB, PiB, EiB (powers of 1024)"),
+    ("sink.fs.min_free", "\"64 G\"", "\"64 G\" has no unit of bytes: use B, kB, MB, GB, TB, PB, EB (powers of 1000) or KiB, MiB, GiB, TiB, PiB, EiB (powers of 1024)"),
+    ("sink.fs.min_free", "\"64gib\"", "\"64gib\" has no unit of bytes: use B, kB, MB, GB, TB, PB, EB (powers of 1000) or KiB, MiB, GiB, TiB, PiB, EiB (powers of 1024)"),
     ("sink.fs.durability", "\"memory\"", "\"memory\" is not one of disk, cache"),
     ("limits.max_file_bytes", "\"9999999EB\"", "\"9999999EB\" is more than the largest size, 9223372036854775807 bytes"),
     ("limits.max_file_bytes", "99999999999999999999", "\"99999999999999999999\" is not a size in bytes such as 1048576, \"64MiB\" or \"10GB\""),
@@ -184,6 +207,18 @@ fn a_bad_rule() {
             "match = \"*\"\non_conflict = \"skip\"",
             "rules[1].on_conflict: \"skip\" is not one of reject, version, overwrite (in 0.toml, line 3)",
         ),
+        (
+            "match = \"*\"\nformat = \"csv\"\nprofile = \"i-json\"",
+            "rules[1].profile: is for json and ndjson, and the format is csv: leave it out (in 0.toml, line 4)",
+        ),
+        (
+            "match = \"*\"\nformat = \"none\"\nschema_for = \"items\"",
+            "rules[1].schema_for: is for json and ndjson, and the format is none: leave it out (in 0.toml, line 4)",
+        ),
+        (
+            "match = \"*\"\nblank_lines = true\nformat = \"json\"",
+            "rules[1].blank_lines: is for ndjson, and the format is json: leave it out (in 0.toml, line 3)",
+        ),
     ] {
         assert_eq!(refusal(&[&format!("[[rules]]\n{rule}")], &[]), told);
     }
@@ -229,6 +264,11 @@ fn keys_that_do_not_go_together() {
              choose another folder, or \"\" (in 0.toml, line 2)",
         ),
         (
+            "limits.max_connections = 7\nlimits.max_connections_per_address = 8",
+            "limits.max_connections_per_address: 8 is above limits.max_connections, 7, which holds for all addresses \
+             together (in 0.toml, line 2)",
+        ),
+        (
             "limits.resume_ttl = \"1h\"",
             "limits.resume_ttl: 1h is shorter than limits.upload_timeout, 1day: an upload that still runs at another server \
              could be swept up (in 0.toml, line 1)",
@@ -236,6 +276,9 @@ fn keys_that_do_not_go_together() {
     ] {
         assert_eq!(refusal(&[file], &[]), told);
     }
+    let lowered = load(&["limits.max_connections = 7"], &[]).unwrap().limits;
+    assert_eq!(lowered.max_connections_per_address, 7, "the default gives way");
+    load(&["[[rules]]\nmatch = \"*.csv\"\nprofile = \"i-json\""], &[]).unwrap();
     load(&["ledger.folder = \"data-log\""], &[]).unwrap();
     load(&["ledger.folder = \"data/log\"\nsink.kind = \"memory\""], &[]).unwrap();
     load(&["listen.tcp = \"127.0.0.1:0\"\nlisten.admin = \"127.0.0.1:0\""], &[]).unwrap();

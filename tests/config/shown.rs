@@ -30,11 +30,28 @@ fn each_value_with_its_origin() {
     assert_eq!(of("limits.idle_timeout"), ("1m 30s", line(2).as_str()));
     assert_eq!(of("limits.header_timeout"), ("10s", "default"));
     assert_eq!(of("limits.max_file_bytes"), ("64GiB", "default"));
-    assert_eq!(of("sink.fs.min_free"), ("1000000000", "TIDEGATE__SINK__FS__MIN_FREE"));
+    assert_eq!(of("sink.fs.min_free"), ("1GB", "TIDEGATE__SINK__FS__MIN_FREE"));
     assert_eq!(of("sink.s3.endpoint"), ("", "default"));
     assert_eq!(of("rules[1].match"), ("*.x", line(4).as_str()));
     assert_eq!(of("rules[1].max_bytes"), ("2KiB", line(5).as_str()));
     assert!(!shown.contains_key("rules[1].format"));
+}
+
+#[test]
+fn sizes_as_they_are_said() {
+    for (bytes, text) in [
+        ("0", "0"),
+        ("1000", "1kB"),
+        ("1001", "1001"),
+        ("\"64GB\"", "64GB"),
+        ("\"64GiB\"", "64GiB"),
+        ("\"1024000B\"", "1000KiB"),
+        ("\"500MiB\"", "500MiB"),
+        ("9223372036854775807", "9223372036854775807"),
+    ] {
+        let config = load(&[&format!("sink.fs.min_free = {bytes}")], &[]).unwrap();
+        assert_eq!(explained(&config)["sink.fs.min_free"].value, text, "{bytes}");
+    }
 }
 
 #[test]

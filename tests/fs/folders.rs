@@ -36,8 +36,8 @@ fn a_refusal_names_what_is_in_the_way_and_leaves_no_folder() {
     for (name, in_the_way) in [("readings/a.bin", "readings"), ("readings/b/c/d.bin", "readings"), ("other", "other")] {
         let answer = put(name);
         assert!(answer.contains("\"code\":\"conflict\""), "{answer}");
-        let named = format!("\\\"{in_the_way}\\\"");
-        assert!(answer.contains(&named) && answer.contains("under another name"), "{answer}");
+        let remedy = format!("send it under another name, or move \\\"{in_the_way}\\\" away");
+        assert!(answer.contains(&remedy), "{answer}");
     }
     assert_eq!(empty_folders(&serve.root), Vec::<PathBuf>::new());
     assert_eq!(serve.visible(), [Path::new("other/a.bin"), Path::new("readings")]);

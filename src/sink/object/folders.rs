@@ -28,6 +28,7 @@ use super::remote::Remote;
 use super::turns::Turn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::place::MAX_VERSIONS;
+use crate::sink::refusal;
 use crate::upload::Key;
 
 /// Folders that are remembered, and for how long. A committer sees what stands below its key, so
@@ -72,16 +73,10 @@ pub(super) enum InTheWay {
 impl InTheWay {
     /// The answer to an upload that wants to commit `key`.
     pub(super) fn conflict(&self, key: &Key) -> Error {
-        let key = key.as_str();
-        let message = match self {
-            Self::File(file) => {
-                format!("{key:?} can't be stored below {:?}, which is a file: send it under another name", file.as_str())
-            }
-            Self::Below(below) => {
-                format!("{key:?} can't be stored, because it is the folder of {below:?}: send it under another name")
-            }
-        };
-        Error::new(ErrorKind::Conflict, message)
+        match self {
+            Self::File(file) => refusal::below_file(key, file.as_str()),
+            Self::Below(below) => refusal::is_folder(key, Some(below)),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::config::Integrity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::claims::Claim;
 use crate::sink::place::MAX_VERSIONS;
+use crate::sink::refusal;
 use crate::upload::{Key, OnConflict, OnInvalid, UploadSpec, WhenCut};
 
 /// Parts of one upload that S3 takes: Amazon S3 User Guide, "Amazon S3 multipart upload limits".
@@ -339,10 +340,10 @@ async fn free_version(remote: &Remote, spec: &UploadSpec) -> Result<(Key, Bindin
         }
         key = match name.version(number) {
             Ok(key) => key,
-            Err(error) => return Err(all_taken(name).because(error)),
+            Err(error) => return Err(refusal::versions_taken(name).because(error)),
         };
     }
-    Err(all_taken(name))
+    Err(refusal::versions_taken(name))
 }
 
 /// What the versions of `name` are numbered from: itself, or its place beside the files that are in
@@ -353,9 +354,4 @@ async fn base(remote: &Remote, name: &Key) -> Result<Key> {
         base = remote.beside(&base, &file).await?;
     }
     Ok(base)
-}
-
-fn all_taken(name: &Key) -> Error {
-    let message = format!("{:?} and every version beside it are taken by other content", name.as_str());
-    Error::new(ErrorKind::Conflict, message)
 }

@@ -4,6 +4,9 @@ use super::pattern::split_compression;
 use super::{Compiled, Rules, Unmatched};
 use crate::upload::Key;
 
+/// How a name differs that is packed in a way that no rule looks through.
+const OPAQUE: &str = "the file is packed in a way that is not looked through, as with xz, bzip2 or zip";
+
 /// A name beside those that a rule matches, which no rule matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bypass {
@@ -17,13 +20,22 @@ pub struct Bypass {
     pub difference: &'static str,
 }
 
+impl Bypass {
+    /// Whether it is one that most rules have: the file is packed in a way that no rule looks through.
+    pub fn is_opaque(&self) -> bool {
+        self.difference == OPAQUE
+    }
+}
+
 impl Rules {
-    /// For every rule the variants of a name of its own that no rule matches, and that are taken all the same.
+    /// For every rule that may hold the variants of a name of its own that no rule matches, and that are taken all the same.
     pub fn bypasses(&self) -> Vec<Bypass> {
         if self.unmatched == Unmatched::Reject {
             return Vec::new();
         }
-        self.ordered.iter().zip(1..).flat_map(|(compiled, rule)| self.bypasses_of(compiled, rule)).collect()
+        let never_holds: Vec<_> = self.shadowed().into_iter().map(|shadowed| shadowed.rule).collect();
+        let rules = self.ordered.iter().zip(1..).filter(|(_, rule)| !never_holds.contains(rule));
+        rules.flat_map(|(compiled, rule)| self.bypasses_of(compiled, rule)).collect()
     }
 
     fn bypasses_of(&self, compiled: &Compiled, rule: usize) -> Vec<Bypass> {
@@ -103,7 +115,7 @@ fn variants(key: &Key) -> Vec<(Key, &'static str)> {
         (with(format!("{stem}.{other_case}")), "the extension is written in the other case"),
         (format!("{name}.gz"), "the file is packed with gzip"),
         (format!("{name}.zst"), "the file is packed with zstd"),
-        (format!("{name}.xz"), "the file is packed in a way that is not looked through, as with xz, bzip2 or zip"),
+        (format!("{name}.xz"), OPAQUE),
     ];
     variants.extend(
         swapped.map(|extension| (with(format!("{stem}.{extension}")), "the extension is the other one of the format")),

@@ -12,6 +12,7 @@ pub(crate) async fn reject_keeps_what_stands(bed: &dyn Bed) {
     for other in [&b"xyz"[..], b"longer", b""] {
         let error = send(bed.sink(), spec("a.bin", OnConflict::Reject), other).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+        assert!(error.to_string().ends_with("other content: send it under another name, or move \"a.bin\" away"), "{error}");
     }
     assert_eq!(bed.read(&key("a.bin")).await.as_deref(), Some(&b"abc"[..]));
     assert_eq!(bed.sink().stat(&key("a.bin")).await.unwrap(), Some(first));
