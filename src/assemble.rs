@@ -71,8 +71,9 @@ pub fn ledger_folder(config: &Config) -> Result<PathBuf, &'static str> {
 /// The rules of the configuration, for names, with the schemas and dialects that they name.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] with a line for each rule whose pattern is none, or whose schema or dialect can't be read or asks for
-/// what tidegate does not do: the key, the file and its fault, and where the configuration names it.
+/// [`ErrorKind::Config`] with a line for each rule whose pattern is none, or whose schema or
+/// dialect can't be read or asks for what tidegate does not do: the key, the file and its fault,
+/// and where the configuration names it.
 pub fn rules(config: &Config) -> Result<Rules> {
     let standard = Standard { patience: patience(config, None), ..Standard::of(Format::None, limits(config)) };
     let (mut rules, mut problems) = (Vec::new(), Vec::new());

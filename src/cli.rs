@@ -143,8 +143,8 @@ fn open_sink(config: &Config) -> Result<Arc<Validated>> {
     assemble::sink(config, &rules, &Arc::new(Metrics::new()))
 }
 
-/// The root of a store that is a folder, where nothing is there yet, or any more: a path that is relative is so to where the
-/// server runs, which need not be here.
+/// The root of a store that is a folder, where nothing is there yet, or any more: a path that is
+/// relative is so to where the server runs, which need not be here.
 fn missing_root(config: &Config) -> Option<PathBuf> {
     let root = &config.sink.fs.root;
     let is_missing = config.sink.kind == SinkKind::Fs && !root.exists();

@@ -172,8 +172,8 @@ impl Ledger {
     /// A ledger in `folder`, which is made where it is missing, written by a thread of its own until [`Ledger::close`]. Where
     /// the folder can't be written to, that is logged, and tried again with every line.
     ///
-    /// `root` is the root of the store, which is never made here. Once the root, or else the folder's parent, is not what was
-    /// opened first, nothing is written until it is back.
+    /// `root` is the root of the store, which is never made here. Once the root, or else the
+    /// folder's parent, is not what was opened first, nothing is written until it is back.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] where there can't be another thread.

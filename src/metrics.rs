@@ -206,7 +206,8 @@ impl Metrics {
         self.validation_seconds.with_label_values(&[format.name()]).observe(time.as_secs_f64());
     }
 
-    /// A connection was closed before an upload began: an [`ErrorKind::code`], `surplus` or `other_protocol`.
+    /// A connection was closed before an upload began: an [`ErrorKind::code`], `surplus` or
+    /// `other_protocol`.
     pub fn connection_refused(&self, reason: &str) {
         self.connections_refused.with_label_values(&[reason]).inc();
     }

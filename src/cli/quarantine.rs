@@ -91,7 +91,8 @@ pub(super) async fn run(args: &Args) -> ExitCode {
         Ok(config) => config,
         Err(error) => return bad_config(&error),
     };
-    // To open the store would make it: in the way of one that was moved away, or in a folder where no server runs.
+    // To open the store would make it: in the way of one that was moved away, or in a folder where
+    // no server runs.
     if let Some(root) = missing_root(&config) {
         let shown = root.display().to_string();
         return fail(

@@ -95,8 +95,8 @@ impl Keys {
         self.iter().any(|key| below(path, key).is_some())
     }
 
-    /// The key, section or list of rules that a variable of this name is for, whatever its case and however many underscores
-    /// stand in a row.
+    /// The key, section or list of rules that a variable of this name is for, whatever its case and
+    /// however many underscores stand in a row.
     pub(super) fn meant_by(&self, variable_name: &str) -> Option<String> {
         let sections = self.iter().flat_map(parents);
         let mut paths = self.iter().chain(sections).chain([RULES]);

@@ -36,7 +36,8 @@ impl Layer {
         }
     }
 
-    /// What the variables say that are ours. One that was surely meant to be ours is told; the others are passed over.
+    /// What the variables say that are ours. One that was surely meant to be ours is told; the
+    /// others are passed over.
     pub(super) fn environment(variables: impl IntoIterator<Item = (String, String)>, problems: &mut Problems) -> Self {
         let mut all: Vec<_> = variables.into_iter().collect();
         all.sort_unstable();
@@ -98,8 +99,9 @@ fn tell_variable(name: &str, problems: &mut Problems) {
     }
 }
 
-/// That a variable without our prefix sets nothing, where it seems to be for a key: Kubernetes, scripts and tests have variables
-/// of their own that begin with `TIDEGATE_`, so that only the very name of a key or a section is told.
+/// That a variable without our prefix sets nothing, where it seems to be for a key: Kubernetes,
+/// scripts and tests have variables of their own that begin with `TIDEGATE_`, so that only the very
+/// name of a key or a section is told.
 fn tell_misspelt_variable(name: &str, problems: &mut Problems) {
     let what = "sets nothing, for variables begin with TIDEGATE__, in capitals, and have two underscores for each dot";
     match KEYS.meant_by(name) {

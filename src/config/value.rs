@@ -162,8 +162,8 @@ pub(super) fn size(value: &ValueKind) -> Parsed<u64> {
     }
 }
 
-/// Whether this is a unit, or nothing. `Gb` are bits to most, and `G` is one thing here and another there: a size of either is
-/// refused.
+/// Whether this is a unit, or nothing. `Gb` are bits to most, and `G` is one thing here and another
+/// there: a size of either is refused.
 fn is_unit(text: &str) -> bool {
     matches!(text, "" | "B" | "KB") || UNITS.iter().any(|(_, unit)| *unit == text)
 }
@@ -319,7 +319,8 @@ pub(super) fn log_level(value: &ValueKind) -> Parsed<String> {
     Err(format!("{} is not one of {levels}, nor a list such as \"warn,tidegate=debug\"", shown(value)))
 }
 
-/// A size as text that reads back as the same size: in the unit, binary or decimal, that leaves the smallest number.
+/// A size as text that reads back as the same size: in the unit, binary or decimal, that leaves the
+/// smallest number.
 pub(crate) fn size_text(bytes: u64) -> String {
     let units = UNITS.iter().filter(|(unit, _)| bytes != 0 && bytes.is_multiple_of(*unit));
     match units.max_by_key(|(unit, _)| *unit) {

@@ -1,7 +1,8 @@
 //! The ledger's folder: made where it is missing, unless what it is below was lost.
 //!
-//! A folder that is made at the place of a store that was moved away or unmounted is in the way when the store is put back, and
-//! hides its lines. So the base is opened once, and everything is made relative to that handle, only while it is at its path.
+//! A folder that is made at the place of a store that was moved away or unmounted is in the way
+//! when the store is put back, and hides its lines. So the base is opened once, and everything is
+//! made relative to that handle, only while it is at its path.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -63,7 +64,8 @@ impl Folder {
     /// The folder, made where it is missing.
     ///
     /// # Errors
-    /// Where the base is not the one that was opened first, or the folder is on another device than at first.
+    /// Where the base is not the one that was opened first, or the folder is on another device than
+    /// at first.
     pub(super) fn open(&mut self) -> io::Result<OwnedFd> {
         let opened = match (self.opened.take(), &self.base) {
             (Some(opened), _) => opened,

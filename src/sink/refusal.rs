@@ -1,4 +1,5 @@
-//! The refusals where something is in the way of a key, worded once for all sinks: each names it and says what to do.
+//! The refusals where something is in the way of a key, worded once for all sinks: each names it
+//! and says what to do.
 
 use crate::error::{Error, ErrorKind};
 use crate::upload::Key;

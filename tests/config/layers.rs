@@ -105,7 +105,8 @@ fn an_empty_variable_sets_a_key_to_nothing() {
 #[test]
 fn variables_of_others_are_passed_over() {
     let names = ["PATH", "TIDEGATE", "XTIDEGATE__LISTEN__TCP", "TIDEGATE_IMAGE", "TIDEGATE_MINIO", "TIDEGATE_CORPORA"];
-    // What Kubernetes sets for services that are called tidegate, tidegate-listen and tidegate-sink.
+    // What Kubernetes sets for services that are called tidegate, tidegate-listen and
+    // tidegate-sink.
     let of_services = ["TIDEGATE_PORT", "TIDEGATE_SERVICE_HOST", "TIDEGATE_LISTEN_PORT", "TIDEGATE_SINK_PORT_5010_TCP"];
     for name in [&names[..], &of_services].concat() {
         load(&[], &[(name, "x")]).unwrap();

@@ -21,14 +21,16 @@ pub struct Bypass {
 }
 
 impl Bypass {
-    /// Whether it is one that most rules have: the file is packed in a way that no rule looks through.
+    /// Whether it is one that most rules have: the file is packed in a way that no rule looks
+    /// through.
     pub fn is_opaque(&self) -> bool {
         self.difference == OPAQUE
     }
 }
 
 impl Rules {
-    /// For every rule that may hold the variants of a name of its own that no rule matches, and that are taken all the same.
+    /// For every rule that may hold the variants of a name of its own that no rule matches, and
+    /// that are taken all the same.
     pub fn bypasses(&self) -> Vec<Bypass> {
         if self.unmatched == Unmatched::Reject {
             return Vec::new();
