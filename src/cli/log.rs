@@ -31,7 +31,7 @@ Examples:
   tidegate log --since 2026-10-17 --outcome rejected --outcome failed
   tidegate log --name 'plant-4/**' --collector edge-17
   tidegate log --follow --since 1m
-  tidegate log --json --outcome rejected | jq -c '[.name, .report.errors[0].line]'
+  tidegate log --json | jq -r '[.name, .report.errors[0].line] | @tsv'
 
 Exit codes:
   0    done, whether there was anything to show or not
