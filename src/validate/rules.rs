@@ -118,6 +118,23 @@ impl Rules {
         Self { ordered: Vec::new(), standard: Standard::of(Format::None, limits), unmatched: Unmatched::Accept }
     }
 
+    /// Rules of these patterns that say nothing else.
+    #[cfg(test)]
+    fn of_patterns(patterns: &[(&str, MatchCase)], unmatched: Unmatched) -> Result<Self> {
+        let standard = || Standard::of(Format::None, Limits::default());
+        let rules = patterns.iter().map(|(pattern, match_case)| Rule {
+            pattern: (*pattern).to_owned(),
+            match_case: *match_case,
+            format: None,
+            compression: None,
+            standard: standard(),
+            max_bytes: None,
+            on_conflict: None,
+            on_invalid: OnInvalid::Reject,
+        });
+        Self::new(rules, standard(), unmatched)
+    }
+
     /// What content is held to that no rule is for, and that has no name.
     pub const fn standard(&self) -> &Standard {
         &self.standard

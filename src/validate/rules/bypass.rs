@@ -132,25 +132,11 @@ fn variants(key: &Key) -> Vec<(Key, &'static str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{MatchCase, Rule};
+    use super::super::MatchCase;
     use super::*;
-    use crate::report::Format;
-    use crate::upload::OnInvalid;
-    use crate::validate::{Limits, Standard};
 
     fn missed(patterns: &[(&str, MatchCase)], unmatched: Unmatched) -> Vec<(usize, String)> {
-        let standard = || Standard::of(Format::None, Limits::default());
-        let rules = patterns.iter().map(|(pattern, match_case)| Rule {
-            pattern: (*pattern).to_owned(),
-            match_case: *match_case,
-            format: None,
-            compression: None,
-            standard: standard(),
-            max_bytes: None,
-            on_conflict: None,
-            on_invalid: OnInvalid::Reject,
-        });
-        let rules = Rules::new(rules, standard(), unmatched).unwrap();
+        let rules = Rules::of_patterns(patterns, unmatched).unwrap();
         rules.bypasses().into_iter().map(|bypass| (bypass.rule, bypass.missed.to_string())).collect()
     }
 

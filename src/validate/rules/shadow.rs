@@ -61,25 +61,12 @@ fn is_literal(glob: &str) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{Rule, Unmatched};
+    use super::super::Unmatched;
     use super::*;
-    use crate::report::Format;
-    use crate::upload::{Key, OnInvalid};
-    use crate::validate::{Limits, Standard};
+    use crate::upload::Key;
 
     fn rules(patterns: &[(&str, MatchCase)]) -> Option<Rules> {
-        let standard = || Standard::of(Format::None, Limits::default());
-        let rules = patterns.iter().map(|(pattern, match_case)| Rule {
-            pattern: (*pattern).to_owned(),
-            match_case: *match_case,
-            format: None,
-            compression: None,
-            standard: standard(),
-            max_bytes: None,
-            on_conflict: None,
-            on_invalid: OnInvalid::Reject,
-        });
-        Rules::new(rules, standard(), Unmatched::Accept).ok()
+        Rules::of_patterns(patterns, Unmatched::Accept).ok()
     }
 
     #[test]
