@@ -470,8 +470,15 @@ MUTATIONS = [
     Mutation(
         "plain: a first line with spaces and an extension is a name, and no size and content",
         "src/wire/plain/words.rs",
-        "                    || !reading.is_line && self.is_name_of_words()\n",
-        "",
+        "if reading.is_line { self.holds_files_of_words() } else { self.is_name_of_words() }",
+        "if reading.is_line { self.holds_files_of_words() } else { false }",
+        "--lib wire::plain",
+    ),
+    Mutation(
+        "plain: files whose names have spaces are not one line",
+        "src/wire/plain/words.rs",
+        "if reading.is_line { self.holds_files_of_words() } else { self.is_name_of_words() }",
+        "if reading.is_line { false } else { self.is_name_of_words() }",
         "--lib wire::plain",
     ),
     Mutation(

@@ -6,9 +6,21 @@
 
 use super::conversation::{Decoded, LineState, Reading, Rivals};
 use super::header::{Unsized, View, shown};
-use super::names::{has_known_extension, is_key, may_begin_key, runs_on_behind_extension};
+use super::names::{has_known_extension, is_key, may_begin_key, runs_on_behind_extension, text_of_names};
 use super::{MAX_SIZE_DIGITS, is_number, leading_digits, leading_newline, size_of, split_size, trim_cr};
 use crate::error::{Error, ErrorKind, Result};
+
+/// Where the content would end if a size were at the beginning of a word behind the first two of
+/// `text`.
+fn ends_of_words(text: &[u8]) -> impl Iterator<Item = usize> {
+    memchr::memchr_iter(b' ', text).skip(1).flat_map(move |space| {
+        let digits = leading_digits(&text[space + 1..]).min(MAX_SIZE_DIGITS);
+        (1..=digits).filter_map(move |end| {
+            let begin = space + 1 + end;
+            Some(size_of(&text[space + 1..begin])?.saturating_add(begin))
+        })
+    })
+}
 
 impl View<'_> {
     /// The first line, if it is a header with a size whose name has several words.
@@ -116,14 +128,18 @@ impl View<'_> {
     /// Where the content would end in the conversation of a sender that gives the size without a
     /// newline in its first packet, for each later word that may be the size.
     fn ends_of_words(&self) -> impl Iterator<Item = u64> {
-        let text = &self.text[..self.text.len().min(self.packet)];
-        memchr::memchr_iter(b' ', text).skip(1).flat_map(move |space| {
-            let digits = leading_digits(&text[space + 1..]).min(MAX_SIZE_DIGITS);
-            (1..=digits).filter_map(move |end| {
-                let begin = space + 1 + end;
-                Some(size_of(&text[space + 1..begin])?.saturating_add(begin) as u64)
-            })
-        })
+        ends_of_words(&self.text[..self.text.len().min(self.packet)]).map(|end| end as u64)
+    }
+
+    /// Whether the first line may be several files whose names have several words, and whose sizes
+    /// no newline ends: behind what one of its words announces, there are a name and a size again.
+    fn holds_files_of_words(&self) -> bool {
+        let last_word = memchr::memrchr(b' ', self.text).unwrap_or_default();
+        let is_header = |end: usize| {
+            let text = text_of_names(self.bytes.get(end..).unwrap_or_default());
+            memchr::memchr_iter(b' ', text).any(|space| space > 0 && leading_digits(&text[space + 1..]) > 0)
+        };
+        ends_of_words(&self.text[..last_word.min(self.packet)]).any(is_header)
     }
 
     /// Holds a reading against the headers of several words that the conversation may begin with.
@@ -152,7 +168,7 @@ impl View<'_> {
             Some(end) => {
                 let came = Some(self.bytes.len() as u64).filter(|_| self.line != LineState::Open);
                 self.ends_of_words().any(|other| other == end || Some(other) == came)
-                    || !reading.is_line && self.is_name_of_words()
+                    || if reading.is_line { self.holds_files_of_words() } else { self.is_name_of_words() }
             }
         }
     }

@@ -51,6 +51,8 @@ fn two_readings_that_fit_are_both_refused() {
             (b"run 8x 55,\n12", Whole(None), refused()),
             (b"old.csv new.csv 8a,b\n1,2\n", Whole(Some(17)), refused()),
             (b"b.csv copy 8a,b\n1,2\n", Whole(Some(12)), refused()),
+            // Two files, or one line whose name has them all.
+            (b"x y.txt 1xz.csv 5q 2 0\nb", After(10), refused()),
         ],
     );
 }
