@@ -292,8 +292,9 @@ impl Draw<'_> {
                     edges.retain(|edge| edge.at <= begin || edge.at >= header + NEAR_BYTES);
                     // Without a known extension, or with spaces, only a packet of its own shows that
                     // the name has ended.
-                    let must_separate = self.form == Form::Name;
-                    let shows_end = has_known_extension(&file.name) && !file.name.contains(' ');
+                    let has_words = self.form != Form::OldSized && file.name.contains(' ');
+                    let must_separate = self.form == Form::Name || has_words;
+                    let shows_end = has_known_extension(&file.name) && !has_words;
                     if !self.is_joined || must_separate && !shows_end {
                         edges.push(Edge { at: header, separates: must_separate || self.chance.one_in(2) });
                     }

@@ -355,8 +355,12 @@ fn sender() -> impl Strategy<Value = Sender> {
             }
             // A name without a known extension, or with spaces, and a content that the network glues to it read as a line, or as
             // a size where the number of bytes matches (docs/protocol.md).
-            let shows_end = |name: &str| super::names::has_known_extension(name.as_bytes()) && !name.contains(' ');
-            let is_coalesced = is_coalesced && (form != Form::Name || shows_end(&files[0].0));
+            let shows_end = match form {
+                Form::Name => super::names::has_known_extension(files[0].0.as_bytes()) && !files[0].0.contains(' '),
+                Form::Space => !files[0].0.contains(' '),
+                Form::SizedLine | Form::Line | Form::OldSized => true,
+            };
+            let is_coalesced = is_coalesced && shows_end;
             Sender { form, files, is_coalesced, cuts, dies_at, pauses, ending }
         },
     )
