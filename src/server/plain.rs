@@ -251,7 +251,7 @@ impl PlainBody<'_> {
     /// Fails where more has come than was announced, and is no header of a further file. Waits for nothing where nothing more
     /// has come.
     async fn check_surplus(&mut self) -> Result<()> {
-        match follows(self.reader, &self.reading.header.name, self.idle_timeout).await {
+        match follows(self.reader, self.reading, self.idle_timeout).await {
             Follows::Header | Follows::Unknown => Ok(()),
             Follows::Surplus => Err(self.wrong_size(&format!("more than the announced {} bytes came", self.read))),
         }
@@ -268,13 +268,13 @@ impl PlainBody<'_> {
 }
 
 /// What has come behind a file of known size: the header of another one, [`Follows::Unknown`] where nothing has, or surplus.
-async fn follows(reader: &mut Reader, name: &str, idle_timeout: Duration) -> Follows {
+async fn follows(reader: &mut Reader, previous: &Reading, idle_timeout: Duration) -> Follows {
     let mut has_ended = false;
     loop {
         if reader.buffer().is_empty() && (has_ended || !reader.has_more()) {
             return Follows::Unknown;
         }
-        match plain::follows(reader.buffer(), name, has_ended) {
+        match plain::follows(reader.buffer(), previous, has_ended) {
             Follows::Unknown if has_ended => return Follows::Surplus,
             Follows::Unknown => {}
             told => return told,

@@ -162,23 +162,25 @@ impl Contest {
     async fn is_proved(&self, reading: &Reading, reader: &mut Reader, shared: &Shared) -> Result<bool> {
         let rivals = || self.contenders.iter().map(|contender| &contender.reading);
         let is_contradicted = reading.is_contradicted_by(rivals());
-        // The header of a further file may be in the content of a line.
-        let may_follow = !rivals().any(|rival| rival.is_line && rival.has_words());
-        let (name, idle_timeout) = (&reading.header.name, shared.limits.idle_timeout);
+        // The first line of a content looks like a header easily, and the header of a further file
+        // may be in the content of a line.
+        let is_line_of_words = reading.is_line && reading.has_words();
+        let may_follow = !is_line_of_words && !rivals().any(|rival| rival.is_line && rival.has_words());
+        let idle_timeout = shared.limits.idle_timeout;
         if !reader.buffer().is_empty() {
             let is_proof = may_follow && !is_contradicted && self.headers.is_proof_behind();
-            return Ok(is_proof && follows(reader, name, idle_timeout).await == Follows::Header);
+            return Ok(is_proof && follows(reader, reading, idle_timeout).await == Follows::Header);
         }
         let filled = match tokio::time::timeout(quiet(&shared.limits), reader.fill_small()).await {
             Ok(filled) => filled,
-            Err(_elapsed) if self.silence_proves && !is_contradicted => return Ok(true),
+            Err(_elapsed) if self.silence_proves && !is_contradicted && !is_line_of_words => return Ok(true),
             Err(_elapsed) => {
                 let filled = tokio::time::timeout(idle_timeout, reader.fill_small()).await;
                 filled.map_err(|_elapsed| self.silent(idle_timeout))?
             }
         };
         let is_end = match filled {
-            Ok(Filled::Some) => may_follow && follows(reader, name, idle_timeout).await != Follows::Surplus,
+            Ok(Filled::Some) => may_follow && follows(reader, reading, idle_timeout).await != Follows::Surplus,
             Ok(Filled::End) | Err(_) => true,
         };
         if is_end && is_contradicted {

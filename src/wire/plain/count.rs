@@ -26,6 +26,9 @@ enum Evidence {
 }
 
 /// The only reading that is proved.
+///
+/// A line whose name has several words, or was cut, is proved where no other reading is possible:
+/// the first line of a content ends with a number easily, and its size may be small.
 fn proved(readings: &[Reading], evidence: &[Evidence]) -> Option<usize> {
     let all = |wanted| evidence.iter().enumerate().filter(move |(_, found)| **found == wanted).map(|(index, _)| index);
     let is_contested = evidence.iter().any(|evidence| matches!(evidence, Evidence::Contests | Evidence::Doubtful));
@@ -36,8 +39,13 @@ fn proved(readings: &[Reading], evidence: &[Evidence]) -> Option<usize> {
     });
     let wanted = if all(Evidence::Proved).next().is_some() { Evidence::Proved } else { Evidence::Matches };
     let is_in_doubt = if wanted == Evidence::Proved { may_be_line } else { is_contested };
+    let is_alone = |found: usize| {
+        let mut others = evidence.iter().enumerate().filter(|(index, _)| *index != found);
+        let has_twin = readings.iter().filter(|reading| reading.end() == readings[found].end()).count() > 1;
+        !has_twin && (!readings[found].has_words() || others.all(|(_, evidence)| *evidence == Evidence::Disproved))
+    };
     let mut found = all(wanted);
-    found.next().filter(|_| !is_in_doubt && found.next().is_none())
+    found.next().filter(|index| !is_in_doubt && is_alone(*index) && found.next().is_none())
 }
 
 impl View<'_> {
@@ -46,7 +54,8 @@ impl View<'_> {
         let is_slow = self.line == LineState::Quiet && !rivals.silence_proves;
         let line = |reading: &Reading| if is_slow && !reading.is_line { LineState::Open } else { self.line };
         let evidence: Vec<Evidence> = rivals.readings.iter().map(|reading| self.evidence(reading, line(reading))).collect();
-        if let Some(index) = proved(&rivals.readings, &evidence) {
+        let may_be_unsized = rivals.readings.iter().any(|reading| reading.header.size.is_none());
+        if let Some(index) = proved(&rivals.readings, &evidence).filter(|_| !may_be_unsized || self.has_ended()) {
             let is_contradicted = rivals.readings[index].is_contradicted_by(&rivals.readings);
             let reading = rivals.readings.swap_remove(index);
             return if is_contradicted { Err(self.no_size_proved()) } else { Ok(Decoded::Header(reading)) };
@@ -99,6 +108,11 @@ impl View<'_> {
         matches!(self.evidence(reading, self.line), Evidence::Matches | Evidence::Proved)
     }
 
+    /// Whether the header of a further file has come in a packet of its own.
+    pub(super) fn is_followed_by_header(&self, reading: &Reading) -> bool {
+        self.evidence(reading, self.line) == Evidence::Proved
+    }
+
     fn evidence(&self, reading: &Reading, line: LineState) -> Evidence {
         let Some(size) = reading.header.size else { return Evidence::Possible };
         let content = &self.bytes[reading.bytes..];
@@ -113,16 +127,23 @@ impl View<'_> {
                 // Both files may be words of one name, of which more comes.
                 let is_separate = end > self.text.len() || line == LineState::Quiet;
                 let is_own_packet = end == self.before_last_packet && is_separate;
-                self.evidence_before(surplus, &reading.header.name, is_own_packet, line)
+                self.evidence_before(surplus, reading, is_own_packet, line)
             }
         }
     }
 
-    /// The evidence of `surplus` behind the file `name` for its size.
-    fn evidence_before(&self, surplus: &[u8], name: &str, is_own_packet: bool, line: LineState) -> Evidence {
-        let may_follow = follows(surplus, name, self.has_ended());
+    /// The evidence of `surplus` behind a file for its size.
+    fn evidence_before(&self, surplus: &[u8], reading: &Reading, is_own_packet: bool, line: LineState) -> Evidence {
+        let (name, is_line) = (&reading.header.name, reading.is_line);
+        let may_follow = follows(surplus, reading, self.has_ended());
+        // The sender of a line may have died in the next one.
+        let is_cut_header =
+            may_follow != Follows::Header && follows_named(surplus, Names::After(name), false, true) == Follows::Header;
+        if is_line && self.has_ended() && is_cut_header {
+            return Evidence::Doubtful;
+        }
         // A sender may mean a further file whose name is refused: that proves no other reading.
-        match (may_follow, follows_named(surplus, Names::Any, self.has_ended())) {
+        match (may_follow, follows_named(surplus, Names::Any, is_line, self.has_ended())) {
             (Follows::Header, _) if is_own_packet => return Evidence::Proved,
             (_, Follows::Unknown) => return Evidence::Possible,
             (_, Follows::Surplus) => return Evidence::Disproved,
@@ -130,9 +151,9 @@ impl View<'_> {
         }
         if line == LineState::Open {
             Evidence::Doubtful
-        } else if may_follow == Follows::Header && are_files(surplus, Names::After(name)) {
+        } else if may_follow == Follows::Header && are_files(surplus, Names::After(name), is_line) {
             Evidence::Matches
-        } else if are_files(surplus, Names::Any) {
+        } else if are_files(surplus, Names::Any, is_line) {
             Evidence::Contests
         } else if self.has_ended() {
             Evidence::Disproved
@@ -141,7 +162,7 @@ impl View<'_> {
         }
     }
 
-    fn no_size_proved(&self) -> Error {
+    pub(super) fn no_size_proved(&self) -> Error {
         let space = memchr::memchr(b' ', self.window).unwrap_or_default();
         let (name, came) = (shown(&self.window[..space]), self.bytes.len() - space - 1);
         let message = format!(

@@ -23,7 +23,7 @@ pub fn decode(conversation: &Conversation<'_>, options: Options) -> Result<Decod
     if let Some(protocol) = other_protocol(view.window) {
         return Ok(Decoded::OtherProtocol(protocol));
     }
-    let follows = conversation.previous.map(|previous| follows(view.bytes, &previous.header.name, view.has_ended()));
+    let follows = conversation.previous.map(|previous| follows(view.bytes, previous, view.has_ended()));
     let decoded = match (follows, options.form) {
         (Some(Follows::Unknown), _) => Decoded::Incomplete,
         (Some(Follows::Surplus), _) => return Err(surplus()),

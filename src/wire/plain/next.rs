@@ -1,5 +1,6 @@
 //! What comes behind a file of known size: another file, or too many bytes.
 
+use super::conversation::Reading;
 use super::names::{has_known_extension, is_key, may_begin_key, text_of_names};
 use super::{MAX_HEADER_BYTES, MAX_SIZE_DIGITS, leading_digits, size_of, split_size, trim_cr};
 use crate::upload::Key;
@@ -25,25 +26,26 @@ pub(super) enum Names<'a> {
 }
 
 /// Tells what the bytes behind the file `previous` of known size are. Only a name with a size can follow: one with a known
-/// extension or with that of the file before.
-pub fn follows(bytes: &[u8], previous: &str, has_ended: bool) -> Follows {
-    follows_named(bytes, Names::After(previous), has_ended)
+/// extension or with that of the file before, and a line behind a line.
+pub fn follows(bytes: &[u8], previous: &Reading, has_ended: bool) -> Follows {
+    follows_named(bytes, Names::After(&previous.header.name), previous.is_line, has_ended)
 }
 
-pub(super) fn follows_named(bytes: &[u8], names: Names<'_>, has_ended: bool) -> Follows {
+/// As [`follows`], with one of these `names`, and behind a line only with a line.
+pub(super) fn follows_named(bytes: &[u8], names: Names<'_>, is_line: bool, has_ended: bool) -> Follows {
     let window = &bytes[..bytes.len().min(Key::MAX_BYTES + 1)];
     let Some(space) = memchr::memchr(b' ', window) else {
         let may_be_name = window.len() <= Key::MAX_BYTES && window.iter().all(|byte| *byte > b' ' && *byte != 0x7f);
         return if may_be_name && !has_ended { Follows::Unknown } else { Follows::Surplus };
     };
     match bytes.get(space + 1) {
-        Some(byte) if byte.is_ascii_digit() && names.allow(&window[..space]) => Follows::Header,
+        Some(byte) if byte.is_ascii_digit() && !is_line && names.allow(&window[..space]) => Follows::Header,
         None if !has_ended && names.allow(&window[..space]) => Follows::Unknown,
         Some(_) | None => line_follows(bytes, names, has_ended),
     }
 }
 
-/// Whether the bytes begin with a line whose name has several words.
+/// Whether the bytes begin with a line, whose name may have several words.
 fn line_follows(bytes: &[u8], names: Names<'_>, has_ended: bool) -> Follows {
     let window = &bytes[..bytes.len().min(MAX_HEADER_BYTES)];
     match memchr::memchr(b'\n', window).map(|end| split_size(trim_cr(&window[..end]))) {
@@ -70,7 +72,7 @@ impl Names<'_> {
 /// Whether `bytes` are files of known size, one behind the other, to the last byte. Gives up after
 /// [`MAX_PLACES`]; the answer is then the one that commits nothing: `false` for [`Names::After`],
 /// `true` for [`Names::Any`].
-pub(super) fn are_files(bytes: &[u8], names: Names<'_>) -> bool {
+pub(super) fn are_files(bytes: &[u8], names: Names<'_>, is_line: bool) -> bool {
     let (mut places, mut left) = (vec![(bytes, names)], MAX_PLACES);
     while let Some((bytes, names)) = places.pop() {
         if bytes.is_empty() {
@@ -80,9 +82,9 @@ pub(super) fn are_files(bytes: &[u8], names: Names<'_>) -> bool {
             return matches!(names, Names::Any);
         }
         left -= 1;
-        if follows_named(bytes, names, true) == Follows::Header {
+        if follows_named(bytes, names, is_line, true) == Follows::Header {
             let next = |name| if let Names::Any = names { Names::Any } else { Names::After(name) };
-            places.extend(ends(bytes).into_iter().map(|(rest, name)| (rest, next(name))));
+            places.extend(ends(bytes, is_line).into_iter().map(|(rest, name)| (rest, next(name))));
         }
     }
     false
@@ -130,9 +132,9 @@ impl HeaderSearch {
 const MAX_PLACES: usize = 100;
 
 /// The rest behind a file that begins here, and its name, for each size that its digits may be.
-fn ends(bytes: &[u8]) -> Vec<(&[u8], &str)> {
+fn ends(bytes: &[u8], is_line: bool) -> Vec<(&[u8], &str)> {
     let Some(space) = memchr::memchr(b' ', bytes) else { return Vec::new() };
-    let digits = leading_digits(&bytes[space + 1..]);
+    let digits = if is_line { 0 } else { leading_digits(&bytes[space + 1..]) };
     let joined = (1..=digits.min(MAX_SIZE_DIGITS)).map(|end| (&bytes[..space], space + 1 + end, space + 1 + end));
     let line = memchr::memchr(b'\n', &bytes[..bytes.len().min(MAX_HEADER_BYTES)]).and_then(|newline| {
         let (name, size) = split_size(trim_cr(&bytes[..newline]))?;

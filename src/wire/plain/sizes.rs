@@ -3,6 +3,7 @@
 
 use super::conversation::{Decoded, Reading, Rivals};
 use super::header::{Unsized, View, ambiguous};
+use super::names::has_known_extension;
 use super::{MAX_HEADER_BYTES, MAX_SIZE_DIGITS, is_number, leading_newline, trim_cr};
 use crate::error::Result;
 
@@ -29,12 +30,12 @@ impl View<'_> {
             return Ok(Decoded::Incomplete);
         }
         let digits = self.digits(space, digits, may_be_unsized)?;
-        if digits.is_in_doubt && digits.line.is_none() && self.awaits_line() {
+        let is_cut = self.packet <= space;
+        if (digits.is_in_doubt || is_cut) && digits.line.is_none() && self.awaits_line() {
             return Ok(Decoded::Incomplete);
         }
-        let is_cut_off = self.has_ended() && self.bytes.len() == self.packet;
         let decoded = match &digits.line {
-            Some(line) if line.bytes == self.packet && (digits.newline.is_some() || !is_cut_off) => {
+            Some(line) if line.bytes == self.packet && digits.newline.is_some() => {
                 self.against_joined(line.clone(), space, digits.run)?
             }
             Some(_) | None => self.by_count_of(&digits)?,
@@ -57,12 +58,14 @@ impl View<'_> {
     fn digits(&self, space: usize, digits: usize, may_be_unsized: Unsized) -> Result<Digits<'_>> {
         let (name, start) = (&self.window[..space], space + 1);
         let run = &self.bytes[start..start + digits];
+        let in_packet = self.packet.checked_sub(start).filter(|in_packet| *in_packet <= digits);
         let newline = leading_newline(&self.bytes[start + digits..]).filter(|_| self.may_be_line());
         let line = match newline {
             Some(newline) => Some(self.reading(name, Some(run), start + digits + newline)?),
+            // Such a name is refused, and the first packet shows where it ends.
+            None if in_packet == Some(digits) && has_known_extension(name) => None,
             None => self.line_of_words(),
         };
-        let in_packet = self.packet.checked_sub(start).filter(|in_packet| *in_packet <= digits);
         Ok(Digits { name, start, run, in_packet, newline, line, is_in_doubt: may_be_unsized == Unsized::Ambiguous })
     }
 
@@ -70,9 +73,11 @@ impl View<'_> {
     fn by_count_of(&self, digits: &Digits<'_>) -> Result<Decoded> {
         match self.by_count(self.rivals(digits)?)? {
             // The name itself is in doubt, and so only a line can be read here.
-            Decoded::Header(reading) if digits.is_in_doubt && !reading.is_line => Err(ambiguous(digits.name)),
+            Decoded::Header(reading) if digits.is_in_doubt && !reading.is_line && reading.header.size.is_some() => {
+                Err(ambiguous(digits.name))
+            }
             Decoded::Undecided(mut rivals) if digits.is_in_doubt => {
-                rivals.readings.retain(|reading| reading.is_line);
+                rivals.readings.retain(|reading| reading.is_line || reading.header.size.is_none());
                 Ok(Decoded::Undecided(rivals))
             }
             Decoded::Header(reading) if reading.header.size.is_some() => {
@@ -87,6 +92,8 @@ impl View<'_> {
         // Digits, a newline and another line of digits: a column of numbers may have begun right behind the name or the size.
         let may_be_numbers = newline.is_none_or(|newline| self.begins_with_number(start + run.len() + newline));
         let ends = match in_packet {
+            // The client that tidegate replaces hands its header to one call of `send`.
+            _ if self.packet < start => 0..0,
             _ if is_in_doubt && (newline.is_some() || line.is_none()) => 0..0,
             Some(end) if end > 0 => end..end + 1,
             Some(_) | None if may_be_numbers => 1..if newline.is_some() { run.len() } else { run.len() + 1 },
@@ -99,6 +106,10 @@ impl View<'_> {
         let may_be_content = in_packet == Some(0) && may_be_numbers && !is_in_doubt && !self.must_be_sized();
         if may_be_content && (newline.is_some() || self.may_end_name(start - 1)) {
             readings.push(self.reading(name, None, start)?);
+        }
+        let first = &self.bytes[..self.packet];
+        if is_in_doubt && self.packet < start - 1 && has_known_extension(first) && !self.must_be_sized() {
+            readings.push(self.reading(first, None, self.packet)?);
         }
         // A line that is only slow must not be cut short by a smaller size that its bytes happen to match.
         let is_size_cut = in_packet.is_some_and(|end| end > 0 && (end < run.len() || newline.is_none()));

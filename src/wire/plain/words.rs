@@ -10,10 +10,13 @@ use super::names::{has_known_extension, is_key, may_begin_key, runs_on_behind_ex
 use super::{MAX_SIZE_DIGITS, is_number, leading_digits, leading_newline, size_of, split_size, trim_cr};
 use crate::error::{Error, ErrorKind, Result};
 
+/// Words of a name that are looked at for a size.
+const MAX_WORDS: usize = 32;
+
 /// Where the content would end if a size were at the beginning of a word behind the first two of
 /// `text`.
 fn ends_of_words(text: &[u8]) -> impl Iterator<Item = usize> {
-    memchr::memchr_iter(b' ', text).skip(1).flat_map(move |space| {
+    memchr::memchr_iter(b' ', text).skip(1).take(MAX_WORDS).flat_map(move |space| {
         let digits = leading_digits(&text[space + 1..]).min(MAX_SIZE_DIGITS);
         (1..=digits).filter_map(move |end| {
             let begin = space + 1 + end;
@@ -69,6 +72,7 @@ impl View<'_> {
             None => self.packet > self.text.len(),
         };
         has_known_extension(&self.window[..space])
+            && self.packet > space
             && is_content
             && !self.holds_name_of_words()
             && memchr::memchr_iter(b' ', self.text).nth(1).is_none()
@@ -103,9 +107,15 @@ impl View<'_> {
     /// one, or a name and a size.
     fn is_name_of_words(&self) -> bool {
         let packet = self.text.get(..self.packet).map(<[u8]>::trim_ascii_end).filter(|packet| packet.contains(&b' '));
-        let is_header =
-            |packet| has_known_extension(packet) || split_size(packet).is_some_and(|(name, _)| name.contains(&b' '));
-        self.line_of_names().is_some_and(has_known_extension) || packet.is_some_and(is_header)
+        self.line_of_names().is_some_and(has_known_extension)
+            || packet.is_some_and(has_known_extension)
+            || self.is_packet_of_words()
+    }
+
+    /// Whether the first packet is a name of several words and a size, without a newline.
+    fn is_packet_of_words(&self) -> bool {
+        let packet = self.text.get(..self.packet).and_then(split_size);
+        packet.is_some_and(|(name, _)| name.contains(&b' ')) && !matches!(self.bytes.get(self.packet), Some(b'\n' | b'\r'))
     }
 
     /// Whether the text at the front is a name of several words by its extension, to which the
@@ -129,6 +139,14 @@ impl View<'_> {
     /// newline in its first packet, for each later word that may be the size.
     fn ends_of_words(&self) -> impl Iterator<Item = u64> {
         ends_of_words(&self.text[..self.text.len().min(self.packet)]).map(|end| end as u64)
+    }
+
+    /// Whether a line whose name has several words is refused: one that ends a first word like a
+    /// name, and one that may be files whose sizes no newline ends.
+    fn is_no_line_of_words(&self, reading: &Reading) -> bool {
+        let first = reading.header.name.split(' ').next().unwrap_or_default();
+        reading.has_words()
+            && (has_known_extension(first.as_bytes()) || self.is_packet_of_words() || self.holds_files_of_words())
     }
 
     /// Whether the first line may be several files whose names have several words, and whose sizes
@@ -163,12 +181,13 @@ impl View<'_> {
         match reading.end() {
             None => self.is_name_of_words(),
             Some(_) if self.packet == reading.bytes && !reading.is_line => {
-                self.goes_on_behind(reading) && self.is_name_of_words()
+                let has_twin = || self.line_of_words().is_some_and(|line| line.end() == reading.end());
+                self.goes_on_behind(reading) && self.is_name_of_words() || has_twin()
             }
             Some(end) => {
                 let came = Some(self.bytes.len() as u64).filter(|_| self.line != LineState::Open);
                 self.ends_of_words().any(|other| other == end || Some(other) == came)
-                    || if reading.is_line { self.holds_files_of_words() } else { self.is_name_of_words() }
+                    || if reading.is_line { self.is_no_line_of_words(reading) } else { self.is_name_of_words() }
             }
         }
     }
@@ -197,7 +216,7 @@ impl View<'_> {
             return self.only_words();
         }
         if reading.is_line {
-            return Ok(Decoded::Header(reading));
+            return self.proved_line(reading);
         }
         let (end, came) = (reading.end().unwrap_or(u64::MAX), self.bytes.len() as u64);
         let is_packet = self.packet == reading.bytes;
@@ -206,20 +225,38 @@ impl View<'_> {
             let is_cut_within = self.packet <= self.text.len();
             self.line_of_names().is_some() || !is_packet && is_cut_within || ends_later(end)
         };
+        let may_be_line = || self.line_of_words().is_some() || !self.is_whole_conversation(&reading);
         let is_pending = match self.line {
             LineState::Ended if !is_packet && self.is_header_of_words() => return Err(self.name_of_words()),
-            LineState::Ended if self.text.len() as u64 > end && !self.is_whole_conversation(&reading) => {
-                return Err(self.name_of_words());
-            }
+            LineState::Ended if self.text.len() as u64 > end && may_be_line() => return Err(self.name_of_words()),
             LineState::Ended => false,
             LineState::Quiet if came == end => !is_packet && self.may_be_header(),
-            LineState::Quiet if self.is_whole_conversation(&reading) => false,
+            LineState::Quiet if self.is_followed_by_header(&reading) => false,
+            LineState::Quiet if self.text.len() as u64 <= end && self.is_whole_conversation(&reading) => false,
             LineState::Open | LineState::Quiet => self.may_go_on() || ends_later(came) || came <= end && may_be_longer(),
         };
         if is_pending {
             return Ok(Decoded::Undecided(Rivals { readings: vec![reading], silence_proves: true }));
         }
         Ok(Decoded::Header(reading))
+    }
+
+    /// Waits for the number of bytes to prove a line whose name has several words, or was cut by the
+    /// first packet: that of another sender may hold a name, and the beginning of its content.
+    fn proved_line(&self, line: Reading) -> Result<Decoded> {
+        if !line.has_words() && self.packet >= line.header.name.len() {
+            return Ok(Decoded::Header(line));
+        }
+        let is_whole = self.is_whole_conversation(&line);
+        let may_be_longer = || line.header.size == Some(0) || self.ends_of_words().any(|end| end >= self.bytes.len() as u64);
+        match self.line {
+            LineState::Ended if is_whole => Ok(Decoded::Header(line)),
+            LineState::Ended => Err(self.no_size_proved()),
+            LineState::Quiet if is_whole && !may_be_longer() => Ok(Decoded::Header(line)),
+            LineState::Open | LineState::Quiet => {
+                Ok(Decoded::Undecided(Rivals { readings: vec![line], silence_proves: true }))
+            }
+        }
     }
 
     /// Nothing but a name of several words is left.

@@ -204,14 +204,15 @@ impl Server {
                 }
             };
             self.buffer.drain(..reading.bytes);
-            self.take(&reading.header)?;
+            self.take(&reading)?;
             previous = reading.header.size.map(|_| reading);
             line = LineState::Open;
         }
     }
 
     /// Takes the content, and stores it where it is whole.
-    fn take(&mut self, header: &Header) -> Result<()> {
+    fn take(&mut self, reading: &Reading) -> Result<()> {
+        let header = &reading.header;
         let key: crate::upload::Key = header.name.parse()?;
         let size = header.size.map_or(usize::MAX, |size| usize::try_from(size).unwrap_or(usize::MAX));
         while self.buffer.len() < size && (self.end.is_none() && !self.events.is_empty()) {
@@ -227,7 +228,7 @@ impl Server {
         loop {
             let rest = &self.buffer[size..];
             let has_ended = self.end.is_some();
-            match follows(rest, &header.name, has_ended) {
+            match follows(rest, reading, has_ended) {
                 _ if rest.is_empty() => break,
                 Follows::Header => break,
                 Follows::Unknown if !has_ended && !self.events.is_empty() => drop(self.fill()),

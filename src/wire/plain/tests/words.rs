@@ -16,21 +16,21 @@ fn a_line_can_have_a_name_with_spaces() {
     check(
         AUTO,
         &[
-            (b"my file.bin 3\nabc", AtOnce, named("my file.bin", Some(3), 14)),
+            (b"my file.bin 3\nabc", AtOnce, undecided(&[("my file.bin", 3, 14)])),
+            (b"my file.bin 3\nabc", Silent(None), named("my file.bin", Some(3), 14)),
+            (b"my file.bin 3\nabc", Whole(None), named("my file.bin", Some(3), 14)),
+            (b"my file.bin 0\n", Silent(None), undecided(&[("my file.bin", 0, 14)])),
             (b"my file.bin 3\nabc", Whole(Some(3)), named("my file.bin", Some(3), 14)),
             (b"my file.bin 3\nabc", Whole(Some(2)), named("my file.bin", Some(3), 14)),
-            (b"run 3 5\nhello", Silent(None), named("run 3", Some(5), 8)),
-            // The first packet ends with the line.
-            (b"sensor 12.csv 3\n", AtOnce, named("sensor 12.csv", Some(3), 16)),
-            // It may be a whole file, behind which another one follows.
-            (b"sensor 9.csv 100\n", AtOnce, undecided(&[("sensor 9.csv", 100, 17)])),
-            (b"sensor 9.csv 100\n0,1\n2", After(17), named("sensor 9.csv", Some(100), 17)),
+            (b"run 3 5\nhello", Silent(None), undecided(&[("run", 3, 5), ("run 3", 5, 8)])),
+            (b"run 3 5\nhello", Whole(None), named("run 3", Some(5), 8)),
+            (b"sensor 9.csv 100\n", AtOnce, undecided(&[("sensor", 9, 8), ("sensor 9.csv", 100, 17)])),
+            (b"sensor 9.csv 100\n0,1\n2", After(17), undecided(&[("sensor 9.csv", 100, 17)])),
             // Digits in the name may be the size of a content that begins with the rest of the line.
-            (b"sensor 9.csv 3\n,,\n", AtOnce, named("sensor 9.csv", Some(3), 15)),
+            (b"sensor 9.csv 3\n,,\n", Silent(None), named("sensor 9.csv", Some(3), 15)),
             (b"sensor 99.csv 3\nab", AtOnce, undecided(&[("sensor", 9, 8), ("sensor", 99, 9), ("sensor 99.csv", 3, 16)])),
             (b"log 99x 3\nab", AtOnce, undecided(&[("log", 9, 5), ("log", 99, 6), ("log 99x", 3, 10)])),
             (b"log 99x 3\nabc", Whole(None), named("log 99x", Some(3), 10)),
-            (b"log 99x 3\nabc", Silent(None), named("log 99x", Some(3), 10)),
             (b"log 9x 3\nabcde", Whole(None), named("log", Some(9), 5)),
             (b"sensor 8 28\nother.csv 17\nabc", After(16), undecided(&[("sensor", 8, 8), ("sensor 8", 28, 12)])),
         ],
@@ -43,7 +43,7 @@ fn two_readings_that_fit_are_both_refused() {
         AUTO,
         &[
             (b"report 20 16\n0123456789abcdef", Whole(None), Outcome::Refused(ErrorKind::SizeMismatch)),
-            (b"report 20 16\n0123456789abcdef", After(13), named("report 20", Some(16), 13)),
+            (b"report 20 16\n0123456789abcdef", Whole(Some(13)), Outcome::Refused(ErrorKind::SizeMismatch)),
             // Size and name are one packet.
             (b"sensor 9.csv 1200", Whole(None), refused()),
             (b"sensor 7.csv 1x", Whole(Some(14)), refused()),
@@ -69,6 +69,11 @@ fn a_name_with_spaces_is_no_name_and_content() {
             (b"old.csv new.csv\nabc", After(8), refused()),
             (b"old.csv new.csv 8\nabc", Whole(Some(8)), refused()),
             (b"old.csv new 8\nabc", Whole(Some(8)), named("old.csv", None, 8)),
+            // A line with such a name has to be of the size that it announces, and its first word is no name.
+            (b"data 22warnings 0\n", AtOnce, undecided(&[("data", 2, 6), ("data", 22, 7), ("data 22warnings", 0, 18)])),
+            (b"my x.txt 20voltage 0\n", Silent(Some(11)), refused()),
+            (b"v.csv voltage 0\n", Whole(None), refused()),
+            (b"v.csv 22warnings 0\nx.csv 5 ok\n", Whole(Some(8)), named("v.csv", Some(22), 8)),
             (b"neg.bin -3\nabc", AtOnce, refused()),
             (b"sensor data\nabc", After(7), refused()),
             // A name in a packet of its own.
