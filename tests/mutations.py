@@ -344,8 +344,8 @@ MUTATIONS = [
     Mutation(
         "plain: a count that two readings fit proves neither",
         "src/wire/plain/count.rs",
-        "found.next().filter(|_| !is_in_doubt && found.next().is_none())",
-        "found.next().filter(|_| !is_in_doubt)",
+        "found.next().filter(|index| !is_in_doubt && is_alone(*index) && found.next().is_none())",
+        "found.next().filter(|index| !is_in_doubt && is_alone(*index))",
         "--lib wire::plain",
     ),
     Mutation(
@@ -393,7 +393,7 @@ MUTATIONS = [
     Mutation(
         "plain: only whole files prove a size before them",
         "src/wire/plain/count.rs",
-        "may_follow == Follows::Header && are_files(surplus, Names::After(name))",
+        "may_follow == Follows::Header && are_files(surplus, Names::After(name), is_line)",
         "may_follow == Follows::Header",
         "--lib wire::plain",
     ),
@@ -470,15 +470,15 @@ MUTATIONS = [
     Mutation(
         "plain: a first line with spaces and an extension is a name, and no size and content",
         "src/wire/plain/words.rs",
-        "if reading.is_line { self.holds_files_of_words() } else { self.is_name_of_words() }",
-        "if reading.is_line { self.holds_files_of_words() } else { false }",
+        "if reading.is_line { self.is_no_line_of_words(reading) } else { self.is_name_of_words() }",
+        "if reading.is_line { self.is_no_line_of_words(reading) } else { false }",
         "--lib wire::plain",
     ),
     Mutation(
         "plain: files whose names have spaces are not one line",
         "src/wire/plain/words.rs",
-        "if reading.is_line { self.holds_files_of_words() } else { self.is_name_of_words() }",
-        "if reading.is_line { false } else { self.is_name_of_words() }",
+        "|| is_cut() || self.holds_files_of_words())",
+        "|| is_cut())",
         "--lib wire::plain",
     ),
     Mutation(
@@ -505,8 +505,8 @@ MUTATIONS = [
     Mutation(
         "plain: a header that a line may hold ends no file before it",
         "src/server/plain/contest.rs",
-        "let may_follow = !rivals().any(",
-        "let may_follow = true || !rivals().any(",
+        "let may_follow = !is_line_of_words && !rivals()",
+        "let may_follow = true || !is_line_of_words && !rivals()",
         "--test server several",
     ),
     Mutation(
@@ -522,6 +522,48 @@ MUTATIONS = [
         "        if reader.is_broken() {\n",
         "        if false {\n",
         "--test server several",
+    ),
+    Mutation(
+        "plain: a line whose name has spaces waits for its bytes",
+        "src/wire/plain/words.rs",
+        "        if !line.has_words() && self.packet >= line.header.name.len() {",
+        "        if true {",
+        "--lib wire::plain",
+    ),
+    Mutation(
+        "plain: a line whose first word ends like a name is none",
+        "src/wire/plain/words.rs",
+        "(has_known_extension(first.as_bytes()) || is_cut()",
+        "(is_cut()",
+        "--lib wire::plain",
+    ),
+    Mutation(
+        "plain: two readings of one end are both left",
+        "src/wire/plain/count.rs",
+        "        !has_twin && (",
+        "        (",
+        "--lib wire::plain",
+    ),
+    Mutation(
+        "plain: a line is alone before it is proved",
+        "src/wire/plain/count.rs",
+        "(!readings[found].has_words() || others.all(|(_, evidence)| *evidence == Evidence::Disproved))",
+        "true",
+        "--lib wire::plain",
+    ),
+    Mutation(
+        "plain: silence proves nothing against content without a size",
+        "src/wire/plain/count.rs",
+        ".filter(|_| !may_be_unsized || self.has_ended())",
+        ".filter(|_| true || may_be_unsized)",
+        "--lib wire::plain",
+    ),
+    Mutation(
+        "plain: behind a line only a line follows",
+        "src/wire/plain/next.rs",
+        "byte.is_ascii_digit() && !is_line && names",
+        "byte.is_ascii_digit() && (true || is_line) && names",
+        "--lib wire::plain",
     ),
     Mutation(
         "plain: a word without content is no file",

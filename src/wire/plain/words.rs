@@ -145,8 +145,8 @@ impl View<'_> {
     /// name, and one that may be files whose sizes no newline ends.
     fn is_no_line_of_words(&self, reading: &Reading) -> bool {
         let first = reading.header.name.split(' ').next().unwrap_or_default();
-        reading.has_words()
-            && (has_known_extension(first.as_bytes()) || self.is_packet_of_words() || self.holds_files_of_words())
+        let is_cut = || self.packet <= reading.header.name.len() && self.is_packet_of_words();
+        reading.has_words() && (has_known_extension(first.as_bytes()) || is_cut() || self.holds_files_of_words())
     }
 
     /// Whether the first line may be several files whose names have several words, and whose sizes
