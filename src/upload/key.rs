@@ -16,10 +16,11 @@ use crate::escape;
 /// A relative path of `/`-separated components that is safe on every store: UTF-8 in NFC (Unicode Annex 15), at most 1024
 /// bytes, each component 1 to 255 bytes.
 ///
-/// Bad names are refused, never repaired. What is refused: empty components, a component that begins
-/// with `.` (so `.` and `..`, and what the server keeps for itself in `.tidegate/`), a leading `/` or
-/// `-`, `\`, `:`, control and bidirectional characters, components that begin with white space, or end
-/// with it or a dot, and the names that Windows reserves, with or without extension.
+/// Bad names are refused, never repaired. What is refused: empty components, a component that
+/// begins with `.` (so `.` and `..`, and what the server keeps for itself in `.tidegate/`), a
+/// leading `/` or `-`, `\`, `:`, control and bidirectional characters, components that begin with
+/// white space, or end with it or a dot, and the names that Windows reserves, with or without
+/// extension.
 ///
 /// White space at the ends is any of Unicode (`White_Space`): it is invisible in a list, and many
 /// tools trim it, so that one name is taken for another.

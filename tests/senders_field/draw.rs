@@ -290,8 +290,8 @@ impl Draw<'_> {
                 Form::SizedLine | Form::Line => {}
                 Form::OldSized | Form::Space | Form::Name => {
                     edges.retain(|edge| edge.at <= begin || edge.at >= header + NEAR_BYTES);
-                    // Without a known extension, or with spaces, only a packet of its own shows that
-                    // the name has ended.
+                    // Without a known extension, or with spaces, only a packet of its own shows
+                    // that the name has ended.
                     let has_words = self.form != Form::OldSized && file.name.contains(' ');
                     let must_separate = self.form == Form::Name || has_words;
                     let shows_end = has_known_extension(&file.name) && !has_words;

@@ -213,8 +213,8 @@ async fn a_content_that_looks_like_headers_is_right_or_refused() {
 
 #[tokio::test]
 async fn a_header_in_a_packet_of_its_own_ends_the_file_before_it() {
-    // Without lines, the first content can be the beginning of the next name as well: that the sender
-    // waits for its answers shows that it is not.
+    // Without lines, the first content can be the beginning of the next name as well: that the
+    // sender waits for its answers shows that it is not.
     let mut config = config();
     config.limits.idle_timeout = Duration::from_secs(3);
     let server = start(config).await;

@@ -157,8 +157,8 @@ impl Contest {
     }
 
     /// Whether the content of `reading`, all of which has come, is followed by the end of the
-    /// stream, by a silence that proves it, or by the header of another file: one in a packet of its
-    /// own, or the first text that looks like one.
+    /// stream, by a silence that proves it, or by the header of another file: one in a packet of
+    /// its own, or the first text that looks like one.
     async fn is_proved(&self, reading: &Reading, reader: &mut Reader, shared: &Shared) -> Result<bool> {
         let rivals = || self.contenders.iter().map(|contender| &contender.reading);
         let is_contradicted = reading.is_contradicted_by(rivals());

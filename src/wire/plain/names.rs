@@ -35,8 +35,8 @@ pub(super) fn is_key(name: &[u8]) -> bool {
 }
 
 /// The bytes at the front that can be words of a name which has spaces: no name holds a control
-/// character, a colon or a backslash, and hardly one of several words holds what separates values in
-/// data files.
+/// character, a colon or a backslash, and hardly one of several words holds what separates values
+/// in data files.
 pub(super) fn text_of_names(bytes: &[u8]) -> &[u8] {
     let longest = &bytes[..bytes.len().min(Key::MAX_BYTES + MAX_SIZE_DIGITS + 2)];
     let is_content = |byte: &u8| byte.is_ascii_control() || matches!(byte, b':' | b'\\') || is_separator(*byte);

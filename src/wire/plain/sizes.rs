@@ -1,5 +1,5 @@
-//! Digits behind the first space of a header: a size, or its beginning together with the first digits of the content, or
-//! content, or a word of a name.
+//! Digits behind the first space of a header: a size, or its beginning together with the first
+//! digits of the content, or content, or a word of a name.
 
 use super::conversation::{Decoded, Reading, Rivals};
 use super::header::{Unsized, View, ambiguous};
@@ -47,8 +47,8 @@ impl View<'_> {
     fn is_number_whole(&self, start: usize, digits: usize) -> bool {
         let in_packet = self.packet.checked_sub(start);
         match &self.bytes[start + digits..] {
-            // The first packet ended inside these digits, and nothing comes behind them: they may be
-            // a size and all of its content.
+            // The first packet ended inside these digits, and nothing comes behind them: they may
+            // be a size and all of its content.
             [] => self.has_ended() && in_packet.is_some_and(|in_packet| in_packet > 0 && in_packet < digits),
             [b'\r'] => self.has_ended(),
             _ => true,
@@ -89,7 +89,8 @@ impl View<'_> {
 
     fn rivals(&self, digits: &Digits<'_>) -> Result<Rivals> {
         let Digits { name, start, run, in_packet, newline, ref line, is_in_doubt } = *digits;
-        // Digits, a newline and another line of digits: a column of numbers may have begun right behind the name or the size.
+        // Digits, a newline and another line of digits: a column of numbers may have begun right
+        // behind the name or the size.
         let may_be_numbers = newline.is_none_or(|newline| self.begins_with_number(start + run.len() + newline));
         let ends = match in_packet {
             // The client that tidegate replaces hands its header to one call of `send`.
@@ -111,7 +112,8 @@ impl View<'_> {
         if is_in_doubt && self.packet < start - 1 && has_known_extension(first) && !self.must_be_sized() {
             readings.push(self.reading(first, None, self.packet)?);
         }
-        // A line that is only slow must not be cut short by a smaller size that its bytes happen to match.
+        // A line that is only slow must not be cut short by a smaller size that its bytes happen to
+        // match.
         let is_size_cut = in_packet.is_some_and(|end| end > 0 && (end < run.len() || newline.is_none()));
         Ok(Rivals { readings, silence_proves: line.is_none() || is_size_cut })
     }

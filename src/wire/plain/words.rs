@@ -241,8 +241,8 @@ impl View<'_> {
         Ok(Decoded::Header(reading))
     }
 
-    /// Waits for the number of bytes to prove a line whose name has several words, or was cut by the
-    /// first packet: that of another sender may hold a name, and the beginning of its content.
+    /// Waits for the number of bytes to prove a line whose name has several words, or was cut by
+    /// the first packet: that of another sender may hold a name, and the beginning of its content.
     fn proved_line(&self, line: Reading) -> Result<Decoded> {
         if !line.has_words() && self.packet >= line.header.name.len() {
             return Ok(Decoded::Header(line));

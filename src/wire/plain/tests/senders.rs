@@ -114,7 +114,8 @@ impl Sender {
             edges.retain(|edge| *edge != self.files[0].0.len() + 1);
         }
         if matches!(self.form, Form::SizedLine | Form::Line) {
-            // Behind a word with a known extension and a space, what follows is content (docs/protocol.md).
+            // Behind a word with a known extension and a space, what follows is content
+            // (docs/protocol.md).
             let mut place = 0;
             for (send, (name, _)) in sends.chunks(if self.is_coalesced { 1 } else { 2 }).zip(&self.files) {
                 let ends_extension = |end: usize| super::names::has_known_extension(&name.as_bytes()[..end]);
@@ -336,9 +337,12 @@ fn sender() -> impl Strategy<Value = Sender> {
             if !matches!(form, Form::SizedLine | Form::OldSized) {
                 files.truncate(1);
             }
-            // The client that tidegate replaces has no names with spaces; one alone is read right or refused.
+            // The client that tidegate replaces has no names with spaces; one alone is read right
+            // or refused.
             if form == Form::OldSized && files.len() > 1 {
-                files.iter_mut().for_each(|(name, _)| *name = name.replace(' ', "_"));
+                for (name, _) in &mut files {
+                    *name = name.replace(' ', "_");
+                }
             }
             // A newline behind a name ends a line, which the network may have cut, a space glued to it ends a name, and a dot
             // goes on with it.
@@ -354,8 +358,9 @@ fn sender() -> impl Strategy<Value = Sender> {
             if form == Form::OldSized && is_coalesced && files.len() > 1 && is_separated {
                 files[0].1.insert(0, b'x');
             }
-            // A name without a known extension, or with spaces, and a content that the network glues to it read as a line, or as
-            // a size where the number of bytes matches (docs/protocol.md).
+            // A name without a known extension, or with spaces, and a content that the network
+            // glues to it read as a line, or as a size where the number of bytes matches
+            // (docs/protocol.md).
             let shows_end = match form {
                 Form::Name => super::names::has_known_extension(files[0].0.as_bytes()) && !files[0].0.contains(' '),
                 Form::Space => !files[0].0.contains(' '),

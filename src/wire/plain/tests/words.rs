@@ -26,7 +26,8 @@ fn a_line_can_have_a_name_with_spaces() {
             (b"run 3 5\nhello", Whole(None), named("run 3", Some(5), 8)),
             (b"sensor 9.csv 100\n", AtOnce, undecided(&[("sensor", 9, 8), ("sensor 9.csv", 100, 17)])),
             (b"sensor 9.csv 100\n0,1\n2", After(17), undecided(&[("sensor 9.csv", 100, 17)])),
-            // Digits in the name may be the size of a content that begins with the rest of the line.
+            // Digits in the name may be the size of a content that begins with the rest of the
+            // line.
             (b"sensor 9.csv 3\n,,\n", Silent(None), named("sensor 9.csv", Some(3), 15)),
             (b"sensor 99.csv 3\nab", AtOnce, undecided(&[("sensor", 9, 8), ("sensor", 99, 9), ("sensor 99.csv", 3, 16)])),
             (b"log 99x 3\nab", AtOnce, undecided(&[("log", 9, 5), ("log", 99, 6), ("log 99x", 3, 10)])),
@@ -69,7 +70,8 @@ fn a_name_with_spaces_is_no_name_and_content() {
             (b"old.csv new.csv\nabc", After(8), refused()),
             (b"old.csv new.csv 8\nabc", Whole(Some(8)), refused()),
             (b"old.csv new 8\nabc", Whole(Some(8)), named("old.csv", None, 8)),
-            // A line with such a name has to be of the size that it announces, and its first word is no name.
+            // A line with such a name has to be of the size that it announces, and its first word
+            // is no name.
             (b"data 22warnings 0\n", AtOnce, undecided(&[("data", 2, 6), ("data", 22, 7), ("data 22warnings", 0, 18)])),
             (b"my x.txt 20voltage 0\n", Silent(Some(11)), refused()),
             (b"v.csv voltage 0\n", Whole(None), refused()),

@@ -36,7 +36,8 @@ impl MultipartStore for Faulty {
             self.compare_checksum()?;
             match self.open.lock().unwrap().get(id) {
                 None => return Err(no_such_upload(path)),
-                // As MinIO has it of an upload that was opened for checksums, and of one that was not.
+                // As MinIO has it of an upload that was opened for checksums, and of one that was
+                // not.
                 Some(open) if open.way != self.way => {
                     return Err(Error::Generic { store: "Faulty", source: "<Code>InvalidArgument</Code>".into() });
                 }

@@ -66,7 +66,8 @@ impl Faulty {
         self.plan.lock().unwrap().faults.push((op, 0, fault, true));
     }
 
-    /// Lets `nth` requests of any kind pass; the next ends in `fault`, and all behind it come to nothing.
+    /// Lets `nth` requests of any kind pass; the next ends in `fault`, and all behind it come to
+    /// nothing.
     pub(in super::super) fn crash_at(&self, nth: usize, fault: Fault) {
         let mut plan = self.plan.lock().unwrap();
         plan.crash = Some((plan.requests + nth, fault));
