@@ -109,7 +109,8 @@ impl View<'_> {
             readings.push(self.reading(name, None, start)?);
         }
         let first = &self.bytes[..self.packet];
-        if is_in_doubt && self.packet < start - 1 && has_known_extension(first) && !self.must_be_sized() {
+        let ends_name = self.packet < start - 1 && !matches!(self.bytes[self.packet], b'.' | b'/');
+        if is_in_doubt && ends_name && has_known_extension(first) && !self.must_be_sized() {
             readings.push(self.reading(first, None, self.packet)?);
         }
         // A line that is only slow must not be cut short by a smaller size that its bytes happen to

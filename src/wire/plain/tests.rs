@@ -90,6 +90,7 @@ fn a_line_is_a_header_however_it_is_cut() {
             (b"app.log.1\nx", After(3), Outcome::Refused(ErrorKind::BadHeader)),
             (b"app.log.1\nx", After(7), Outcome::Refused(ErrorKind::BadHeader)),
             (b"app.log.1 1\nx", Whole(Some(7)), named("app.log.1", Some(1), 12)),
+            (b"app.log.1 2\nx", Whole(Some(7)), Outcome::Refused(ErrorKind::SizeMismatch)),
             (b"readings\nx", AtOnce, named("readings", None, 9)),
             (b"readings 1\nx", Whole(Some(4)), named("readings", Some(1), 11)),
             (b"a.csv 0\n", Whole(None), named("a.csv", Some(0), 8)),
