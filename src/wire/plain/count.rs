@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 
 use super::conversation::{Decoded, LineState, Reading, Rivals};
 use super::header::{View, shown};
+use super::names::has_known_extension;
 use super::next::{Follows, Names, are_files, follows, follows_named};
-use super::{MAX_SIZE_DIGITS, size_of};
+use super::{MAX_SIZE_DIGITS, leading_newline, size_of};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The evidence of the number of bytes for a reading.
@@ -55,7 +56,9 @@ impl View<'_> {
         let line = |reading: &Reading| if is_slow && !reading.is_line { LineState::Open } else { self.line };
         let evidence: Vec<Evidence> = rivals.readings.iter().map(|reading| self.evidence(reading, line(reading))).collect();
         let may_be_unsized = rivals.readings.iter().any(|reading| reading.header.size.is_none());
-        if let Some(index) = proved(&rivals.readings, &evidence).filter(|_| !may_be_unsized || self.has_ended()) {
+        let shown = rivals.readings.iter().position(|reading| self.is_shown_by_packet(reading));
+        let proved = proved(&rivals.readings, &evidence).or(shown);
+        if let Some(index) = proved.filter(|_| !may_be_unsized || self.has_ended()) {
             let is_contradicted = rivals.readings[index].is_contradicted_by(&rivals.readings);
             let reading = rivals.readings.swap_remove(index);
             return if is_contradicted { Err(self.no_size_proved()) } else { Ok(Decoded::Header(reading)) };
@@ -101,6 +104,17 @@ impl View<'_> {
                 Ok(Decoded::Undecided(Rivals { readings: vec![reading], silence_proves: false }))
             }
         }
+    }
+
+    /// Whether a header came in a packet of its own, its name shows that it ends there, and its
+    /// content ends where the sender ends or waits.
+    fn is_shown_by_packet(&self, reading: &Reading) -> bool {
+        self.line != LineState::Open
+            && self.packet == reading.bytes
+            && !reading.is_line
+            && has_known_extension(reading.header.name.as_bytes())
+            && reading.end() == Some(self.bytes.len() as u64)
+            && leading_newline(&self.bytes[reading.bytes..]).is_none()
     }
 
     /// Whether the content ends with the conversation, or whole files follow to its end.

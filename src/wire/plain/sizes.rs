@@ -62,8 +62,6 @@ impl View<'_> {
         let newline = leading_newline(&self.bytes[start + digits..]).filter(|_| self.may_be_line());
         let line = match newline {
             Some(newline) => Some(self.reading(name, Some(run), start + digits + newline)?),
-            // Such a name is refused, and the first packet shows where it ends.
-            None if in_packet == Some(digits) && has_known_extension(name) => None,
             None => self.line_of_words(),
         };
         Ok(Digits { name, start, run, in_packet, newline, line, is_in_doubt: may_be_unsized == Unsized::Ambiguous })

@@ -178,11 +178,12 @@ impl View<'_> {
     /// Whether the conversation of this reading is that of a name of several words, too, however
     /// many bytes come.
     fn may_be_words(&self, reading: &Reading) -> bool {
+        let has_twin = || !reading.is_line && self.line_of_words().is_some_and(|line| line.end() == reading.end());
         match reading.end() {
             None => self.is_name_of_words(),
+            Some(_) if has_twin() => true,
             Some(_) if self.packet == reading.bytes && !reading.is_line => {
-                let has_twin = || self.line_of_words().is_some_and(|line| line.end() == reading.end());
-                self.goes_on_behind(reading) && self.is_name_of_words() || has_twin()
+                self.goes_on_behind(reading) && self.is_name_of_words()
             }
             Some(end) => {
                 let came = Some(self.bytes.len() as u64).filter(|_| self.line != LineState::Open);

@@ -45,6 +45,7 @@ fn two_readings_that_fit_are_both_refused() {
         &[
             (b"report 20 16\n0123456789abcdef", Whole(None), Outcome::Refused(ErrorKind::SizeMismatch)),
             (b"report 20 16\n0123456789abcdef", Whole(Some(13)), Outcome::Refused(ErrorKind::SizeMismatch)),
+            (b"old.csv 13.csv 6\n012345", AtOnce, refused()),
             // Size and name are one packet.
             (b"sensor 9.csv 1200", Whole(None), refused()),
             (b"sensor 7.csv 1x", Whole(Some(14)), refused()),
