@@ -42,8 +42,7 @@ fn proved(readings: &[Reading], evidence: &[Evidence]) -> Option<usize> {
     let is_in_doubt = if wanted == Evidence::Proved { may_be_line } else { is_contested };
     let is_alone = |found: usize| {
         let mut others = evidence.iter().enumerate().filter(|(index, _)| *index != found);
-        let has_twin = readings.iter().filter(|reading| reading.end() == readings[found].end()).count() > 1;
-        !has_twin && (!readings[found].has_words() || others.all(|(_, evidence)| *evidence == Evidence::Disproved))
+        !readings[found].has_words() || others.all(|(_, evidence)| *evidence == Evidence::Disproved)
     };
     let mut found = all(wanted);
     found.next().filter(|index| !is_in_doubt && is_alone(*index) && found.next().is_none())

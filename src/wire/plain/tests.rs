@@ -163,6 +163,9 @@ fn a_space_ends_a_name_where_no_size_follows() {
             // A column of numbers is content behind a first packet that ends with the space, and nowhere else.
             (b"n.csv 17\n18\n19\n", Whole(Some(6)), named("n.csv", None, 6)),
             (b"n.csv 17\nabc", Whole(Some(6)), named("n.csv", Some(17), 9)),
+            (b"n.csv 2\n5\n", Whole(Some(6)), named("n.csv", Some(2), 8)),
+            // More of it may come behind a pause.
+            (b"n.csv 2\n5\n", Came::Silent(Some(6)), undecided(&[(Some(2), 8), (None, 6)])),
             (b"n.csv 17\n18\n19\n", Whole(None), Outcome::Refused(ErrorKind::SizeMismatch)),
             // A count that fits proves no size either where the first packet proves that there is
             // none.

@@ -168,7 +168,12 @@ impl View<'_> {
             Decoded::Header(reading) if reading.header.size.is_some() => self.sized_against_words(reading),
             Decoded::Header(reading) => self.unsized_against_words(reading),
             Decoded::Undecided(mut rivals) => {
-                rivals.readings.retain(|reading| !self.may_be_words(reading));
+                let twins = self.line_of_words().and_then(|line| line.end());
+                let twins =
+                    twins.filter(|end| rivals.readings.iter().any(|rival| !rival.is_line && rival.end() == Some(*end)));
+                // Nothing can prove one of a line and a size that end at the same byte.
+                let is_twin = |reading: &Reading| twins.is_some() && reading.end() == twins;
+                rivals.readings.retain(|reading| !is_twin(reading) && !self.may_be_words(reading));
                 if rivals.readings.is_empty() { self.only_words() } else { Ok(Decoded::Undecided(rivals)) }
             }
             Decoded::Incomplete | Decoded::OtherProtocol(_) => Ok(decoded),
