@@ -74,6 +74,7 @@ const UNIT_BYTES: usize = 1 << 10;
 #[derive(Debug)]
 pub struct Budget {
     limit_bytes: u64,
+    max_connections: usize,
     general: Pool,
     reserve: Pool,
     meters: [Meter; Use::ALL.len()],
@@ -95,9 +96,11 @@ struct Meter {
 }
 
 impl Budget {
-    /// A budget of `limit_bytes`, of which `max_connections` connections have their fixed share: as many as
-    /// [`Budget::max_connections`] allows.
-    pub fn new(limit_bytes: u64, max_connections: usize, metrics: &Metrics) -> Self {
+    /// A budget of `limit_bytes`, in which each of the `wanted` connections has its fixed share, as long as all together
+    /// take no more than half of it.
+    pub fn new(limit_bytes: u64, wanted: usize, metrics: &Metrics) -> Self {
+        let fit = limit_bytes / CONNECTIONS_PART / CONNECTION_BYTES as u64;
+        let max_connections = wanted.min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1);
         let shares = max_connections as u64 * CONNECTION_BYTES as u64;
         let reserve = limit_bytes / RESERVE_PART;
         let general = limit_bytes.saturating_sub(shares).saturating_sub(reserve);
@@ -105,18 +108,17 @@ impl Budget {
             let (bytes, refused) = metrics.memory(usage.name());
             Meter { bytes, refused }
         });
-        Self { limit_bytes, general: Pool::of(general), reserve: Pool::of(reserve), meters }
+        Self { limit_bytes, max_connections, general: Pool::of(general), reserve: Pool::of(reserve), meters }
     }
 
     /// A budget that refuses nothing: for a command that handles one file at a time.
     pub fn unlimited() -> Arc<Self> {
-        Arc::new(Self::new(1 << 50, 0, &Metrics::new()))
+        Arc::new(Self::new(1 << 60, 1_000_000, &Metrics::new()))
     }
 
-    /// How many of the `wanted` connections the memory is enough for.
-    pub fn max_connections(limit_bytes: u64, wanted: usize) -> usize {
-        let fit = limit_bytes / CONNECTIONS_PART / CONNECTION_BYTES as u64;
-        wanted.min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1)
+    /// How many of the wanted connections the memory is enough for.
+    pub fn max_connections(&self) -> usize {
+        self.max_connections
     }
 
     /// All of it, in bytes.
@@ -353,7 +355,8 @@ mod tests {
         let budget = budget(8);
         let mut large = budget.lease(Use::Parts);
         large.grow(100 * MIB).await.unwrap();
-        assert_eq!(large.bytes(), 7 * MIB, "no lease is larger than what there is");
+        let most = 7 * MIB - CONNECTION_BYTES;
+        assert_eq!(large.bytes(), most, "no lease is larger than what there is");
         let mut small = budget.lease(Use::HeldFiles);
         assert!(small.try_grow(SMALL_BYTES));
         assert!(!small.try_grow(SMALL_BYTES + 1), "a lease that becomes large has no right to the reserve");
@@ -386,8 +389,8 @@ mod tests {
 
     #[test]
     fn connections_have_half_of_the_memory_at_most() {
-        assert_eq!(Budget::max_connections(1 << 30, 4096), 4096);
-        assert_eq!(Budget::max_connections(64 << 20, 4096), 1024);
-        assert_eq!(Budget::max_connections(0, 4096), 1);
+        for (limit_bytes, fit) in [(1 << 30, 4096), (64 << 20, 1024), (0, 1)] {
+            assert_eq!(Budget::new(limit_bytes, 4096, &Metrics::new()).max_connections(), fit, "{limit_bytes}");
+        }
     }
 }

@@ -31,8 +31,14 @@ const FLOORS: [(&str, u32); 18] = [
 
 /// Uses on one floor that the map allows: plain data may be made of plain data, and the configuration names what a protocol
 /// can be set to.
-const ALLOWED_BESIDE: [(&str, &str); 6] =
-    [("budget", "metrics"), ("upload", "report"), ("metrics", "report"), ("metrics", "upload"), ("config", "wire"), ("config", "validate")];
+const ALLOWED_BESIDE: [(&str, &str); 6] = [
+    ("budget", "metrics"),
+    ("upload", "report"),
+    ("metrics", "report"),
+    ("metrics", "upload"),
+    ("config", "wire"),
+    ("config", "validate"),
+];
 
 #[test]
 fn nothing_reaches_up_a_floor() {
