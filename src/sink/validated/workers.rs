@@ -26,8 +26,9 @@ const SHORT: Duration = Duration::from_millis(20);
 /// Of so many slices, one is for a job that is not short, so that those go on as well.
 const LONG_EVERY: u64 = 4;
 
-/// The text of a step: halved where a step takes more than half a slice, doubled where it takes little.
-const FIRST_STEP_BYTES: usize = 4 << 10;
+/// The text of a step: halved where a step takes more than half a slice, doubled where it takes little. The first ones are
+/// short: a table's header takes many times its bytes, and most validators need little behind it.
+const FIRST_STEP_BYTES: usize = 512;
 const LEAST_STEP_BYTES: usize = 256;
 
 /// The threads and what they have to do.
@@ -108,6 +109,12 @@ enum Job {
 impl Reading {
     pub(super) fn new(validator: Box<dyn Validator>, granted_bytes: usize) -> Self {
         Self { validator, granted_bytes, step_bytes: FIRST_STEP_BYTES, busy: Duration::ZERO }
+    }
+
+    /// Takes the shortest steps, which need the least memory; how much that is in all, in bytes.
+    pub(super) fn shorten_steps(&mut self) -> usize {
+        self.step_bytes = LEAST_STEP_BYTES;
+        self.validator.memory_bytes(self.step_bytes)
     }
 
     /// Reads a whole chunk here and now.
