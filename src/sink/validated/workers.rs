@@ -286,3 +286,85 @@ impl Job {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::report::Format;
+
+    /// Takes a slice for each byte.
+    #[derive(Debug)]
+    struct Slow(Arc<AtomicUsize>);
+
+    impl Validator for Slow {
+        fn step(&mut self, chunk: &[u8], _text_bytes: usize) -> Result<Step, Box<Report>> {
+            let start = Instant::now();
+            assert!(chunk != b"panic", "as the test wants it");
+            while start.elapsed() < SLICE {
+                std::hint::spin_loop();
+            }
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(Step { read: 1, more: false })
+        }
+
+        fn memory_bytes(&self, _text_bytes: usize) -> usize {
+            0
+        }
+
+        fn offset(&self) -> u64 {
+            0
+        }
+
+        fn save(&self) -> Option<Value> {
+            None
+        }
+
+        fn finish(self: Box<Self>) -> Result<Verdict, Box<Report>> {
+            Ok(Verdict { format: Format::Csv, records: 0, errors: 0 })
+        }
+    }
+
+    fn reading(steps: &Arc<AtomicUsize>) -> Reading {
+        Reading::new(Box::new(Slow(Arc::clone(steps))), 0)
+    }
+
+    #[tokio::test]
+    async fn a_short_file_does_not_wait_for_long_ones_to_end() {
+        const LONG: usize = 40;
+        let (workers, steps) = (Workers::new(), Arc::new(AtomicUsize::new(0)));
+        let chunk = Bytes::from_static(&[0; 1000]);
+        let _long: Vec<_> = (0..LONG).map(|_| workers.read(reading(&steps), chunk.clone().into())).collect();
+        let before = steps.load(Ordering::SeqCst);
+        let short = workers.read(reading(&steps), Bytes::from_static(b"x").into());
+        assert!(matches!(short.await.unwrap(), Outcome::Read(_)));
+        // One of each comes first, and a few more go on until this one is woken: of 40,000 in all.
+        let between = steps.load(Ordering::SeqCst) - before;
+        assert!(between < 10 * LONG, "{between} slices of others came first");
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_ends() {
+        let (workers, steps) = (Workers::new(), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..100 {
+            drop(workers.read(reading(&steps), Bytes::from_static(&[0; 1_000_000]).into()));
+        }
+        // Else this would come after a million slices.
+        let last = workers.finish(reading(&steps)).await.unwrap();
+        assert!(last.0.is_ok());
+        assert!(steps.load(Ordering::SeqCst) < 1000);
+    }
+
+    #[tokio::test]
+    async fn a_validator_that_panics_takes_no_other_with_it() {
+        let (workers, steps) = (Workers::new(), Arc::new(AtomicUsize::new(0)));
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        for _ in 0..2 * threads {
+            workers.read(reading(&steps), Bytes::from_static(b"panic").into()).await.unwrap_err();
+        }
+        assert!(workers.finish(reading(&steps)).await.unwrap().0.is_ok());
+    }
+}
