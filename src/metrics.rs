@@ -4,9 +4,12 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 use crate::error::{Error, ErrorKind, Fault};
+use crate::readiness::{Condition, Readiness};
 use crate::report::{Format, Report};
 use crate::upload::Receipt;
 
@@ -30,6 +33,7 @@ pub struct Metrics {
     validation_seconds: HistogramVec,
     ledger_lost: IntCounter,
     reloads: IntCounterVec,
+    unready: IntGaugeVec,
 }
 
 /// What becomes of loading the rules anew.
@@ -78,6 +82,11 @@ impl Metrics {
             &["format"],
         )?;
         registry.register(Box::new(validation_seconds.clone()))?;
+        let unready = IntGaugeVec::new(
+            Opts::new("tidegate_unready", "1 while this condition keeps the server from being ready (see /readyz)."),
+            &["condition"],
+        )?;
+        registry.register(Box::new(unready.clone()))?;
         let build = IntGauge::with_opts(
             Opts::new("tidegate_build_info", "Which version runs; always 1.")
                 .const_label("version", env!("CARGO_PKG_VERSION")),
@@ -117,6 +126,7 @@ impl Metrics {
             )?,
             commit_seconds,
             validation_seconds,
+            unready,
             registry: registry.clone(),
         };
         // A rate sees the first event only where there was a zero before.
@@ -130,6 +140,7 @@ impl Metrics {
         for reason in ErrorKind::ALL.map(ErrorKind::code).into_iter().chain(REFUSED_CONNECTIONS) {
             metrics.connections_refused.with_label_values(&[reason]);
         }
+        metrics.report_readiness(&Readiness::new());
         for kind in ErrorKind::ALL {
             metrics.uploads.with_label_values(&[outcome(kind), kind.code()]);
         }
@@ -210,6 +221,13 @@ impl Metrics {
     /// `other_protocol`.
     pub fn connection_refused(&self, reason: &str) {
         self.connections_refused.with_label_values(&[reason]).inc();
+    }
+
+    /// Takes over the conditions that hold now.
+    pub fn report_readiness(&self, readiness: &Readiness) {
+        for condition in Condition::ALL {
+            self.unready.with_label_values(&[condition.name()]).set(i64::from(readiness.holds(condition)));
+        }
     }
 
     /// Lines of the ledger were not written.

@@ -27,6 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Bounds, Ingest};
 use crate::ledger::{Ledger, Origin};
 use crate::metrics::Metrics;
+use crate::readiness::{Condition, Readiness};
 use crate::sink::Sink;
 use crate::sink::validated::Validated;
 
@@ -55,6 +56,8 @@ struct Shared {
     plain: Plain,
     framed: Framed,
     metrics: Arc<Metrics>,
+    /// The conditions that `/readyz` reports.
+    readiness: Arc<Readiness>,
     /// No new uploads from now on.
     drain: CancellationToken,
     /// Connections, and commits, which go on even where their connection has ended.
@@ -97,6 +100,7 @@ impl Server {
             plain: config.plain.clone(),
             framed: config.framed.clone(),
             metrics: Arc::clone(&metrics),
+            readiness: Arc::new(Readiness::new()),
             drain: CancellationToken::new(),
             tasks,
         });
@@ -128,7 +132,8 @@ impl Server {
         let Self { senders, admin, sink, metrics, ledger, shared } = self;
         let closed = CancellationToken::new();
         shared.tasks.spawn(sweeper::run(Arc::clone(&sink), Arc::clone(&shared)));
-        let mut admin = tokio::spawn(admin::serve(admin, sink, Arc::clone(&metrics), shared.drain.clone(), closed.clone()));
+        let mut admin =
+            tokio::spawn(admin::serve(admin, sink, Arc::clone(&metrics), Arc::clone(&shared.readiness), closed.clone()));
         tokio::select! {
             () = tcp::accept(&senders, &shared) => {}
             () = shutdown => {}
@@ -151,6 +156,7 @@ async fn drain(shared: &Shared) -> Drained {
     let started = Instant::now();
     let running = shared.metrics.uploads_in_flight();
     tracing::info!(uploads = running, timeout = ?shared.limits.drain_timeout, "draining");
+    shared.readiness.set(Condition::ShuttingDown, "the server is stopping: wait until it is started again");
     shared.drain.cancel();
     shared.tasks.close();
     if tokio::time::timeout(shared.limits.drain_timeout, shared.tasks.wait()).await.is_err() {

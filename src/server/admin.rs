@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
+use crate::readiness::{Condition, Readiness};
 use crate::sink::Sink;
 
 /// How long a probe of the sink is believed: probes write, so that asking often must not mean writing often.
@@ -21,15 +22,15 @@ const PROBE_BELIEVED: Duration = Duration::from_secs(3);
 /// How long a probe may take before the sink counts as not ready.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Serves until `closed` is cancelled. From `drain` on the server is not ready.
+/// Serves until `closed` is cancelled.
 pub(super) async fn serve(
     listener: TcpListener,
     sink: Arc<dyn Sink>,
     metrics: Arc<Metrics>,
-    drain: CancellationToken,
+    readiness: Arc<Readiness>,
     closed: CancellationToken,
 ) {
-    let state = Arc::new(Admin { sink, metrics, drain, probed: Mutex::new(None) });
+    let state = Arc::new(Admin { sink, metrics, readiness, probed: Mutex::new(None) });
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -44,22 +45,29 @@ pub(super) async fn serve(
 struct Admin {
     sink: Arc<dyn Sink>,
     metrics: Arc<Metrics>,
-    drain: CancellationToken,
+    readiness: Arc<Readiness>,
     /// When the sink was last probed, and what was wrong with it.
     probed: Mutex<Option<(Instant, Result<(), String>)>>,
 }
 
 async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
-    if admin.drain.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "not ready: shutting down\n").into_response();
+    if !admin.readiness.holds(Condition::ShuttingDown) {
+        match admin.probe().await {
+            Ok(()) => admin.readiness.clear(Condition::Store),
+            Err(problem) => admin.readiness.set(Condition::Store, problem),
+        };
     }
-    match admin.probe().await {
-        Ok(()) => (StatusCode::OK, "ready\n").into_response(),
-        Err(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {problem}\n")).into_response(),
+    let problems = admin.readiness.problems();
+    if problems.is_empty() {
+        return (StatusCode::OK, "ready\n").into_response();
     }
+    let report: String =
+        problems.iter().map(|(condition, problem)| format!("not ready: {}: {problem}\n", condition.name())).collect();
+    (StatusCode::SERVICE_UNAVAILABLE, report).into_response()
 }
 
 async fn metrics_text(State(admin): State<Arc<Admin>>) -> Response {
+    admin.metrics.report_readiness(&admin.readiness);
     match admin.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
