@@ -28,6 +28,8 @@ pub struct Metrics {
     sweeps_failed: IntCounter,
     in_flight: IntGauge,
     connections: IntGauge,
+    connections_max: IntGauge,
+    connections_waiting: IntGauge,
     connections_refused: IntCounterVec,
     commit_seconds: Histogram,
     validation_seconds: HistogramVec,
@@ -40,7 +42,7 @@ pub struct Metrics {
 const RELOADED: [&str; 2] = ["ok", "failed"];
 
 /// Why a connection is refused, beside the codes of errors.
-const REFUSED_CONNECTIONS: [&str; 2] = ["surplus", "other_protocol"];
+const REFUSED_CONNECTIONS: [&str; 3] = ["surplus", "other_protocol", "silent"];
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -112,7 +114,12 @@ impl Metrics {
             kept: gauge("tidegate_uploads_kept", "Uploads that could be gone on with, as the last sweep has found them.")?,
             sweeps_failed: counter("tidegate_sweeps_failed_total", "Sweeps that did not come to their end.")?,
             in_flight: gauge("tidegate_uploads_in_flight", "Uploads between their header and their answer.")?,
-            connections: gauge("tidegate_connections", "Open connections of senders.")?,
+            connections: gauge("tidegate_connections", "Open connections of senders, with and without a slot.")?,
+            connections_max: gauge(
+                "tidegate_connections_max",
+                "Connection slots: limits.max_connections, as it is in force.",
+            )?,
+            connections_waiting: gauge("tidegate_connections_waiting", "Connections that wait for a slot.")?,
             connections_refused: counters(
                 "tidegate_connections_refused_total",
                 "Connections closed before an upload began, by reason.",
@@ -217,10 +224,20 @@ impl Metrics {
         self.validation_seconds.with_label_values(&[format.name()]).observe(time.as_secs_f64());
     }
 
-    /// A connection was closed before an upload began: an [`ErrorKind::code`], `surplus` or
-    /// `other_protocol`.
+    /// A connection was closed before an upload began: an [`ErrorKind::code`], `surplus`, `other_protocol`, or `silent` where it
+    /// made room for others.
     pub fn connection_refused(&self, reason: &str) {
         self.connections_refused.with_label_values(&[reason]).inc();
+    }
+
+    /// So many connection slots there are.
+    pub fn connection_slots(&self, slots: usize) {
+        self.connections_max.set(i64::try_from(slots).unwrap_or(i64::MAX));
+    }
+
+    /// So many connections wait for a slot.
+    pub fn connections_waiting(&self, waiting: usize) {
+        self.connections_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 
     /// Takes over the conditions that hold now.

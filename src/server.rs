@@ -10,6 +10,7 @@ mod admin;
 mod framed;
 mod permits;
 mod plain;
+mod slots;
 mod stream;
 mod sweeper;
 mod tcp;
@@ -19,9 +20,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::slots::{Pace, Slots};
 use crate::config::{Config, Framed, Limits, Plain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Bounds, Ingest};
@@ -58,6 +61,11 @@ struct Shared {
     metrics: Arc<Metrics>,
     /// The conditions that `/readyz` reports.
     readiness: Arc<Readiness>,
+    slots: Slots,
+    /// How fast the connection sends, and whether it has to give its slot to another one.
+    pace: Arc<Pace>,
+    /// Room for commits of framed connections, all together.
+    pending_commits: Arc<Semaphore>,
     /// No new uploads from now on.
     drain: CancellationToken,
     /// Connections, and commits, which go on even where their connection has ended.
@@ -68,6 +76,12 @@ impl Shared {
     /// The same for a connection of this origin.
     fn of(&self, origin: Origin) -> Arc<Self> {
         Arc::new(Self { ingest: self.ingest.of(origin), ..self.clone() })
+    }
+
+    /// The same for a connection of this origin, whose rate is measured.
+    fn paced(&self, origin: Origin, pace: Arc<Pace>) -> Arc<Self> {
+        let ingest = self.ingest.of(origin).giving_way(pace.gives_way().clone());
+        Arc::new(Self { ingest, pace, ..self.clone() })
     }
 }
 
@@ -94,13 +108,17 @@ impl Server {
         let bounds = Bounds::of(&limits);
         let tasks = TaskTracker::new();
         let ingest = Ingest::new(Arc::clone(&sink), bounds, Arc::clone(&metrics), ledger.clone(), tasks.clone());
+        let readiness = Arc::new(Readiness::new());
         let shared = Arc::new(Shared {
             ingest,
             limits,
             plain: config.plain.clone(),
             framed: config.framed.clone(),
             metrics: Arc::clone(&metrics),
-            readiness: Arc::new(Readiness::new()),
+            slots: Slots::new(&config.limits, Arc::clone(&metrics), Arc::clone(&readiness)),
+            pace: Arc::new(Pace::new()),
+            pending_commits: Arc::new(Semaphore::new(config.framed.max_pending_commits_total)),
+            readiness,
             drain: CancellationToken::new(),
             tasks,
         });
@@ -132,6 +150,7 @@ impl Server {
         let Self { senders, admin, sink, metrics, ledger, shared } = self;
         let closed = CancellationToken::new();
         shared.tasks.spawn(sweeper::run(Arc::clone(&sink), Arc::clone(&shared)));
+        shared.tasks.spawn(shared.slots.clone().run(shared.drain.clone()));
         let mut admin =
             tokio::spawn(admin::serve(admin, sink, Arc::clone(&metrics), Arc::clone(&shared.readiness), closed.clone()));
         tokio::select! {

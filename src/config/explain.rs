@@ -41,8 +41,9 @@ impl Config {
         lines.add("plain.require_size", require_size);
         lines.add("plain.linger", &duration_text(*linger));
         lines.add("plain.on_conflict", choice_text(&ON_CONFLICT, on_conflict));
-        let Framed { max_pending_commits, on_conflict } = framed;
+        let Framed { max_pending_commits, max_pending_commits_total, on_conflict } = framed;
         lines.add("framed.max_pending_commits", max_pending_commits);
+        lines.add("framed.max_pending_commits_total", max_pending_commits_total);
         lines.add("framed.on_conflict", choice_text(&ON_CONFLICT, on_conflict));
         let Log { level, format } = log;
         lines.add("log.level", level);
@@ -129,6 +130,9 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
         max_file_bytes,
         max_connections,
         max_connections_per_address,
+        max_silent_connections,
+        min_rate,
+        min_rate_grace,
         max_discard_bytes,
         max_json_depth,
         max_record_bytes,
@@ -150,6 +154,9 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
     lines.add("limits.max_file_bytes", &size_text(*max_file_bytes));
     lines.add("limits.max_connections", max_connections);
     lines.add("limits.max_connections_per_address", max_connections_per_address);
+    lines.add("limits.max_silent_connections", max_silent_connections);
+    lines.add("limits.min_rate", &size_text(*min_rate));
+    lines.add("limits.min_rate_grace", &duration_text(*min_rate_grace));
     lines.add("limits.max_discard_bytes", &size_text(*max_discard_bytes));
     lines.add("limits.max_json_depth", max_json_depth);
     lines.add("limits.max_record_bytes", &size_text(*max_record_bytes));

@@ -30,6 +30,7 @@ pub(super) fn config(in_force: &Value, defaults: &Value, problems: &mut Problems
         },
         framed: Framed {
             max_pending_commits: reader.read("framed.max_pending_commits", value::count),
+            max_pending_commits_total: reader.read("framed.max_pending_commits_total", value::count),
             on_conflict: reader.read("framed.on_conflict", |value| value::choice(&value::ON_CONFLICT, value)),
         },
         log: Log {
@@ -92,6 +93,9 @@ fn every_limit(reader: &mut Reader<'_>) -> Limits {
         max_file_bytes: reader.read("limits.max_file_bytes", value::positive_size),
         max_connections: reader.read("limits.max_connections", value::count),
         max_connections_per_address: reader.read("limits.max_connections_per_address", value::count),
+        max_silent_connections: reader.read("limits.max_silent_connections", value::count),
+        min_rate: reader.read("limits.min_rate", value::size),
+        min_rate_grace: reader.read("limits.min_rate_grace", value::duration),
         max_discard_bytes: reader.read("limits.max_discard_bytes", value::size),
         max_json_depth: reader.read("limits.max_json_depth", value::count),
         max_record_bytes: reader.read("limits.max_record_bytes", value::positive_size),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -14,6 +15,7 @@ use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use super::slots::{Pace, Phase};
 use crate::config::Limits;
 
 /// What is read at once of a header; an idle connection holds no more.
@@ -28,6 +30,9 @@ const LINGER_PAUSE: Duration = Duration::from_secs(5);
 /// How much longer a server that stops listens to a sender that it has refused, and to one that has not begun.
 pub(super) const DRAIN_GRACE: Duration = Duration::from_millis(200);
 
+/// How much longer a connection that gives its slot to another one is listened to.
+const GIVING_WAY: Duration = Duration::from_millis(500);
+
 /// What a read brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Filled {
@@ -41,6 +46,7 @@ pub(super) enum Filled {
 #[derive(Debug)]
 pub(super) struct Reader {
     half: OwnedReadHalf,
+    pace: Arc<Pace>,
     buffer: BytesMut,
     large_bytes: usize,
     /// How the connection broke: the system tells it once, and reports an end of the stream afterwards.
@@ -59,6 +65,7 @@ impl Reader {
     }
 
     async fn fill(&mut self, room: usize) -> io::Result<Filled> {
+        let _waiting = self.pace.wait();
         if self.buffer.capacity() == 0 {
             // No buffer for who sends nothing.
             self.half.readable().await?;
@@ -69,7 +76,10 @@ impl Reader {
         self.buffer.reserve(room);
         match self.half.read_buf(&mut self.buffer).await {
             Ok(0) => Ok(Filled::End),
-            Ok(_) => Ok(Filled::Some),
+            Ok(bytes) => {
+                self.pace.came(bytes);
+                Ok(Filled::Some)
+            }
             Err(error) => {
                 self.broken = Some(error.kind());
                 Err(error)
@@ -125,9 +135,10 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(socket: TcpStream) -> Self {
+    /// A connection whose reads are measured by `pace`.
+    pub(super) fn new(socket: TcpStream, pace: Arc<Pace>) -> Self {
         let (half, writer) = socket.into_split();
-        let reader = Reader { half, buffer: BytesMut::new(), large_bytes: LARGE_BYTES, broken: None };
+        let reader = Reader { half, pace, buffer: BytesMut::new(), large_bytes: LARGE_BYTES, broken: None };
         Self { reader, writer }
     }
 
@@ -223,6 +234,7 @@ impl Reader {
 #[derive(Debug)]
 pub(super) struct Patience<'a> {
     drain: &'a CancellationToken,
+    pace: &'a Pace,
     until: Instant,
     left_bytes: u64,
 }
@@ -231,14 +243,21 @@ impl<'a> Patience<'a> {
     /// `max_discard_bytes` within `idle_timeout`, all in all.
     pub(super) fn new(shared: &'a Shared) -> Self {
         let Limits { idle_timeout, max_discard_bytes, .. } = shared.limits;
-        Self { drain: &shared.drain, until: Instant::now() + idle_timeout, left_bytes: max_discard_bytes }
+        let pace = shared.pace.as_ref();
+        pace.enter(Phase::Idle);
+        let most = if pace.gives_way().is_cancelled() { GIVING_WAY.min(idle_timeout) } else { idle_timeout };
+        Self { drain: &shared.drain, pace, until: Instant::now() + most, left_bytes: max_discard_bytes }
     }
 
-    /// Waits for `work`; `None` where that takes too long, or a server that stops has waited long enough.
+    /// Waits for `work`; `None` where that takes too long, a server that stops has waited long enough, or the connection gives
+    /// way.
     pub(super) async fn wait<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let stopping = async {
-            self.drain.cancelled().await;
-            tokio::time::sleep(DRAIN_GRACE).await;
+            let grace = tokio::select! {
+                () = self.drain.cancelled() => DRAIN_GRACE,
+                () = self.pace.gives_way().cancelled() => GIVING_WAY,
+            };
+            tokio::time::sleep(grace).await;
         };
         tokio::select! {
             done = tokio::time::timeout_at(self.until.min(Instant::now() + LINGER_PAUSE), work) => done.ok(),

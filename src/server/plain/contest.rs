@@ -12,7 +12,7 @@ use tracing::Instrument;
 
 use super::{Received, broken, follows, quiet, spec};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ingest::{Body, Landed, Piece};
+use crate::ingest::{Body, Landed, Piece, too_slow};
 use crate::server::Shared;
 use crate::server::stream::{Filled, Reader};
 use crate::upload::{UploadId, UploadSpec};
@@ -29,7 +29,7 @@ pub(super) async fn receive(rivals: Rivals, reader: &mut Reader, shared: &Shared
         Err(error) => Err(error),
     };
     let (landed, reading) = landed.inspect_err(|error| shared.ingest.refuse(&name, error))?;
-    Ok((landed.commit(()).await?, reading))
+    Ok((landed.commit(shared.pace.commit()).await?, reading))
 }
 
 fn begin(Rivals { readings, silence_proves }: Rivals, shared: &Shared) -> Result<Contest> {
@@ -144,6 +144,9 @@ impl Contest {
             filled = tokio::time::timeout(idle_timeout, reader.fill_large()) => filled,
             // Each was refused, and the first refusal answers for all.
             _ = refused => return self.contenders.remove(0).finish().await.map(|_| false),
+            () = shared.pace.gives_way().cancelled() => {
+                return Err(too_slow(&format!("the upload was slow ({} bytes came)", self.position)));
+            }
         };
         match filled {
             Ok(filled) => Ok(matches!(filled, Ok(Filled::Some))),
