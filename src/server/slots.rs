@@ -6,13 +6,13 @@
 //!
 //! A connection that has sent nothing takes no slot. Silent and waiting connections share a pool of their own; when it is full,
 //! the silent connection that came first is closed. When every slot is taken and a connection waits, the slots of connections
-//! that send nothing are freed first, then those of the slowest uploads below `limits.min_rate`. Uploads at that rate or above
-//! are never ended: where only those run, new connections wait. While there is room, an upload may be as slow as it likes.
-//! Knows connections and their rates; neither protocols nor uploads.
+//! that were idle for long are freed first, then those of the slowest uploads below `limits.min_rate`, then those of other
+//! idle connections. Uploads at that rate or above are never ended: a server with more honest senders than slots would end
+//! uploads again and again, and complete none. Where only those run, new connections wait. While there is room, an upload may
+//! be as slow as it likes. Knows connections and their rates; neither protocols nor uploads.
 
 mod pace;
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -230,7 +230,7 @@ impl Registry {
             .filter(|(_, served)| served.ended_at.is_none())
             .filter_map(|(id, served)| Some((served.pace.precedence(terms, now)?, *id)))
             .collect();
-        candidates.sort_unstable_by_key(|(precedence, id)| (*precedence, Reverse(*id)));
+        candidates.sort_unstable();
         for (_, id) in candidates.into_iter().take(wanted) {
             if let Some(served) = self.served.get_mut(&id) {
                 served.ended_at = Some(now);

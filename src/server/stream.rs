@@ -31,7 +31,7 @@ const LINGER_PAUSE: Duration = Duration::from_secs(5);
 pub(super) const DRAIN_GRACE: Duration = Duration::from_millis(200);
 
 /// How much longer a connection that gives its slot to another one is listened to.
-const GIVING_WAY: Duration = Duration::from_millis(500);
+const GIVING_WAY: Duration = Duration::from_millis(300);
 
 /// What a read brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

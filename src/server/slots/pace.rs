@@ -1,5 +1,6 @@
 //! How fast one connection sends, measured over the time that the server waits for it.
 
+use std::cmp::Reverse;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,10 +28,16 @@ pub(super) struct Terms {
 /// The order in which connections give way: the least one first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Precedence {
-    Idle,
-    /// Thousandths of a byte per second.
+    /// Has sent nothing for so long that it will hardly send soon.
+    LongIdle(Reverse<Duration>),
+    /// Sends, at so many thousandths of a byte per second.
     Sending(u128),
+    /// May send its next file any moment.
+    Idle(Reverse<Duration>),
 }
+
+/// How long a connection without an upload is idle before it gives way to a slow upload.
+const LONG_IDLE: Duration = Duration::from_secs(5);
 
 /// The measure of one connection, and its notice to give way.
 #[derive(Debug)]
@@ -124,7 +131,9 @@ impl Pace {
             return None;
         }
         match phase {
-            Phase::Idle => self.commits.is_empty().then_some(Precedence::Idle),
+            Phase::Idle if !self.commits.is_empty() => None,
+            Phase::Idle if waited >= LONG_IDLE => Some(Precedence::LongIdle(Reverse(waited))),
+            Phase::Idle => Some(Precedence::Idle(Reverse(waited))),
             Phase::Sending => {
                 let rate = u128::from(total.bytes - mark.bytes) * 1_000_000_000 / waited.as_micros().max(1);
                 (rate < u128::from(terms.min_rate) * 1000).then_some(Precedence::Sending(rate))
@@ -147,5 +156,81 @@ impl Drop for Waiting<'_> {
         if let Some(since) = measure.waiting_since.take() {
             measure.total.waited += since.elapsed();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERMS: Terms = Terms { min_rate: 100, grace: Duration::from_secs(1) };
+
+    /// As of so many seconds from now, where the server has waited for it all the time.
+    fn after(pace: &Pace, seconds: u64) -> Option<Precedence> {
+        pace.precedence(TERMS, Instant::now() + Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_rate_counts_once_the_server_has_waited_for_the_grace() {
+        let pace = Pace::new();
+        assert_eq!(after(&pace, 60), None, "the server does not wait for it");
+        let _waiting = pace.wait();
+        assert_eq!(after(&pace, 0), None, "it has just begun");
+        assert_eq!(after(&pace, 2), Some(Precedence::Sending(0)));
+        pace.came(1000);
+        assert_eq!(after(&pace, 2), None, "500 bytes per second");
+        assert!(matches!(after(&pace, 20), Some(Precedence::Sending(49_000..=50_000))));
+    }
+
+    #[test]
+    fn time_for_which_the_server_does_not_wait_is_not_the_senders() {
+        let pace = Pace::new();
+        drop(pace.wait());
+        pace.rotate_window();
+        pace.rotate_window();
+        std::thread::sleep(Duration::from_millis(20));
+        let _waiting = pace.wait();
+        assert_eq!(pace.precedence(Terms { grace: Duration::from_millis(15), ..TERMS }, Instant::now()), None);
+    }
+
+    #[test]
+    fn what_came_before_the_window_does_not_count() {
+        let pace = Pace::new();
+        let waiting = pace.wait();
+        pace.came(1 << 30);
+        assert_eq!(after(&pace, 9), None);
+        drop(waiting);
+        pace.rotate_window();
+        let _waiting = pace.wait();
+        assert_eq!(after(&pace, 9), None, "the window before counts, too");
+        pace.rotate_window();
+        assert_eq!(after(&pace, 9), Some(Precedence::Sending(0)));
+    }
+
+    #[test]
+    fn idle_connections_give_way_before_slow_uploads_once_they_are_idle_for_long() {
+        let (sending, idle, longer) = (Pace::new(), Pace::new(), Pace::new());
+        for pace in [&idle, &longer] {
+            pace.came(1 << 30);
+            pace.enter(Phase::Idle);
+        }
+        let _waiting = [&sending, &idle, &longer].map(Pace::wait);
+        let mut order = [after(&idle, 3), after(&sending, 3), after(&longer, 6), after(&longer, 7)];
+        let expected = [order[3], order[2], order[1], order[0]];
+        order.sort();
+        assert_eq!(order, expected);
+        assert!(order.iter().all(Option::is_some));
+        let commit = idle.commit();
+        assert_eq!(after(&idle, 60), None, "its commit is under way");
+        drop(commit);
+        assert!(after(&idle, 60).is_some());
+    }
+
+    #[test]
+    fn a_least_rate_of_zero_ends_no_upload() {
+        let pace = Pace::new();
+        let _waiting = pace.wait();
+        let now = Instant::now() + Duration::from_hours(1);
+        assert_eq!(pace.precedence(Terms { min_rate: 0, ..TERMS }, now), None);
     }
 }
