@@ -335,6 +335,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_store_that_fails_an_upload_is_not_proved_by_an_earlier_one() {
+        let metrics = Metrics::new();
+        let hour = Duration::from_hours(1);
+        assert!(!metrics.stored_within(hour));
+        metrics.set_last_stored(Some(Instant::now()));
+        assert!(metrics.stored_within(hour));
+        metrics.refused(&Error::new(ErrorKind::Invalid, "not valid"));
+        assert!(metrics.stored_within(hour));
+        for kind in [ErrorKind::Store, ErrorKind::NoSpace, ErrorKind::Unknown] {
+            metrics.set_last_stored(Some(Instant::now()));
+            metrics.refused(&Error::new(kind, "the store failed"));
+            assert!(!metrics.stored_within(hour), "{}", kind.code());
+        }
+    }
+
+    #[test]
     fn every_reason_for_which_the_server_refuses_a_connection_begins_at_zero() {
         let page = Metrics::new().encode().unwrap();
         let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server");

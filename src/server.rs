@@ -105,7 +105,12 @@ impl Server {
             tasks,
         });
         let readiness = Arc::clone(&shared.readiness);
-        let store = Arc::new(StoreMonitor::start(Arc::clone(&sink) as _, metrics, readiness, Timing::default()));
+        let probed = Arc::clone(&sink);
+        let probe = move || {
+            let sink = Arc::clone(&probed);
+            async move { sink.probe().await }
+        };
+        let store = Arc::new(StoreMonitor::start(probe, metrics, readiness, Timing::default()));
         Ok(Self { senders, admin, sink, store, ledger, shared })
     }
 

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::error::Result;
 use crate::metrics::Metrics;
 use crate::readiness::{Condition, Readiness};
-use crate::sink::{Probe, Sink};
+use crate::sink::Probe;
 
 /// How long the last probe may take to remove what it wrote, once the server stops.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -94,13 +94,21 @@ pub(super) struct StoreMonitor {
 }
 
 impl StoreMonitor {
-    /// Starts the task that probes.
-    pub(super) fn start(sink: Arc<dyn Sink>, metrics: Arc<Metrics>, readiness: Arc<Readiness>, timing: Timing) -> Self {
+    /// Starts the task that probes, where `probe` makes one probe.
+    pub(super) fn start<F>(
+        probe: impl Fn() -> F + Send + Sync + 'static,
+        metrics: Arc<Metrics>,
+        readiness: Arc<Readiness>,
+        timing: Timing,
+    ) -> Self
+    where
+        F: Future<Output = Result<Probe>> + Send + 'static,
+    {
         let (asked, requests) = watch::channel(None);
         let (published, verdict) = watch::channel(None);
         let (probes, stop) = (TaskTracker::new(), CancellationToken::new());
         let task = Prober {
-            sink,
+            probe,
             readiness,
             timing,
             metrics: Arc::clone(&metrics),
@@ -141,8 +149,8 @@ impl StoreMonitor {
 }
 
 /// The task that probes.
-struct Prober {
-    sink: Arc<dyn Sink>,
+struct Prober<P> {
+    probe: P,
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
     timing: Timing,
@@ -151,7 +159,11 @@ struct Prober {
     probes: TaskTracker,
 }
 
-impl Prober {
+impl<P, F> Prober<P>
+where
+    P: Fn() -> F,
+    F: Future<Output = Result<Probe>> + Send + 'static,
+{
     async fn run(mut self) {
         loop {
             let timing = self.timing;
@@ -182,8 +194,7 @@ impl Prober {
 
     /// Runs one probe to its end. Nothing else is sent to the store meanwhile, however long it takes.
     async fn probe(&self) {
-        let sink = Arc::clone(&self.sink);
-        let mut probe = self.probes.spawn(async move { sink.probe().await });
+        let mut probe = self.probes.spawn((self.probe)());
         let began = Instant::now();
         let mut wait = self.first_wait();
         let outcome = loop {
@@ -237,3 +248,6 @@ impl Prober {
         self.verdict.send_replace(Some(verdict));
     }
 }
+
+#[cfg(test)]
+mod tests;
