@@ -2,7 +2,8 @@
 //!
 //! Knows nothing of HTTP: [`Metrics::encode`] gives the text, the admin listener serves it.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -36,6 +37,28 @@ pub struct Metrics {
     ledger_lost: IntCounter,
     reloads: IntCounterVec,
     unready: IntGaugeVec,
+    admin_closed: IntCounterVec,
+    last_stored: Mutex<Option<Instant>>,
+}
+
+/// Why an admin connection was closed before its answer had arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminClosed {
+    /// A newer connection took its place, at the limit of connections.
+    Surplus,
+    /// Its request, or the reading of the answer, took too long.
+    Timeout,
+}
+
+impl AdminClosed {
+    const ALL: [Self; 2] = [Self::Surplus, Self::Timeout];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Surplus => "surplus",
+            Self::Timeout => "timeout",
+        }
+    }
 }
 
 /// What becomes of loading the rules anew.
@@ -131,6 +154,12 @@ impl Metrics {
                 "Times that the rules were to be loaded anew, by outcome (ok, failed).",
                 &["outcome"],
             )?,
+            admin_closed: counters(
+                "tidegate_admin_connections_closed_total",
+                "Connections to the admin listener closed before their answer had arrived, by reason (surplus, timeout).",
+                &["reason"],
+            )?,
+            last_stored: Mutex::new(None),
             commit_seconds,
             validation_seconds,
             unready,
@@ -146,6 +175,9 @@ impl Metrics {
         metrics.uploads.with_label_values(&["quarantined", ErrorKind::Invalid.code()]);
         for reason in ErrorKind::ALL.map(ErrorKind::code).into_iter().chain(REFUSED_CONNECTIONS) {
             metrics.connections_refused.with_label_values(&[reason]);
+        }
+        for reason in AdminClosed::ALL {
+            metrics.admin_closed.with_label_values(&[reason.name()]);
         }
         metrics.report_readiness(&Readiness::new());
         for kind in ErrorKind::ALL {
@@ -172,7 +204,18 @@ impl Metrics {
         self.uploads.with_label_values(&labels).inc();
         if !receipt.duplicate {
             self.committed_bytes.inc_by(receipt.size);
+            self.set_last_stored(Some(Instant::now()));
         }
+    }
+
+    /// Whether the store took an upload within this time, and has failed none since.
+    pub fn stored_within(&self, time: Duration) -> bool {
+        let last = *self.last_stored.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| last.elapsed() < time)
+    }
+
+    fn set_last_stored(&self, last: Option<Instant>) {
+        *self.last_stored.lock().unwrap_or_else(PoisonError::into_inner) = last;
     }
 
     /// The rules were loaded anew, or could not be.
@@ -187,6 +230,9 @@ impl Metrics {
         let kept = report.is_some_and(|report| report.quarantined.is_some());
         let outcome = if kept { "quarantined" } else { outcome(error.kind()) };
         self.uploads.with_label_values(&[outcome, error.kind().code()]).inc();
+        if matches!(error.kind(), ErrorKind::Store | ErrorKind::NoSpace | ErrorKind::Unknown) {
+            self.set_last_stored(None);
+        }
         if let Some(report) = report {
             self.rejections.with_label_values(&[report.format.name(), report.code()]).inc();
         }
@@ -238,6 +284,11 @@ impl Metrics {
     /// So many connections wait for a slot.
     pub fn connections_waiting(&self, waiting: usize) {
         self.connections_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    /// An admin connection was closed before its answer had arrived.
+    pub fn admin_connection_closed(&self, reason: AdminClosed) {
+        self.admin_closed.with_label_values(&[reason.name()]).inc();
     }
 
     /// Takes over the conditions that hold now.
@@ -299,6 +350,22 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn a_store_that_fails_an_upload_is_not_proved_by_an_earlier_one() {
+        let metrics = Metrics::new();
+        let hour = Duration::from_hours(1);
+        assert!(!metrics.stored_within(hour));
+        metrics.set_last_stored(Some(Instant::now()));
+        assert!(metrics.stored_within(hour));
+        metrics.refused(&Error::new(ErrorKind::Invalid, "not valid"));
+        assert!(metrics.stored_within(hour));
+        for kind in [ErrorKind::Store, ErrorKind::NoSpace, ErrorKind::Unknown] {
+            metrics.set_last_stored(Some(Instant::now()));
+            metrics.refused(&Error::new(kind, "the store failed"));
+            assert!(!metrics.stored_within(hour), "{}", kind.code());
+        }
+    }
 
     #[test]
     fn every_reason_for_which_the_server_refuses_a_connection_begins_at_zero() {

@@ -61,9 +61,9 @@ impl Readiness {
         self.lock().contains_key(&condition)
     }
 
-    /// Every condition that holds, with its problem, in the order of [`Condition::ALL`].
-    pub fn problems(&self) -> Vec<(Condition, String)> {
-        self.lock().iter().map(|(condition, problem)| (*condition, problem.clone())).collect()
+    /// Every condition that holds, with its problem.
+    pub fn problems(&self) -> BTreeMap<Condition, String> {
+        self.lock().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Condition, String>> {
@@ -78,12 +78,12 @@ mod tests {
     #[test]
     fn conditions_are_reported_in_their_order_until_they_are_cleared() {
         let readiness = Readiness::new();
-        assert_eq!(readiness.problems(), []);
+        assert!(readiness.problems().is_empty());
         assert!(readiness.set(Condition::Memory, "no memory"));
         assert!(readiness.set(Condition::Store, "no store"));
         assert!(!readiness.set(Condition::Store, "no room"));
         let problems = [(Condition::Store, "no room".to_owned()), (Condition::Memory, "no memory".to_owned())];
-        assert_eq!(readiness.problems(), problems);
+        assert!(readiness.problems().into_iter().eq(problems));
         assert!(readiness.clear(Condition::Store));
         assert!(!readiness.clear(Condition::Store));
         assert!(readiness.holds(Condition::Memory) && !readiness.holds(Condition::Store));

@@ -11,6 +11,7 @@ mod framed;
 mod permits;
 mod plain;
 mod slots;
+mod store_monitor;
 mod stream;
 mod sweeper;
 mod tcp;
@@ -24,7 +25,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::admin::Admin;
 use self::slots::{Pace, Slots};
+use self::store_monitor::{StoreMonitor, Timing};
 use crate::config::{Config, Framed, Limits, Plain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Bounds, Ingest};
@@ -37,16 +40,13 @@ use crate::sink::validated::Validated;
 /// How long uploads that are cut off at the end of the drain may take to clean up after themselves.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the admin listener's last answers may take.
-const ADMIN_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// A server that listens, and does not yet accept.
 #[derive(Debug)]
 pub struct Server {
     senders: TcpListener,
     admin: TcpListener,
     sink: Arc<dyn Sink>,
-    metrics: Arc<Metrics>,
+    store: Arc<StoreMonitor>,
     ledger: Ledger,
     shared: Arc<Shared>,
 }
@@ -122,7 +122,14 @@ impl Server {
             drain: CancellationToken::new(),
             tasks,
         });
-        Ok(Self { senders, admin, sink, metrics, ledger, shared })
+        let readiness = Arc::clone(&shared.readiness);
+        let probed = Arc::clone(&sink);
+        let probe = move || {
+            let sink = Arc::clone(&probed);
+            async move { sink.probe().await }
+        };
+        let store = Arc::new(StoreMonitor::start(probe, metrics, readiness, Timing::default()));
+        Ok(Self { senders, admin, sink, store, ledger, shared })
     }
 
     /// Where senders connect to.
@@ -145,27 +152,34 @@ impl Server {
             .map_err(|error| Error::new(ErrorKind::Io, "asking for the listener's address").because(error))
     }
 
+    /// The store in words, once it was probed. What is wrong with it is logged; the server serves all the same, and is not ready
+    /// until the store is: it may come back.
+    pub async fn store(&self) -> String {
+        self.store.verdict().await.store
+    }
+
     /// Serves until `shutdown` is done; then stops accepting, and gives running uploads `drain_timeout` to finish.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
-        let Self { senders, admin, sink, metrics, ledger, shared } = self;
+        let Self { senders, admin, sink, store, ledger, shared } = self;
         let closed = CancellationToken::new();
-        shared.tasks.spawn(sweeper::run(Arc::clone(&sink), Arc::clone(&shared)));
+        shared.tasks.spawn(sweeper::run(sink, Arc::clone(&shared)));
         shared.tasks.spawn(shared.slots.clone().run(shared.drain.clone()));
-        let mut admin =
-            tokio::spawn(admin::serve(admin, sink, Arc::clone(&metrics), Arc::clone(&shared.readiness), closed.clone()));
+        let pages = Admin {
+            metrics: Arc::clone(&shared.metrics),
+            readiness: Arc::clone(&shared.readiness),
+            store: Arc::clone(&store),
+        };
+        let admin = tokio::spawn(admin::serve(admin, pages, closed.clone()));
         tokio::select! {
             () = tcp::accept(&senders, &shared) => {}
             () = shutdown => {}
         }
         drop(senders);
-        let drained = drain(&shared).await;
+        let (drained, ()) = tokio::join!(drain(&shared), store.close());
         ledger.close().await;
         closed.cancel();
-        // Somebody may hold a request half-sent; nothing that is worth waiting for is left.
-        match tokio::time::timeout(ADMIN_TIMEOUT, &mut admin).await {
-            Ok(Ok(())) => {}
-            Ok(Err(panic)) => tracing::error!(error = %panic, "the admin listener ended early"),
-            Err(_elapsed) => admin.abort(),
+        if let Err(panic) = admin.await {
+            tracing::error!(error = %panic, "the admin listener ended early");
         }
         drained
     }
