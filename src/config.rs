@@ -130,6 +130,8 @@ pub struct S3 {
     pub part_bytes: u64,
     /// Parts of one upload on their way at once.
     pub parts_in_flight: usize,
+    /// Requests on their way at once, for all uploads.
+    pub max_requests: usize,
     /// One request, from its first byte to the answer's last.
     pub request_timeout: Duration,
     /// How long a request that failed is tried again.
@@ -180,6 +182,8 @@ pub struct Limits {
     pub max_connections_per_address: usize,
     /// Connections at once that have sent nothing yet, or wait for one of those to close.
     pub max_silent_connections: usize,
+    /// Connections at once to the admin listener.
+    pub max_admin_connections: usize,
     /// Below which rate an upload may be ended while every connection slot is taken, in bytes per second; 0 for none.
     pub min_rate: u64,
     /// How long the server waits for bytes of a connection before its rate counts.

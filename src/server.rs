@@ -66,6 +66,8 @@ struct Shared {
     pace: Arc<Pace>,
     /// Room for commits of framed connections, all together.
     pending_commits: Arc<Semaphore>,
+    /// Room for rival uploads of plain connections, all together.
+    rival_files: Arc<Semaphore>,
     /// No new uploads from now on.
     drain: CancellationToken,
     /// Connections, and commits, which go on even where their connection has ended.
@@ -118,6 +120,7 @@ impl Server {
             slots: Slots::new(&config.limits, Arc::clone(&metrics), Arc::clone(&readiness)),
             pace: Arc::new(Pace::new()),
             pending_commits: Arc::new(Semaphore::new(config.framed.max_pending_commits_total)),
+            rival_files: Arc::new(Semaphore::new(rival_files(config.limits.max_connections))),
             readiness,
             drain: CancellationToken::new(),
             tasks,
@@ -165,6 +168,7 @@ impl Server {
         shared.tasks.spawn(sweeper::run(sink, Arc::clone(&shared)));
         shared.tasks.spawn(shared.slots.clone().run(shared.drain.clone()));
         let pages = Admin {
+            max_connections: shared.limits.max_admin_connections,
             metrics: Arc::clone(&shared.metrics),
             readiness: Arc::clone(&shared.readiness),
             store: Arc::clone(&store),
@@ -183,6 +187,13 @@ impl Server {
         }
         drained
     }
+}
+
+/// Files that plain connections may have open at once where a header has several readings, beside one for each connection.
+pub fn rival_files(max_connections: usize) -> usize {
+    /// Connections that share a rival file.
+    const CONNECTIONS: usize = 16;
+    (max_connections / CONNECTIONS).max(1)
 }
 
 async fn drain(shared: &Shared) -> Drained {

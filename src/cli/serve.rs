@@ -1,5 +1,7 @@
 //! `tidegate serve`: runs the server until it is told to stop.
 
+mod descriptors;
+
 use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::num::NonZero;
@@ -8,6 +10,8 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+pub(super) use self::descriptors::raise_limit as raise_open_files_limit;
 
 use super::{ConfigArgs, MAX_DISK_WORKERS, bad_config, fail, print, run_with};
 use crate::assemble;
@@ -40,14 +44,22 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
-    let config = match args.config.load() {
+    let mut config = match args.config.load() {
         Ok(config) => config,
         Err(error) => return bad_config(&error),
     };
     if let Err(error) = init_log(&config.log) {
         return bad_config(&error);
     }
-    run_with(disk_workers(&config), async {
+    let (workers, allowed) = (disk_workers(&config), raise_open_files_limit());
+    let plan = match descriptors::fit(&mut config, workers, allowed, descriptors::open_now()) {
+        Ok(plan) => plan,
+        Err(error) => return fail(1, &error.to_string()),
+    };
+    if let Some(lowered) = &plan.lowered {
+        tracing::warn!("{lowered}");
+    }
+    run_with(plan.disk_workers, async {
         match serve(&config, &args.config).await {
             Ok(drained) => said(&drained),
             Err(error) if error.kind() == ErrorKind::Config => bad_config(&error),
@@ -75,7 +87,6 @@ fn said(Drained { finished, cut_off, took }: &Drained) -> ExitCode {
 }
 
 async fn serve(config: &Config, layers: &ConfigArgs) -> Result<Drained> {
-    raise_open_files_limit();
     // First, for a signal that nobody listens to ends the process.
     let hangup =
         signal(SignalKind::hangup()).map_err(|error| Error::new(ErrorKind::Io, "listening for signals").because(error))?;
@@ -154,17 +165,6 @@ fn shutdown_signal() -> Result<impl Future<Output = ()>> {
             std::process::exit(130);
         });
     })
-}
-
-/// Every connection is an open file, and the usual soft limit is lower than the connections that are allowed.
-pub(super) fn raise_open_files_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current != maximum
-        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
-    {
-        tracing::warn!(%error, "raising the limit of open files");
-    }
 }
 
 fn init_log(log: &Log) -> Result<()> {

@@ -102,6 +102,7 @@ fn sink_lines(lines: &mut Lines<'_>, sink: &Sink) {
         integrity,
         part_bytes,
         parts_in_flight,
+        max_requests,
         request_timeout,
         retry_timeout,
     } = s3;
@@ -115,6 +116,7 @@ fn sink_lines(lines: &mut Lines<'_>, sink: &Sink) {
     lines.add("sink.s3.integrity", choice_text(&INTEGRITIES, integrity));
     lines.add("sink.s3.part_bytes", &size_text(*part_bytes));
     lines.add("sink.s3.parts_in_flight", parts_in_flight);
+    lines.add("sink.s3.max_requests", max_requests);
     lines.add("sink.s3.request_timeout", &duration_text(*request_timeout));
     lines.add("sink.s3.retry_timeout", &duration_text(*retry_timeout));
 }
@@ -131,6 +133,7 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
         max_connections,
         max_connections_per_address,
         max_silent_connections,
+        max_admin_connections,
         min_rate,
         min_rate_grace,
         max_discard_bytes,
@@ -155,6 +158,7 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
     lines.add("limits.max_connections", max_connections);
     lines.add("limits.max_connections_per_address", max_connections_per_address);
     lines.add("limits.max_silent_connections", max_silent_connections);
+    lines.add("limits.max_admin_connections", max_admin_connections);
     lines.add("limits.min_rate", &size_text(*min_rate));
     lines.add("limits.min_rate_grace", &duration_text(*min_rate_grace));
     lines.add("limits.max_discard_bytes", &size_text(*max_discard_bytes));

@@ -20,6 +20,7 @@ use crate::readiness::{Condition, Readiness};
 /// What the pages report.
 #[derive(Debug, Clone)]
 pub(super) struct Admin {
+    pub(super) max_connections: usize,
     pub(super) metrics: Arc<Metrics>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) store: Arc<StoreMonitor>,
@@ -27,13 +28,13 @@ pub(super) struct Admin {
 
 /// Serves until `closed` is cancelled.
 pub(super) async fn serve(listener: TcpListener, admin: Admin, closed: CancellationToken) {
-    let metrics = Arc::clone(&admin.metrics);
+    let (metrics, max_connections) = (Arc::clone(&admin.metrics), admin.max_connections);
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_text))
         .with_state(admin);
-    http::serve(listener, router, &metrics, closed).await;
+    http::serve(listener, router, max_connections, &metrics, closed).await;
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {

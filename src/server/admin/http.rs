@@ -23,9 +23,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{AdminClosed, Metrics};
 
-/// Connections at once. Small, because each is a file descriptor that an upload could need.
-pub(super) const MAX_CONNECTIONS: usize = 64;
-
 /// From the connection to the last byte of the request's header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -48,9 +45,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the last answers may take once the listener is closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves until `closed` is cancelled.
-pub(super) async fn serve(listener: TcpListener, router: Router, metrics: &Metrics, closed: CancellationToken) {
-    let mut connections = Connections { open: Vec::new(), is_full: false };
+/// Serves until `closed` is cancelled, so many connections at once.
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    max_connections: usize,
+    metrics: &Metrics,
+    closed: CancellationToken,
+) {
+    let mut connections = Connections { max_connections, open: Vec::new(), is_full: false };
     let accepting = async {
         loop {
             match listener.accept().await {
@@ -69,6 +72,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, metrics: &Metri
 
 /// The connections that are open, the oldest first.
 struct Connections {
+    max_connections: usize,
     open: Vec<Connection>,
     /// Whether the newest connection took the place of another one.
     is_full: bool,
@@ -95,10 +99,10 @@ impl Connections {
     /// monitoring system asks and leaves, and who stays is who holds connections open.
     async fn admit(&mut self, socket: TcpStream, peer: SocketAddr, router: &Router, metrics: &Metrics) {
         self.collect(metrics).await;
-        let was_full = std::mem::replace(&mut self.is_full, self.open.len() >= MAX_CONNECTIONS);
+        let was_full = std::mem::replace(&mut self.is_full, self.open.len() >= self.max_connections);
         if self.is_full {
             if !was_full {
-                tracing::warn!(%peer, limit = MAX_CONNECTIONS, "admin connections exhausted; the oldest are closed");
+                tracing::warn!(%peer, limit = self.max_connections, "admin connections exhausted; the oldest are closed");
             }
             let victim = self.open.remove(self.victim());
             victim.task.abort();
