@@ -27,6 +27,8 @@ use crate::config::Limits;
 use crate::metrics::Metrics;
 use crate::readiness::{Condition, Readiness};
 
+/// How long a connection may be silent before it is closed to make room: the first byte comes right behind the connection.
+const SILENCE: Duration = Duration::from_millis(50);
 /// How long a silent connection that is told to close may take before the next one is told, too.
 const CLOSING_TIME: Duration = Duration::from_millis(50);
 /// How long a connection that gives way may take before another one is ended for the same waiter.
@@ -63,10 +65,16 @@ struct Inner {
 struct Registry {
     next: u64,
     /// By age, the first one first.
-    silent: BTreeMap<u64, CancellationToken>,
+    silent: BTreeMap<u64, Silent>,
     waiting: BTreeMap<u64, Instant>,
     served: BTreeMap<u64, Served>,
     windows_at: Instant,
+}
+
+#[derive(Debug)]
+struct Silent {
+    since: Instant,
+    closing: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -125,12 +133,10 @@ impl Slots {
             if let Ok(permit) = entrance.try_acquire_owned() {
                 return self.entrance(permit);
             }
-            if let Some((_, closing)) = self.registry().silent.pop_first() {
-                closing.cancel();
-            }
+            let pause = self.registry().close_silent(Instant::now());
             // It may have sent its first byte just now, and keep its place.
             let entrance = Arc::clone(&self.0.entrance);
-            if let Ok(permit) = tokio::time::timeout(CLOSING_TIME, entrance.acquire_owned()).await {
+            if let Ok(permit) = tokio::time::timeout(pause, entrance.acquire_owned()).await {
                 return self.entrance(permit.expect("this semaphore is never closed"));
             }
         }
@@ -141,7 +147,7 @@ impl Slots {
         let mut registry = self.registry();
         registry.next += 1;
         let id = registry.next;
-        registry.silent.insert(id, closing.clone());
+        registry.silent.insert(id, Silent { since: Instant::now(), closing: closing.clone() });
         drop(registry);
         Entrance { id, closing, slots: self.clone(), _permit: permit }
     }
@@ -177,7 +183,8 @@ impl Slots {
         registry.rotate_windows(now);
         let waited = registry.waiting.first_key_value().map(|(_, since)| now - *since);
         let wanted = registry.waiting.len().saturating_sub(slots.available_permits());
-        registry.end_slowest(wanted, *terms, now);
+        let terms = terms.pressed(*max_connections, registry.waiting.len());
+        registry.end_slowest(wanted, terms, now);
         drop(registry);
         match waited {
             Some(waited) if waited >= PATIENCE => {
@@ -210,6 +217,17 @@ impl Slots {
 }
 
 impl Registry {
+    /// Closes the first of the silent connections, if it had its time; how long to wait before this is tried again.
+    fn close_silent(&mut self, now: Instant) -> Duration {
+        let Some(first) = self.silent.first_entry() else { return CLOSING_TIME };
+        let left = (first.get().since + SILENCE).saturating_duration_since(now);
+        if !left.is_zero() {
+            return left;
+        }
+        first.remove().closing.cancel();
+        CLOSING_TIME
+    }
+
     fn rotate_windows(&mut self, now: Instant) {
         if now - self.windows_at >= WINDOW {
             self.windows_at = now;

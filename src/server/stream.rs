@@ -27,11 +27,9 @@ const LARGEST_BYTES: usize = 256 * 1024;
 /// How long a sender that was answered may pause before the connection is closed on it.
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
 
-/// How much longer a server that stops listens to a sender that it has refused, and to one that has not begun.
+/// How much longer a server that stops listens to a sender that it has refused, and to one that has not begun; and a server whose
+/// slots are all taken to one that gives way.
 pub(super) const DRAIN_GRACE: Duration = Duration::from_millis(200);
-
-/// How much longer a connection that gives its slot to another one is listened to.
-const GIVING_WAY: Duration = Duration::from_millis(300);
 
 /// What a read brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,7 +243,7 @@ impl<'a> Patience<'a> {
         let Limits { idle_timeout, max_discard_bytes, .. } = shared.limits;
         let pace = shared.pace.as_ref();
         pace.enter(Phase::Idle);
-        let most = if pace.gives_way().is_cancelled() { GIVING_WAY.min(idle_timeout) } else { idle_timeout };
+        let most = if pace.gives_way().is_cancelled() { DRAIN_GRACE.min(idle_timeout) } else { idle_timeout };
         Self { drain: &shared.drain, pace, until: Instant::now() + most, left_bytes: max_discard_bytes }
     }
 
@@ -253,11 +251,11 @@ impl<'a> Patience<'a> {
     /// way.
     pub(super) async fn wait<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let stopping = async {
-            let grace = tokio::select! {
-                () = self.drain.cancelled() => DRAIN_GRACE,
-                () = self.pace.gives_way().cancelled() => GIVING_WAY,
-            };
-            tokio::time::sleep(grace).await;
+            tokio::select! {
+                () = self.drain.cancelled() => {}
+                () = self.pace.gives_way().cancelled() => {}
+            }
+            tokio::time::sleep(DRAIN_GRACE).await;
         };
         tokio::select! {
             done = tokio::time::timeout_at(self.until.min(Instant::now() + LINGER_PAUSE), work) => done.ok(),

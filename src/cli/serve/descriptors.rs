@@ -41,7 +41,7 @@ pub(super) struct Bounds {
 
 /// The least limits with which a server works.
 const LEAST: Bounds =
-    Bounds { connections: 4, per_address: 1, silent: 4, admin: 2, pending_commits: 2, store_requests: 2, disk_workers: 2 };
+    Bounds { connections: 4, per_address: 1, silent: 8, admin: 2, pending_commits: 2, store_requests: 2, disk_workers: 2 };
 
 /// What is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -222,7 +222,7 @@ mod tests {
                 let lowered = lowered.unwrap();
                 assert_eq!(lowered.to, in_force);
                 assert!(lowered.to_string().contains("limits.max_connections from 4096 to "), "{lowered}");
-                assert!(in_force.connections >= allowed / 8, "{allowed}: {in_force:?}");
+                assert!(in_force.connections >= allowed / 10, "{allowed}: {in_force:?}");
                 assert!(in_force.per_address <= in_force.connections.div_ceil(4), "{in_force:?}");
                 // All that is allowed is used.
                 assert!(3 + in_force.need(&config) + 2 >= allowed, "{allowed}: {in_force:?}");

@@ -25,6 +25,18 @@ pub(super) struct Terms {
     pub(super) grace: Duration,
 }
 
+impl Terms {
+    /// The more connections wait for each slot, the less time there is to see how fast a connection is.
+    pub(super) fn pressed(self, slots: usize, waiting: usize) -> Self {
+        /// Where a quarter as many wait as there are slots, half of the grace is left.
+        const WEIGHT: usize = 4;
+        let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+        let waiting = u32::try_from(WEIGHT * waiting).unwrap_or(u32::MAX);
+        let grace = self.grace.mul_f64(f64::from(slots) / (f64::from(slots) + f64::from(waiting)));
+        Self { grace, ..self }
+    }
+}
+
 /// The order in which connections give way: the least one first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Precedence {
