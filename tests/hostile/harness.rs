@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub(crate) use self::attacker::{Attacker, raise_open_files_limit};
+pub(crate) use self::attacker::{Attacker, raise_open_files_limit, read_line};
 pub(crate) use self::good_sender::GoodSender;
 pub(crate) use self::watch::Watch;
 use crate::common::serve::{Serve, until};

@@ -10,4 +10,6 @@
 mod common;
 mod harness;
 
+mod descriptors;
 mod first;
+mod slots;
