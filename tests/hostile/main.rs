@@ -8,6 +8,11 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+
+mod bombs;
 mod harness;
+mod kinds;
 
 mod first;
+mod memory;
+mod processor;

@@ -1,6 +1,6 @@
 //! A hostile connection: sends exactly what a test wants, blocks never for longer than the deadline.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -48,17 +48,22 @@ impl Attacker {
     }
 
     /// Sends what the system takes without waiting; how much that is.
-    pub(crate) fn send_now(&mut self, bytes: &[u8]) -> usize {
-        self.0.set_nonblocking(true).unwrap();
+    ///
+    /// # Errors
+    /// Where the server has closed.
+    pub(crate) fn send_now(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.set_nonblocking(true)?;
         let mut sent = 0;
-        while sent < bytes.len() {
+        let failed = loop {
             match self.0.write(&bytes[sent..]) {
+                _ if sent == bytes.len() => break None,
                 Ok(written) => sent += written,
-                Err(_) => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break None,
+                Err(error) => break Some(error),
             }
-        }
-        self.0.set_nonblocking(false).unwrap();
-        sent
+        };
+        self.0.set_nonblocking(false)?;
+        failed.map_or(Ok(sent), Err)
     }
 
     /// Ends the sending side.

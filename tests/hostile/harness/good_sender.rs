@@ -19,7 +19,7 @@ use super::{SLOWNESS, Victim};
 const BOUND: Duration = Duration::from_secs(2).saturating_mul(SLOWNESS);
 
 /// How long [`GoodSender::commits`] waits in all.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Commits small files one after the other until it is stopped: in turns framed, on a connection that it keeps, and plain, on a
 /// new connection each. Every answer, and what is then stored, must be right.
@@ -65,12 +65,24 @@ impl GoodSender {
         let goal = done.took.len() + more;
         while done.took.len() < goal && done.wrong.is_none() {
             let left = PATIENCE.saturating_sub(start.elapsed());
-            assert!(!left.is_zero(), "only {} of {goal} commits after {PATIENCE:?}", done.took.len());
+            if left.is_zero() {
+                let so_far = done.took.len();
+                drop(done);
+                panic!("only {so_far} of {goal} commits after {PATIENCE:?}");
+            }
             done = self.shared.changed.wait_timeout(done, left).unwrap().0;
         }
-        if let Some(wrong) = &done.wrong {
-            panic!("after {} commits: {wrong}", done.took.len());
-        }
+        let wrong = done.wrong.as_ref().map(|wrong| format!("after {} commits: {wrong}", done.took.len()));
+        drop(done);
+        assert_eq!(wrong, None);
+    }
+
+    /// The server says in time that it is alive.
+    pub(crate) fn answers_health(&self, victim: &Victim) {
+        let start = Instant::now();
+        let answer = victim.serve.get("/healthz");
+        let took = start.elapsed();
+        assert!(answer.starts_with("HTTP/1.1 200") && took <= BOUND, "/healthz took {took:?}: {answer}");
     }
 
     /// Stops; every commit was right, and in time. Gives back what they took, in order of size.
