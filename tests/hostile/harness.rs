@@ -12,6 +12,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -27,6 +28,9 @@ pub(crate) const MIB: u64 = 1 << 20;
 
 /// A debug build is slower by a factor, and so is a machine that builds beside the tests.
 pub(crate) const SLOWNESS: u32 = if cfg!(debug_assertions) { 3 } else { 1 };
+
+/// The longest that a small commit may take, from its connection or its first byte to its receipt (99 of 100 of them).
+pub(crate) const BOUND: Duration = Duration::from_secs(2).saturating_mul(SLOWNESS);
 
 /// The end of what any victim gets, in KiB.
 const HARD_KIBIBYTES: u64 = 4 << 20;
@@ -193,6 +197,14 @@ impl Victim {
         until(&format!("a connection refused for {reason} in the counter"), || {
             self.metric("tidegate_connections_refused_total", &[("reason", reason)]) > 0.0
         });
+    }
+
+    /// The server says in time that it is alive.
+    pub(crate) fn answers_health(&self) {
+        let start = Instant::now();
+        let answer = self.serve.get("/healthz");
+        let took = start.elapsed();
+        assert!(answer.starts_with("HTTP/1.1 200") && took <= BOUND, "/healthz took {took:?}: {answer}");
     }
 
     /// Whether the process still runs.

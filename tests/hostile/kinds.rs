@@ -4,7 +4,7 @@ use crate::bombs;
 use crate::harness::Setup;
 
 /// The names that attackers use, and what they are validated as.
-const RULES: &str = r"
+pub(crate) const RULES_OF_FORMATS: &str = r"
 [[rules]]
 match = '*.strict.json'
 format = 'json'
@@ -15,14 +15,17 @@ match = '*.table.csv'
 format = 'csv'
 schema = 'DIR/table.json'
 max_errors = 100
+";
 
+const RULE_OF_DOCUMENTS: &str = r"
 [[rules]]
 match = '*.document.json'
 format = 'json'
 schema = 'DIR/document.json'
 ";
 
-const TABLE: &str = r#"{"fields":[{"name":"id","type":"string"},{"name":"value","type":"any"}],"primaryKey":["id"]}"#;
+pub(crate) const TABLE: &str =
+    r#"{"fields":[{"name":"id","type":"string"},{"name":"value","type":"any"}],"primaryKey":["id"]}"#;
 
 /// Held against a document as a whole, which must be in memory for that.
 const DOCUMENT: &str = r#"{"type":"array","items":{"type":"number"}}"#;
@@ -32,7 +35,8 @@ pub(crate) fn setup() -> Setup {
     Setup::new()
         .file("table.json", TABLE)
         .file("document.json", DOCUMENT)
-        .config(RULES)
+        .config(RULES_OF_FORMATS)
+        .config(RULE_OF_DOCUMENTS)
         .set("limits.max_connections", 12_000)
         .set("limits.max_connections_per_address", 12_000)
         // The attack lasts longer than a silent connection does, and is measured while it does.

@@ -14,5 +14,6 @@ mod harness;
 mod kinds;
 
 mod first;
+mod fuzz;
 mod memory;
 mod processor;

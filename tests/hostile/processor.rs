@@ -14,7 +14,7 @@ fn compressed_tables_on_32_connections_leave_time_for_small_files() {
     let attack = Crowd::all_send(&victim, 32, bytes);
     good.commits(10);
     for _ in 0..5 {
-        good.answers_health(&victim);
+        victim.answers_health();
         good.commits(20);
     }
     drop(attack);

@@ -36,10 +36,15 @@ impl Attacker {
     }
 
     /// The socket itself, with other deadlines.
-    pub(crate) fn into_stream(self, deadline: Duration) -> std::io::Result<TcpStream> {
-        self.0.set_read_timeout(Some(deadline))?;
-        self.0.set_write_timeout(Some(deadline))?;
-        Ok(self.0)
+    pub(crate) fn into_stream(self, deadline: Duration) -> TcpStream {
+        self.waits(deadline);
+        self.0
+    }
+
+    /// Sets another deadline for each read and write.
+    pub(crate) fn waits(&self, deadline: Duration) {
+        self.0.set_read_timeout(Some(deadline)).unwrap();
+        self.0.set_write_timeout(Some(deadline)).unwrap();
     }
 
     /// Sends all of it, unless the server has closed, or takes nothing within the deadline; whether it was taken.

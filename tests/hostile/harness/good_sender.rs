@@ -13,10 +13,7 @@ use std::time::{Duration, Instant};
 use tidegate::upload::Digest;
 
 use super::attacker::{Attacker, read_line};
-use super::{SLOWNESS, Victim};
-
-/// The longest that a small commit may take, from its connection or its first byte to its receipt (99 of 100 of them).
-const BOUND: Duration = Duration::from_secs(2).saturating_mul(SLOWNESS);
+use super::{BOUND, Victim};
 
 /// How long [`GoodSender::commits`] waits in all.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -75,14 +72,6 @@ impl GoodSender {
         let wrong = done.wrong.as_ref().map(|wrong| format!("after {} commits: {wrong}", done.took.len()));
         drop(done);
         assert_eq!(wrong, None);
-    }
-
-    /// The server says in time that it is alive.
-    pub(crate) fn answers_health(&self, victim: &Victim) {
-        let start = Instant::now();
-        let answer = victim.serve.get("/healthz");
-        let took = start.elapsed();
-        assert!(answer.starts_with("HTTP/1.1 200") && took <= BOUND, "/healthz took {took:?}: {answer}");
     }
 
     /// Stops; every commit was right, and in time. Gives back what they took, in order of size.
@@ -169,7 +158,7 @@ impl Sends {
 
     fn framed(&mut self, name: &str, body: &str) -> std::io::Result<(bool, String)> {
         if self.kept.is_none() {
-            self.kept = Some(Attacker::reach(self.server, &self.address)?.into_stream(PATIENCE)?);
+            self.kept = Some(Attacker::reach(self.server, &self.address)?.into_stream(PATIENCE));
         }
         let stream = self.kept.as_mut().unwrap();
         let put = format!("{{\"op\":\"put\",\"name\":\"{name}\",\"size\":{}}}\n{body}", body.len());
@@ -179,7 +168,7 @@ impl Sends {
     }
 
     fn plain(&self, name: &str, body: &str) -> std::io::Result<(bool, String)> {
-        let mut stream = Attacker::reach(self.server, &self.address)?.into_stream(PATIENCE)?;
+        let mut stream = Attacker::reach(self.server, &self.address)?.into_stream(PATIENCE);
         stream.write_all(format!("{name} {}\n{body}", body.len()).as_bytes())?;
         let answer = read_line(&mut stream).unwrap_or_default();
         Ok((answer.starts_with(&format!("OK {name} {} ", body.len())), answer))
