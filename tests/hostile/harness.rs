@@ -109,7 +109,9 @@ impl Setup {
         // One that takes more memory than this aborts, instead of taking the machine with it.
         let script = format!("ulimit -d {HARD_KIBIBYTES}; {} exec \"$@\" 2>\"$LOG\"", self.shell);
         let mut command = Command::new("sh");
-        command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_tidegate"), "serve", "--config"]);
+        // Another build, for comparison.
+        let program = std::env::var("TIDEGATE_HOSTILE_SERVER").unwrap_or(env!("CARGO_BIN_EXE_tidegate").to_owned());
+        command.args(["-c", &script, "sh", &program, "serve", "--config"]);
         command
             .arg(path("config.toml"))
             .env("LOG", path("log"))

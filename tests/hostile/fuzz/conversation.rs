@@ -184,7 +184,8 @@ impl Conversation {
             if !meant {
                 return Err(format!("{line} is about bytes that were not sent so"));
             }
-            if key.ends_with(".json") && serde_json::from_slice::<IgnoredAny>(&stored).is_err() {
+            let is_json = Path::new(&key).extension().is_some_and(|extension| extension == "json");
+            if is_json && serde_json::from_slice::<IgnoredAny>(&stored).is_err() {
                 return Err(format!("{line} is about a text that is no JSON"));
             }
         }
