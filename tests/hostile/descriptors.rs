@@ -84,7 +84,7 @@ fn a_server_with_1024_descriptors_survives_a_crowd() {
 fn pipelined(victim: &Victim, number: usize, files: usize) -> JoinHandle<usize> {
     let attacker = Attacker::connect_from(victim, &format!("127.0.3.{}", number + 1));
     std::thread::spawn(move || {
-        let mut stream = attacker.into_stream(Duration::from_secs(60)).unwrap();
+        let mut stream = attacker.into_stream(Duration::from_secs(60));
         let mut reader = stream.try_clone().unwrap();
         let sending = std::thread::spawn(move || {
             use std::io::Write as _;

@@ -8,8 +8,14 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+
+mod bombs;
 mod harness;
+mod kinds;
 
 mod descriptors;
 mod first;
+mod fuzz;
+mod memory;
+mod processor;
 mod slots;
