@@ -144,6 +144,7 @@ fn lesson(code: Code) -> Lesson {
         Code::ExtraLabel => schemas::EXTRA_LABEL,
         Code::IncorrectLabel => schemas::INCORRECT_LABEL,
         Code::SchemaError => schemas::SCHEMA_ERROR,
+        Code::SchemaTooExpensive => schemas::SCHEMA_TOO_EXPENSIVE,
         Code::TypeError => schemas::TYPE_ERROR,
         Code::ConstraintError => schemas::CONSTRAINT_ERROR,
         Code::UniqueError => schemas::UNIQUE_ERROR,

@@ -57,6 +57,8 @@ pub enum Code {
     SplitValue,
     /// A value that the JSON Schema refuses.
     SchemaError,
+    /// A document that can't be held against the JSON Schema with a bounded number of looks at its values.
+    SchemaTooExpensive,
     /// A cell that is not of its column's type.
     TypeError,
     /// A cell that its column's constraints refuse.
@@ -91,7 +93,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order in which they are explained.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::InvalidUtf8,
         Self::BlankHeader,
         Self::DuplicateLabel,
@@ -117,6 +119,7 @@ impl Code {
         Self::BlankLine,
         Self::SplitValue,
         Self::SchemaError,
+        Self::SchemaTooExpensive,
         Self::TypeError,
         Self::ConstraintError,
         Self::UniqueError,
@@ -162,6 +165,7 @@ impl Code {
             Self::BlankLine => "blank-line",
             Self::SplitValue => "split-value",
             Self::SchemaError => "schema-error",
+            Self::SchemaTooExpensive => "schema-too-expensive",
             Self::TypeError => "type-error",
             Self::ConstraintError => "constraint-error",
             Self::UniqueError => "unique-error",

@@ -3,6 +3,8 @@
 //! Nothing is counted byte by byte while a file is scanned: a [`Chunk`] knows the place of its first byte, and counts line
 //! ends and characters once, when the next chunk comes or when a rejection is made.
 
+use std::cell::Cell;
+
 use memchr::{memchr_iter, memrchr};
 use serde::{Deserialize, Serialize};
 
@@ -41,11 +43,27 @@ pub(super) struct Chunk<'a> {
     text: &'a str,
     start: Place,
     before: &'a str,
+    /// The place that was worked out last, where the next one is likely to lie behind it.
+    last: Option<&'a Cell<Counted>>,
+}
+
+/// A place of a chunk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counted {
+    /// Bytes of the chunk before it; the beginning of a character.
+    index: usize,
+    line: u64,
+    column: u64,
 }
 
 impl<'a> Chunk<'a> {
     pub(super) const fn new(text: &'a str, start: Place) -> Self {
-        Self { text, start, before: "" }
+        Self { text, start, before: "", last: None }
+    }
+
+    /// Remembers the last place, so that those of many flaws, one behind the other, are found by reading the text once.
+    pub(super) const fn remembering(self, last: &'a Cell<Counted>) -> Self {
+        Self { last: Some(last), ..self }
     }
 
     /// With what the line holds before the chunk; the end of it suffices.
@@ -70,7 +88,7 @@ impl<'a> Chunk<'a> {
 
     /// The beginning of the chunk, with nothing behind it.
     pub(super) const fn head(&self) -> Self {
-        Self { text: "", ..*self }
+        Self { text: "", last: None, ..*self }
     }
 
     pub(super) const fn text(&self) -> &'a str {
@@ -93,13 +111,26 @@ impl<'a> Chunk<'a> {
 
     /// The place of a byte of this chunk, or of its end.
     pub(super) fn place(&self, index: usize) -> Place {
-        let before = &self.text[..self.text.floor_char_boundary(index)];
-        let (line, first_column, line_start) = match memrchr(b'\n', before.as_bytes()) {
-            Some(last) => (self.start.line + memchr_iter(b'\n', before.as_bytes()).count() as u64, 1, last + 1),
-            None => (self.start.line, self.start.column, 0),
+        let to = self.text.floor_char_boundary(index);
+        let known = self.last.map(Cell::get).filter(|last| last.index <= to);
+        let from = known.unwrap_or(Counted::at(self.start));
+        let between = &self.text.as_bytes()[from.index..to];
+        let (line, first_column, line_start) = match memrchr(b'\n', between) {
+            Some(last) => (from.line + memchr_iter(b'\n', between).count() as u64, 1, last + 1),
+            None => (from.line, from.column, 0),
         };
-        let column = first_column + chars(&before.as_bytes()[line_start..]);
+        let column = first_column + chars(&between[line_start..]);
+        if let Some(last) = self.last {
+            last.set(Counted { index: to, line, column });
+        }
         Place { line, column, offset: self.start.offset + index as u64 }
+    }
+}
+
+impl Counted {
+    /// The beginning of a chunk that begins there.
+    pub(super) const fn at(start: Place) -> Self {
+        Self { index: 0, line: start.line, column: start.column }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What all formats share: cutting into blocks, UTF-8, the place in the file, and being written down.
 
+use std::cell::Cell;
 use std::fmt::Debug;
 
 use memchr::memrchr;
@@ -7,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::position::{Chunk, Place};
+use super::position::{Chunk, Counted, Place};
 use super::told::{Flaw, Halt, Told};
 use super::utf8::{Gate, Mended, Tail};
 use super::{MAX_STEP_BYTES, Step, Validator};
@@ -177,7 +178,8 @@ impl<S: Scanner> Stream<S> {
         if text.is_empty() {
             return Ok(());
         }
-        let chunk = Chunk::new(text, self.here).behind(&self.line);
+        let last = Cell::new(Counted::at(self.here));
+        let chunk = Chunk::new(text, self.here).behind(&self.line).remembering(&last);
         self.scanner.scan(&chunk, &mut self.told)?;
         self.here = chunk.place(text.len());
         self.keep_line(text);

@@ -135,6 +135,11 @@ impl Told {
         COPIES * (self.kept_bytes + more).min(self.patience.max_kept_bytes)
     }
 
+    /// Whether a further flaw is told, and not only counted.
+    pub(super) fn keeps_more(&self) -> bool {
+        self.found.kept.len() < self.patience.max_errors_kept.max(1) && !self.full
+    }
+
     pub(super) fn total(&self) -> u64 {
         self.found.total
     }
@@ -159,6 +164,7 @@ impl Told {
     }
 
     fn note(&mut self, flaw: Flaw) {
+        let keeps_more = self.keeps_more();
         let found = &mut self.found;
         // What was written down may hold any number.
         found.total = found.total.saturating_add(1);
@@ -169,7 +175,7 @@ impl Told {
             found.bad_records = found.bad_records.saturating_add(1);
             found.last_bad = Some(flaw.record);
         }
-        if found.kept.len() < self.patience.max_errors_kept.max(1) && !self.full {
+        if keeps_more {
             let flaw = shown(flaw, self.snippets);
             let bytes = serde_json::to_string(&flaw).map_or(0, |json| json.len());
             self.kept_bytes = self.kept_bytes.saturating_add(bytes);

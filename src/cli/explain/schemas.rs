@@ -1,6 +1,6 @@
 //! What a schema can refuse.
 
-use super::Example::Under;
+use super::Example::{Under, Words};
 use super::{Lesson, Pair};
 use crate::report::Format::{Csv, Ndjson};
 
@@ -52,6 +52,21 @@ of the items.",
         rule: r#"schema: {"properties": {"price": {"type": "number"}}}"#,
         files: Pair { format: Ndjson, broken: b"{\"price\": \"9.50\"}\n", repaired: b"{\"price\": 9.50}\n" },
     },
+    standard: "JSON Schema, draft 2020-12 or the one that the schema's $schema names",
+    setting: Some("the schema"),
+};
+
+pub(super) const SCHEMA_TOO_EXPENSIVE: Lesson = Lesson {
+    title: "a document that the JSON Schema has to look at too often",
+    meaning: "\
+Alternatives (oneOf, anyOf, allOf, not, contains) that refer to themselves may read a small document
+thousands of times, each level of it once for every alternative. Beyond 100,000 looks, and 16 more for
+each byte of the document, it is refused, so that it holds up no other file.",
+    example: Words(
+        "\
+Let the alternatives differ by a value that stands near their top, such as {\"kind\": {\"const\": \"sum\"}},
+or nest the document less.",
+    ),
     standard: "JSON Schema, draft 2020-12 or the one that the schema's $schema names",
     setting: Some("the schema"),
 };
