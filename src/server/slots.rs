@@ -182,9 +182,9 @@ impl Slots {
         let mut registry = self.registry();
         registry.rotate_windows(now);
         let waited = registry.waiting.first_key_value().map(|(_, since)| now - *since);
-        let wanted = registry.waiting.len().saturating_sub(slots.available_permits());
+        let missing = registry.waiting.len().saturating_sub(slots.available_permits());
         let terms = terms.pressed(*max_connections, registry.waiting.len());
-        registry.end_slowest(wanted, terms, now);
+        registry.end_slowest(missing, terms, now);
         drop(registry);
         match waited {
             Some(waited) if waited >= PATIENCE => {

@@ -1,20 +1,18 @@
 //! File descriptors: a server that has few of them, and senders that open many.
 
 use std::fmt::Write as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::common::serve::until;
+use crate::common::serve::{DEADLINE, until};
 use crate::harness::{Attacker, GoodSender, Setup, Victim, Watch, raise_open_files_limit, read_line};
 
 /// What a server says that has no descriptor left (EMFILE).
 const TOO_MANY: &str = "Too many open files";
 
 fn few_descriptors(limit: usize) -> Victim {
-    let victim = Setup::new().shell(&format!("ulimit -n {limit}")).start();
-    victim.logs(&format!("{limit} file descriptors are allowed"));
-    victim
+    Setup::new().shell(&format!("ulimit -n {limit}")).start()
 }
 
 /// Connections from 100 addresses, of which so many have an upload that drips, and the others are silent.
@@ -68,6 +66,7 @@ fn survives_a_crowd(limit: usize, uploads: usize, connections: usize, drips: usi
     watch.assert_back();
     assert!(!victim.log().contains(TOO_MANY), "{}", victim.log());
     assert!(victim.ended("too_slow").ledger > 0);
+    victim.logs(&format!("{limit} file descriptors are allowed"));
 }
 
 #[test]
@@ -120,8 +119,14 @@ fn too_few_descriptors_are_refused_at_the_start() {
     let script = "ulimit -n 30; exec \"$@\"";
     let mut command = Command::new("sh");
     command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_tidegate"), "serve"]).current_dir(folder.path());
-    let output = command.env("TIDEGATE__LISTEN__TCP", "127.0.0.1:0").env("TIDEGATE__LISTEN__ADMIN", "127.0.0.1:0").output();
-    let output = output.unwrap();
+    command.env("TIDEGATE__LISTEN__TCP", "127.0.0.1:0").env("TIDEGATE__LISTEN__ADMIN", "127.0.0.1:0");
+    let mut server = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while server.try_wait().unwrap().is_none() && start.elapsed() < DEADLINE {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let _ = server.kill();
+    let output = server.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("30 file descriptors are allowed, and the server needs at least "), "{said}");

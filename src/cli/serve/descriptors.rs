@@ -7,10 +7,10 @@
 
 use std::fmt;
 
+use crate::assemble::store_connections;
 use crate::config::{Config, SinkKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::server::rival_files;
-use crate::sink::object::most_connections;
 
 /// What a server has open that serves nobody: the runtime's epoll and signal descriptors, two listeners, the root and three
 /// folders of its own, the ledger. Some more for what it opens for a moment: a connection between its acceptance and its place,
@@ -133,7 +133,7 @@ impl Bounds {
             + match config.sink.kind {
                 // A connection receives one file, of which its rivals and its commits may have more.
                 SinkKind::Fs => connections + rival_files(connections) + pending_commits + PER_DISK_WORKER * disk_workers,
-                SinkKind::S3 => most_connections(store_requests) + PER_LOOK_UP * disk_workers.min(store_requests),
+                SinkKind::S3 => store_connections(store_requests) + PER_LOOK_UP * disk_workers.min(store_requests),
                 SinkKind::Memory => 0,
             }
     }

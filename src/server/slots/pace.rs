@@ -138,7 +138,7 @@ impl Pace {
     pub(super) fn precedence(&self, terms: Terms, now: Instant) -> Option<Precedence> {
         let Measure { phase, total, marks: [mark, _], waiting_since } = *self.measure();
         // Of a window in which the store was slow, little is the sender's.
-        let waited = total.waited + now.saturating_duration_since(waiting_since?) - mark.waited;
+        let waited = (total.waited + now.saturating_duration_since(waiting_since?)).saturating_sub(mark.waited);
         if waited < terms.grace {
             return None;
         }

@@ -97,3 +97,40 @@ impl Body for Permitted {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+
+    use object_store::client::HttpRequestBody;
+
+    use super::*;
+
+    /// A store that answers at once.
+    #[derive(Debug)]
+    struct Answering;
+
+    #[async_trait]
+    impl HttpService for Answering {
+        async fn call(&self, _: HttpRequest) -> Result<HttpResponse, HttpError> {
+            Ok(http::Response::new(HttpResponseBody::from("answer".to_owned())))
+        }
+    }
+
+    fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+        future.poll(&mut Context::from_waker(std::task::Waker::noop()))
+    }
+
+    #[tokio::test]
+    async fn a_request_waits_until_the_answer_before_it_is_read() {
+        let limited = Limited { client: HttpClient::new(Answering), permits: Arc::new(Semaphore::new(1)) };
+        let request = || http::Request::new(HttpRequestBody::empty());
+        let first = limited.call(request()).await.unwrap();
+        let mut second = pin!(limited.call(request()));
+        assert!(poll(second.as_mut()).is_pending());
+        let body = first.into_body().bytes().await.unwrap();
+        assert_eq!(body, "answer");
+        assert!(poll(second.as_mut()).is_ready());
+    }
+}
