@@ -37,6 +37,15 @@ impl Victim {
     }
 }
 
+/// Ends an attack, also where the test fails meanwhile.
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn half_open_requests_to_the_admin_port_keep_nobody_out() {
     raise_open_files_limit();
@@ -51,6 +60,7 @@ fn half_open_requests_to_the_admin_port_keep_nobody_out() {
     let mut held: Vec<_> = (0..HALF_OPEN).map(|_| open().unwrap()).collect();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let stopping = Stopping(&stop);
         // The attack goes on, as fast as it can, from one address.
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
@@ -65,7 +75,7 @@ fn half_open_requests_to_the_admin_port_keep_nobody_out() {
             let answer = victim.ask(page, "127.0.0.1");
             assert!(answer.starts_with("HTTP/1.1 200 "), "{page}: {answer}");
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
     });
     // Who shares the attacker's address gets through, too, where the attacker only holds what it has.
     for page in ["/healthz", "/readyz"] {
