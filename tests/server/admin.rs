@@ -102,7 +102,7 @@ async fn neither_http_2_nor_an_upgrade_nor_a_second_request_is_served() {
 #[tokio::test]
 async fn a_header_is_bounded() {
     let server = start(config()).await;
-    let many: String = (0..100).map(|number| format!("X-{number}: y\r\n")).collect();
+    let many = "X-Many: y\r\n".repeat(100);
     let long = format!("X-Long: {}\r\n", "y".repeat(20_000));
     for headers in [many, long] {
         let answer = server.hears(format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{headers}\r\n").as_bytes()).await;
