@@ -10,6 +10,7 @@
 mod common;
 mod harness;
 
+mod admin;
 mod descriptors;
 mod first;
 mod slots;

@@ -138,7 +138,9 @@ impl Connections {
     async fn close(self) {
         let (answering, waiting): (Vec<_>, Vec<_>) =
             self.open.into_iter().partition(|connection| connection.answering.load(Ordering::Relaxed));
-        waiting.iter().for_each(|connection| connection.task.abort());
+        for connection in waiting {
+            connection.task.abort();
+        }
         let last = async {
             for connection in answering {
                 let _ = connection.task.await;
