@@ -29,8 +29,8 @@ fn crowd(victim: &Victim, connections: usize, drips: usize) -> Vec<Attacker> {
 }
 
 /// Uploads of 300 KiB at 60 KiB a second, from an address each; the answers.
-fn steady(victim: &Victim, count: usize) -> Vec<JoinHandle<String>> {
-    let upload = |number: usize| {
+fn steady(victim: &Victim, count: u32) -> Vec<JoinHandle<String>> {
+    let upload = |number: u32| {
         let mut sender = Attacker::connect_from(victim, &format!("127.0.2.{}", number + 1));
         std::thread::spawn(move || {
             sender.send(format!("steady/{number}.bin 307200\n").as_bytes());
@@ -44,12 +44,12 @@ fn steady(victim: &Victim, count: usize) -> Vec<JoinHandle<String>> {
     (0..count).map(upload).collect()
 }
 
-fn survives_a_crowd(limit: usize, uploads: usize, connections: usize, drips: usize) {
+fn survives_a_crowd(limit: usize, uploads: u32, connections: usize, drips: usize) {
     raise_open_files_limit();
     let victim = few_descriptors(limit);
     let watch = Watch::over(&victim);
     let steady = steady(&victim, uploads);
-    until("the uploads", || victim.metric("tidegate_uploads_in_flight", &[]) >= uploads as f64);
+    until("the uploads", || victim.metric("tidegate_uploads_in_flight", &[]) >= f64::from(uploads));
     let crowd = crowd(&victim, connections, drips);
     let good = GoodSender::beside_from(&victim, "127.0.0.9");
     good.commits(40);
@@ -58,7 +58,7 @@ fn survives_a_crowd(limit: usize, uploads: usize, connections: usize, drips: usi
         assert!(answer.starts_with("OK steady/"), "{answer}");
     }
     // The admin listener has descriptors of its own.
-    assert!(victim.metric("tidegate_connections_max", &[]) >= uploads as f64);
+    assert!(victim.metric("tidegate_connections_max", &[]) >= f64::from(uploads));
     assert!(victim.descriptors() <= limit);
     good.commits(10);
     drop(crowd);
@@ -83,7 +83,7 @@ fn a_server_with_1024_descriptors_survives_a_crowd() {
 fn pipelined(victim: &Victim, number: usize, files: usize) -> JoinHandle<usize> {
     let attacker = Attacker::connect_from(victim, &format!("127.0.3.{}", number + 1));
     std::thread::spawn(move || {
-        let mut stream = attacker.into_stream(Duration::from_secs(60)).unwrap();
+        let mut stream = attacker.into_stream(Duration::from_mins(1)).unwrap();
         let mut reader = stream.try_clone().unwrap();
         let sending = std::thread::spawn(move || {
             use std::io::Write as _;
@@ -94,7 +94,7 @@ fn pipelined(victim: &Victim, number: usize, files: usize) -> JoinHandle<usize> 
                 });
                 let put = format!("{{\"op\":\"put\",\"name\":\"{folders}a.bin\",\"size\":100000}}\n");
                 stream.write_all(put.as_bytes()).unwrap();
-                stream.write_all(&[b'x'; 100_000]).unwrap();
+                stream.write_all(&vec![b'x'; 100_000]).unwrap();
             }
         });
         let is_committed = |answer: &String| answer.contains("\"event\":\"committed\"");
