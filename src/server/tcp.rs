@@ -14,6 +14,7 @@ use super::permits::Permits;
 use super::slots::{Entrance, Pace};
 use super::stream::{DRAIN_GRACE, Filled, Stream};
 use super::{Shared, framed, plain};
+use crate::config::Limits;
 use crate::error::{Error, ErrorKind};
 use crate::ledger::Origin;
 use crate::wire::Protocol;
@@ -28,7 +29,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Where there are too many connections in all, further ones wait: a sender that never reads the answer would lose its file to
 /// a refusal. Too many from one address are refused.
 pub(super) async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    let permits = Permits::new(shared.limits.max_connections_per_address);
+    let Limits { max_connections, max_connections_per_address, .. } = shared.limits;
+    // Where one address may have every slot, as behind a proxy, its further connections wait as those of others do.
+    let has_limit = max_connections_per_address < max_connections;
+    let permits = Permits::new(if has_limit { max_connections_per_address } else { usize::MAX });
     loop {
         let (socket, peer) = match listener.accept().await {
             Ok(accepted) => accepted,

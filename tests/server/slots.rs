@@ -170,6 +170,21 @@ async fn files_of_headers_with_several_readings_have_a_limit() {
 }
 
 #[tokio::test]
+async fn an_address_that_may_have_every_slot_waits_for_one() {
+    let mut config = one_slot();
+    config.limits.max_connections_per_address = 1;
+    config.limits.min_rate = 0;
+    let server = start(config).await;
+    let mut holder = holder(&server, "held.bin 8\nhalf").await;
+    let mut waiting = server.connect().await;
+    waiting.send("a.bin 4\nbody").await;
+    server.until("the second one to wait", |server| server.metric("tidegate_connections_waiting") == 1).await;
+    holder.send("held").await;
+    assert!(holder.line().await.starts_with("OK held.bin 8 "));
+    assert!(waiting.line().await.starts_with("OK a.bin 4 "));
+}
+
+#[tokio::test]
 async fn exhaustion_is_reported_while_connections_wait() {
     let mut config = one_slot();
     config.limits.min_rate = 0;

@@ -77,7 +77,7 @@ impl fmt::Display for Lowered {
                 write!(f, " {key} from {from} to {to},")?;
             }
         }
-        write!(f, " to keep them: raise the limit to {needed} ({REMEDY})")
+        write!(f, " so that all fit: raise the limit to {needed} ({REMEDY})")
     }
 }
 
@@ -106,7 +106,10 @@ pub(super) fn fit(config: &mut Config, disk_workers: usize, allowed: usize, open
     };
     // What the steps leave over is for connections.
     let more = (to.connections..=from.connections).map(|connections| from.share_of(connections, to)).take_while(fits);
-    let to = more.last().unwrap_or(to);
+    let mut to = more.last().unwrap_or(to);
+    if config.sink.kind != SinkKind::S3 {
+        to.store_requests = from.store_requests;
+    }
     to.put_into(config);
     Ok(Plan { disk_workers: to.disk_workers, lowered: Some(Lowered { allowed, needed, from, to }) })
 }
