@@ -26,11 +26,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts for ever.
 ///
-/// Where there are too many connections in all, further ones wait: a sender that never reads the answer would lose its file to
-/// a refusal. Too many from one address are refused.
+/// Where there are too many connections in all, further ones wait: a sender that never reads the
+/// answer would lose its file to a refusal. Too many from one address are refused.
 pub(super) async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let Limits { max_connections, max_connections_per_address, .. } = shared.limits;
-    // Where one address may have every slot, as behind a proxy, its further connections wait as those of others do.
+    // Where one address may have every slot, as behind a proxy, its further connections wait as
+    // those of others do.
     let has_limit = max_connections_per_address < max_connections;
     let permits = Permits::new(if has_limit { max_connections_per_address } else { usize::MAX });
     loop {
@@ -170,8 +171,9 @@ impl Connection {
         }
     }
 
-    /// Tells a sender why its connection is not served, in the protocol that it speaks as far as it has begun to. Quickly:
-    /// whoever opens too many connections must not hold places by not reading.
+    /// Tells a sender why its connection is not served, in the protocol that it speaks as far as it
+    /// has begun to. Quickly: whoever opens too many connections must not hold places by not
+    /// reading.
     async fn tell(&self, socket: TcpStream, error: &Error) {
         let mut stream = Stream::new(socket, Arc::new(Pace::new()));
         let told = tokio::time::timeout(TURN_AWAY_TIMEOUT, async {

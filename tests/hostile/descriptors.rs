@@ -15,7 +15,8 @@ fn few_descriptors(limit: usize) -> Victim {
     Setup::new().shell(&format!("ulimit -n {limit}")).start()
 }
 
-/// Connections from 100 addresses, of which so many have an upload that drips, and the others are silent.
+/// Connections from 100 addresses, of which so many have an upload that drips, and the others are
+/// silent.
 fn crowd(victim: &Victim, connections: usize, drips: usize) -> Vec<Attacker> {
     let server = victim.serve.address.parse().unwrap();
     let connect = |number: usize| {
@@ -79,7 +80,8 @@ fn a_server_with_1024_descriptors_survives_a_crowd() {
     survives_a_crowd(1024, 50, 2000, 1000);
 }
 
-/// A sender that puts all its files at once, larger than what is held back, below many folders; how many were committed.
+/// A sender that puts all its files at once, larger than what is held back, below many folders; how
+/// many were committed.
 fn pipelined(victim: &Victim, number: usize, files: usize) -> JoinHandle<usize> {
     let attacker = Attacker::connect_from(victim, &format!("127.0.3.{}", number + 1));
     std::thread::spawn(move || {

@@ -21,7 +21,8 @@ fn victim() -> Setup {
     Setup::new().set("limits.max_connections", SLOTS).set("limits.max_connections_per_address", PER_ADDRESS)
 }
 
-/// Connections that each send `begins`, then a byte every ten seconds, and connect again whenever the server closes one.
+/// Connections that each send `begins`, then a byte every ten seconds, and connect again whenever
+/// the server closes one.
 struct Drips {
     stop: Arc<AtomicBool>,
     closed: Arc<AtomicUsize>,

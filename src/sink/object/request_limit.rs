@@ -1,4 +1,5 @@
-//! A limit on requests to the store that are on their way at once: each needs a connection, which is a file descriptor.
+//! A limit on requests to the store that are on their way at once: each needs a connection, which
+//! is a file descriptor.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,14 +14,16 @@ use object_store::client::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Clients of a bucket: four that are patient, four that are hasty, and two that list multipart uploads.
+/// Clients of a bucket: four that are patient, four that are hasty, and two that list multipart
+/// uploads.
 const CLIENTS: usize = 10;
 
-/// A client keeps so many idle connections, of those that it may have at once, and so many requests are set apart for the
-/// questions of the hasty clients: one of this number.
+/// A client keeps so many idle connections, of those that it may have at once, and so many requests
+/// are set apart for the questions of the hasty clients: one of this number.
 const SHARE: usize = 8;
 
-/// Connections to the store at most, with the idle ones of all clients, where so many requests are allowed at once.
+/// Connections to the store at most, with the idle ones of all clients, where so many requests are
+/// allowed at once.
 pub fn most_connections(max_requests: usize) -> usize {
     max_requests + share(max_requests) + CLIENTS * share(max_requests)
 }
