@@ -180,6 +180,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// Connections at once from one IPv4 address or one IPv6 network of 64 bits; further ones are refused.
     pub max_connections_per_address: usize,
+    /// Memory for uploads, in bytes; 0 for a quarter of what the machine or the cgroup has.
+    pub max_memory_bytes: u64,
     /// Connections at once that have sent nothing yet, or wait for one of those to close.
     pub max_silent_connections: usize,
     /// Connections at once to the admin listener.

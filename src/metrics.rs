@@ -36,6 +36,8 @@ pub struct Metrics {
     validation_seconds: HistogramVec,
     ledger_lost: IntCounter,
     reloads: IntCounterVec,
+    memory_bytes: IntGaugeVec,
+    memory_refused: IntCounterVec,
     unready: IntGaugeVec,
     admin_closed: IntCounterVec,
     last_stored: Mutex<Option<Instant>>,
@@ -107,6 +109,11 @@ impl Metrics {
             &["format"],
         )?;
         registry.register(Box::new(validation_seconds.clone()))?;
+        let memory_bytes = IntGaugeVec::new(
+            Opts::new("tidegate_memory_bytes", "Memory that is taken of limits.max_memory_bytes, by use."),
+            &["use"],
+        )?;
+        registry.register(Box::new(memory_bytes.clone()))?;
         let unready = IntGaugeVec::new(
             Opts::new("tidegate_unready", "1 while this condition keeps the server from being ready (see /readyz)."),
             &["condition"],
@@ -154,6 +161,12 @@ impl Metrics {
                 "Times that the rules were to be loaded anew, by outcome (ok, failed).",
                 &["outcome"],
             )?,
+            memory_refused: counters(
+                "tidegate_memory_refused_total",
+                "Times that memory was not free in time and an upload was told busy, by use.",
+                &["use"],
+            )?,
+            memory_bytes,
             admin_closed: counters(
                 "tidegate_admin_connections_closed_total",
                 "Connections to the admin listener closed before their answer had arrived, by reason (surplus, timeout).",
@@ -305,6 +318,11 @@ impl Metrics {
     /// Lines of the ledger were not written.
     pub fn ledger_lost(&self, lines: u64) {
         self.ledger_lost.inc_by(lines);
+    }
+
+    /// What is counted of the memory for one use: the bytes that are taken, and how often more were refused.
+    pub fn memory(&self, usage: &str) -> (IntGauge, IntCounter) {
+        (self.memory_bytes.with_label_values(&[usage]), self.memory_refused.with_label_values(&[usage]))
     }
 
     /// Counts an upload as being under way until the guard is dropped.

@@ -28,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use self::admin::Admin;
 use self::slots::{Pace, Slots};
 use self::store_monitor::{StoreMonitor, Timing};
+use crate::budget::Budget;
 use crate::config::{Config, Framed, Limits, Plain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Bounds, Ingest};
@@ -59,6 +60,7 @@ struct Shared {
     plain: Plain,
     framed: Framed,
     metrics: Arc<Metrics>,
+    budget: Arc<Budget>,
     /// The conditions that `/readyz` reports.
     readiness: Arc<Readiness>,
     slots: Slots,
@@ -106,21 +108,35 @@ impl Server {
     pub async fn bind(config: &Config, sink: Arc<Validated>, ledger: Ledger, metrics: Arc<Metrics>) -> Result<Self> {
         let senders = listen(config.listen.tcp, "listen.tcp").await?;
         let admin = listen(config.listen.admin, "listen.admin").await?;
-        let limits = config.limits.clone();
+        let mut limits = config.limits.clone();
+        let fit = sink.budget().max_connections();
+        if limits.max_connections > fit {
+            let (wanted, memory) = (limits.max_connections, sink.budget().limit_bytes());
+            tracing::warn!(
+                wanted,
+                lowered_to = fit,
+                memory,
+                "limits.max_connections lowered to fit limits.max_memory_bytes"
+            );
+            limits.max_connections = fit;
+        }
         let bounds = Bounds::of(&limits);
         let tasks = TaskTracker::new();
         let ingest = Ingest::new(Arc::clone(&sink), bounds, Arc::clone(&metrics), ledger.clone(), tasks.clone());
         let readiness = Arc::new(Readiness::new());
+        let slots = Slots::new(&limits, Arc::clone(&metrics), Arc::clone(&readiness));
+        let rival_files = Arc::new(Semaphore::new(rival_files(limits.max_connections)));
         let shared = Arc::new(Shared {
             ingest,
             limits,
             plain: config.plain.clone(),
             framed: config.framed.clone(),
             metrics: Arc::clone(&metrics),
-            slots: Slots::new(&config.limits, Arc::clone(&metrics), Arc::clone(&readiness)),
+            budget: Arc::clone(sink.budget()),
+            slots,
             pace: Arc::new(Pace::new()),
             pending_commits: Arc::new(Semaphore::new(config.framed.max_pending_commits_total)),
-            rival_files: Arc::new(Semaphore::new(rival_files(config.limits.max_connections))),
+            rival_files,
             readiness,
             drain: CancellationToken::new(),
             tasks,

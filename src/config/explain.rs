@@ -132,6 +132,7 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
         max_file_bytes,
         max_connections,
         max_connections_per_address,
+        max_memory_bytes,
         max_silent_connections,
         max_admin_connections,
         min_rate,
@@ -157,6 +158,7 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
     lines.add("limits.max_file_bytes", &size_text(*max_file_bytes));
     lines.add("limits.max_connections", max_connections);
     lines.add("limits.max_connections_per_address", max_connections_per_address);
+    lines.add("limits.max_memory_bytes", &size_text(*max_memory_bytes));
     lines.add("limits.max_silent_connections", max_silent_connections);
     lines.add("limits.max_admin_connections", max_admin_connections);
     lines.add("limits.min_rate", &size_text(*min_rate));

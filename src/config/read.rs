@@ -94,6 +94,7 @@ fn every_limit(reader: &mut Reader<'_>) -> Limits {
         max_file_bytes: reader.read("limits.max_file_bytes", value::positive_size),
         max_connections: reader.read("limits.max_connections", value::count),
         max_connections_per_address: reader.read("limits.max_connections_per_address", value::count),
+        max_memory_bytes: reader.read("limits.max_memory_bytes", value::memory),
         max_silent_connections: reader.read("limits.max_silent_connections", value::count),
         max_admin_connections: reader.read("limits.max_admin_connections", value::count),
         min_rate: reader.read("limits.min_rate", value::size),

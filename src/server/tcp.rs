@@ -99,7 +99,8 @@ impl Connection {
                 return self.tell(socket, &error).await;
             }
         };
-        self.converse(Stream::new(socket, Arc::clone(slot.pace())), slot.pace()).await;
+        let stream = Stream::new(socket, Arc::clone(slot.pace()), &shared.budget);
+        self.converse(stream, slot.pace()).await;
         // A commit that nobody waits for any more still holds what a slot stands for.
         slot.pace().commits_ended().await;
     }
@@ -175,7 +176,7 @@ impl Connection {
     /// has begun to. Quickly: whoever opens too many connections must not hold places by not
     /// reading.
     async fn tell(&self, socket: TcpStream, error: &Error) {
-        let mut stream = Stream::new(socket, Arc::new(Pace::new()));
+        let mut stream = Stream::new(socket, Arc::new(Pace::new()), &self.shared.budget);
         let told = tokio::time::timeout(TURN_AWAY_TIMEOUT, async {
             // What can't be read is as good as nothing said.
             drop(tokio::time::timeout(FIRST_BYTE_TIMEOUT, stream.fill_small()).await);

@@ -51,6 +51,7 @@ use self::staged::StagedFile;
 use self::tree::{Opened, Tree};
 use super::claims::Claims;
 use super::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
+use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Durability, Key, Note, Receipt, UploadId, UploadSpec};
 
@@ -64,8 +65,6 @@ const QUARANTINE: &str = "quarantine";
 const CHECKPOINT_BYTES: u64 = 32 << 20;
 /// Bytes of an upload that are held back: a file that has no more is created, written and committed in one go.
 const HOLD_BYTES: usize = 64 << 10;
-/// Uploads that have bytes held back at the same time, which bounds their memory: 64 MiB. Further ones go to the disk at once.
-const MAX_HELD: usize = 1024;
 /// Files that are read whole at once, to answer what stands under a key.
 const MAX_READING: usize = 2;
 
@@ -89,8 +88,8 @@ struct Shared<D: Disk> {
     /// Whole files are read for answers, by so many at once: a sender that asks much must not take the disk's workers away from
     /// the others.
     reading: Arc<Semaphore>,
-    /// Room for what is held back.
-    holding: Arc<Semaphore>,
+    /// Memory for what is held back.
+    budget: Arc<Budget>,
     digests: Digests,
     /// Why nothing is taken any more: after a failed flush, no flush of this disk can be believed.
     broken: OnceLock<String>,
@@ -152,6 +151,17 @@ impl Fs {
         Self::make(root, Terms { durability: Durability::Cache, ..Terms::of(min_free_bytes) })
     }
 
+    /// The same store, whose memory for files that are held back is taken from `budget`. Files for which there is none go to
+    /// the disk at once.
+    ///
+    /// # Panics
+    /// If the store is in use already.
+    #[must_use]
+    pub fn within(mut self, budget: Arc<Budget>) -> Self {
+        Arc::get_mut(&mut self.0).expect("a store gets its budget before it is used").budget = budget;
+        self
+    }
+
     /// Opens a store whose commits share their flushes or not: what the benchmark compares.
     #[doc(hidden)]
     pub fn open_with(root: &Path, min_free_bytes: u64, grouping: Grouping) -> Result<Self> {
@@ -200,7 +210,7 @@ impl<D: Disk> Fs<D> {
             claims,
             dropped,
             reading,
-            holding: Arc::new(Semaphore::new(MAX_HELD)),
+            budget: Budget::unlimited(),
             digests,
             broken,
         };

@@ -34,6 +34,7 @@ fn the_defaults_are_those_that_were_agreed() {
         (4096, 256, 512)
     );
     assert_eq!((limits.min_rate, limits.min_rate_grace), (1024, Duration::from_secs(1)));
+    assert_eq!(limits.max_memory_bytes, 0);
     assert_eq!((limits.max_discard_bytes, limits.max_json_depth, limits.max_record_bytes), (64 << 20, 128, 16 << 20));
     let plain = &config.plain;
     assert_eq!((plain.header, plain.sizes, plain.require_size), (HeaderForm::Auto, Sizes::Announced, false));

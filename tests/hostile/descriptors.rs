@@ -22,7 +22,8 @@ fn crowd(victim: &Victim, connections: usize, drips: usize) -> Vec<Attacker> {
     let connect = |number: usize| {
         let mut attacker = Attacker::reach(server, &format!("127.0.1.{}", number % 100 + 1)).ok()?;
         if number < drips {
-            attacker.send_now(b"drip.bin 1000000\nx");
+            // The server may have closed it already.
+            let _ = attacker.send_now(b"drip.bin 1000000\nx");
         }
         Some(attacker)
     };
@@ -85,7 +86,7 @@ fn a_server_with_1024_descriptors_survives_a_crowd() {
 fn pipelined(victim: &Victim, number: usize, files: usize) -> JoinHandle<usize> {
     let attacker = Attacker::connect_from(victim, &format!("127.0.3.{}", number + 1));
     std::thread::spawn(move || {
-        let mut stream = attacker.into_stream(Duration::from_mins(1)).unwrap();
+        let mut stream = attacker.into_stream(Duration::from_mins(1));
         let mut reader = stream.try_clone().unwrap();
         let sending = std::thread::spawn(move || {
             use std::io::Write as _;

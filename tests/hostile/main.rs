@@ -8,9 +8,15 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+
+mod bombs;
 mod harness;
+mod kinds;
 
 mod admin;
 mod descriptors;
 mod first;
+mod fuzz;
+mod memory;
+mod processor;
 mod slots;

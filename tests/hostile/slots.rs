@@ -39,7 +39,7 @@ impl Drips {
                 while !stop.load(Ordering::Relaxed) {
                     let Ok(mut attacker) = Attacker::reach(server, address) else { continue };
                     attacker.send(begins);
-                    let mut stream = attacker.into_stream(Duration::from_millis(100)).unwrap();
+                    let mut stream = attacker.into_stream(Duration::from_millis(100));
                     while !stop.load(Ordering::Relaxed) && is_open(&mut stream) {}
                     closed.fetch_add(1, Ordering::Relaxed);
                 }
@@ -128,7 +128,7 @@ fn connections_without_an_upload_give_their_slots_to_other_senders() {
         for _ in 0..PER_ADDRESS {
             let mut attacker = Attacker::connect_from(&victim, address);
             attacker.send(b"{\"op\":\"hello\",\"version\":1}\n");
-            let mut stream = attacker.into_stream(Duration::from_secs(30)).unwrap();
+            let mut stream = attacker.into_stream(Duration::from_secs(30));
             assert!(read_line(&mut stream).unwrap().contains("\"hello\""));
             idle.push(stream);
         }

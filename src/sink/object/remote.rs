@@ -16,6 +16,7 @@ use super::marks::Attempt;
 use super::parts::MAX_PARTS;
 use super::turns::Turns;
 use super::unfinished::Unfinished;
+use crate::budget::Budget;
 use crate::config::Integrity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::claims::Claims;
@@ -99,6 +100,8 @@ pub(super) struct Remote {
     pub(super) claim_times: ClaimTimes,
     /// Up to which record of a receipt the last sweep came; `None` at the end.
     pub(super) swept_to: std::sync::Mutex<Option<Path>>,
+    /// Memory for parts.
+    pub(super) budget: Arc<Budget>,
 }
 
 /// What the store was seen to do. Nothing is committed under a condition before it was seen to be kept: a store that ignores
