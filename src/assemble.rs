@@ -15,7 +15,7 @@ use crate::report::Format;
 use crate::sink::Sink;
 use crate::sink::fs::{self, Fs};
 use crate::sink::memory::Memory;
-use crate::sink::object::Object;
+use crate::sink::object::{self, Object};
 use crate::sink::validated::Validated;
 use crate::validate::rules::{MatchCase, Pattern, Rule, Rulebook, Rules};
 use crate::validate::{BlankLines, Limits, Patience, Snippets, Standard};
@@ -42,6 +42,11 @@ pub fn sink(config: &Config, rules: &Arc<Rulebook>, metrics: &Arc<Metrics>) -> R
         SinkKind::Memory => Arc::new(Memory::new()),
     };
     Ok(Arc::new(Validated::within(budget, store, Arc::clone(rules), Arc::clone(metrics))))
+}
+
+/// Connections to a bucket at most, with idle ones, where so many requests are allowed at once.
+pub fn store_connections(max_requests: usize) -> usize {
+    object::most_connections(max_requests)
 }
 
 /// The ledger that the configuration asks for, which may be none.

@@ -178,25 +178,29 @@ impl Metrics {
             unready,
             registry: registry.clone(),
         };
-        // A rate sees the first event only where there was a zero before.
-        metrics.uploads.with_label_values(&["committed", "ok"]);
-        metrics.uploads.with_label_values(&["committed", ErrorKind::Invalid.code()]);
-        metrics.uploads.with_label_values(&["duplicate", "ok"]);
+        metrics.begin_at_zero();
+        Ok(metrics)
+    }
+
+    /// A rate sees the first event only where there was a zero before.
+    fn begin_at_zero(&self) {
+        self.uploads.with_label_values(&["committed", "ok"]);
+        self.uploads.with_label_values(&["committed", ErrorKind::Invalid.code()]);
+        self.uploads.with_label_values(&["duplicate", "ok"]);
         for outcome in RELOADED {
-            metrics.reloads.with_label_values(&[outcome]);
+            self.reloads.with_label_values(&[outcome]);
         }
-        metrics.uploads.with_label_values(&["quarantined", ErrorKind::Invalid.code()]);
+        self.uploads.with_label_values(&["quarantined", ErrorKind::Invalid.code()]);
         for reason in ErrorKind::ALL.map(ErrorKind::code).into_iter().chain(REFUSED_CONNECTIONS) {
-            metrics.connections_refused.with_label_values(&[reason]);
+            self.connections_refused.with_label_values(&[reason]);
         }
         for reason in AdminClosed::ALL {
-            metrics.admin_closed.with_label_values(&[reason.name()]);
+            self.admin_closed.with_label_values(&[reason.name()]);
         }
-        metrics.report_readiness(&Readiness::new());
+        self.report_readiness(&Readiness::new());
         for kind in ErrorKind::ALL {
-            metrics.uploads.with_label_values(&[outcome(kind), kind.code()]);
+            self.uploads.with_label_values(&[outcome(kind), kind.code()]);
         }
-        Ok(metrics)
     }
 
     /// The text exposition format of Prometheus, version 0.0.4.

@@ -1,15 +1,18 @@
-//! Connection slots: how many connections are served at once, and which one gives way when every slot is taken.
+//! Connection slots: how many connections are served at once, and which one gives way when every
+//! slot is taken.
 //!
 //! ```text
 //! accepted → silent → (first byte) → waiting → slot → closed
 //! ```
 //!
-//! A connection that has sent nothing takes no slot. Silent and waiting connections share a pool of their own; when it is full,
-//! the silent connection that came first is closed. When every slot is taken and a connection waits, the slots of connections
-//! that were idle for long are freed first, then those of the slowest uploads below `limits.min_rate`, then those of other
-//! idle connections. Uploads at that rate or above are never ended: a server with more honest senders than slots would end
-//! uploads again and again, and complete none. Where only those run, new connections wait. While there is room, an upload may
-//! be as slow as it likes. Knows connections and their rates; neither protocols nor uploads.
+//! A connection that has sent nothing takes no slot. Silent and waiting connections share a pool of
+//! their own; when it is full, the silent connection that came first is closed. When every slot is
+//! taken and a connection waits, the slots of connections that were idle for long are freed first,
+//! then those of the slowest uploads below `limits.min_rate`, then those of other idle connections.
+//! Uploads at that rate or above are never ended: a server with more honest senders than slots
+//! would end uploads again and again, and complete none. Where only those run, new connections
+//! wait. While there is room, an upload may be as slow as it likes. Knows connections and their
+//! rates; neither protocols nor uploads.
 
 mod pace;
 
@@ -27,7 +30,8 @@ use crate::config::Limits;
 use crate::metrics::Metrics;
 use crate::readiness::{Condition, Readiness};
 
-/// How long a connection may be silent before it is closed to make room: the first byte comes right behind the connection.
+/// How long a connection may be silent before it is closed to make room: the first byte comes right
+/// behind the connection.
 const SILENCE: Duration = Duration::from_millis(50);
 /// How long a silent connection that is told to close may take before the next one is told, too.
 const CLOSING_TIME: Duration = Duration::from_millis(50);
@@ -125,8 +129,9 @@ impl Slots {
         }))
     }
 
-    /// A place for a connection that was just accepted. Where there is none, the first of the silent connections is closed;
-    /// where all of them wait for a slot, this waits, and further connections stay in the queue of the listener.
+    /// A place for a connection that was just accepted. Where there is none, the first of the
+    /// silent connections is closed; where all of them wait for a slot, this waits, and further
+    /// connections stay in the queue of the listener.
     pub(super) async fn enter(&self) -> Entrance {
         loop {
             let entrance = Arc::clone(&self.0.entrance);
@@ -152,7 +157,8 @@ impl Slots {
         Entrance { id, closing, slots: self.clone(), _permit: permit }
     }
 
-    /// Whether so few places are left for connections without a slot that none may be kept for courtesy.
+    /// Whether so few places are left for connections without a slot that none may be kept for
+    /// courtesy.
     pub(super) fn is_crowded(&self) -> bool {
         self.0.entrance.available_permits() < self.0.max_silent / 2
     }
@@ -163,7 +169,8 @@ impl Slots {
             loop {
                 let pressed = self.look(Instant::now());
                 let pause = if pressed { RETRY_PAUSE } else { WINDOW };
-                // The condition of this wait is looked at again above, so a timeout is as good as a notice.
+                // The condition of this wait is looked at again above, so a timeout is as good as a
+                // notice.
                 let _noticed = tokio::time::timeout(pause, self.0.wanted.notified()).await;
                 if pressed {
                     tokio::time::sleep(SEARCH_PAUSE).await;
@@ -176,15 +183,16 @@ impl Slots {
         }
     }
 
-    /// Ends as many connections as wait for a slot, and reports exhaustion. Returns whether it must look again soon.
+    /// Ends as many connections as wait for a slot, and reports exhaustion. Returns whether it must
+    /// look again soon.
     fn look(&self, now: Instant) -> bool {
         let Inner { terms, slots, readiness, max_connections, .. } = &*self.0;
         let mut registry = self.registry();
         registry.rotate_windows(now);
         let waited = registry.waiting.first_key_value().map(|(_, since)| now - *since);
-        let wanted = registry.waiting.len().saturating_sub(slots.available_permits());
+        let missing = registry.waiting.len().saturating_sub(slots.available_permits());
         let terms = terms.pressed(*max_connections, registry.waiting.len());
-        registry.end_slowest(wanted, terms, now);
+        registry.end_slowest(missing, terms, now);
         drop(registry);
         match waited {
             Some(waited) if waited >= PATIENCE => {
@@ -217,7 +225,8 @@ impl Slots {
 }
 
 impl Registry {
-    /// Closes the first of the silent connections, if it had its time; how long to wait before this is tried again.
+    /// Closes the first of the silent connections, if it had its time; how long to wait before this
+    /// is tried again.
     fn close_silent(&mut self, now: Instant) -> Duration {
         let Some(first) = self.silent.first_entry() else { return CLOSING_TIME };
         let left = (first.get().since + SILENCE).saturating_duration_since(now);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::error::Result;
@@ -38,14 +38,14 @@ pub(super) struct Timing {
 }
 
 impl Default for Timing {
-    /// `answer` is what a probe of an S3 store with a latency of a second takes, and `asked_for` is longer than monitoring systems
-    /// pause.
+    /// `answer` is what a probe of an S3 store with a latency of a second takes; `asked_for` is longer than monitoring systems
+    /// pause, and `patience` shorter than `tidegate health` waits.
     fn default() -> Self {
         Self {
             pause: Duration::from_secs(10),
             asked_for: Duration::from_secs(90),
             answer: Duration::from_secs(30),
-            patience: Duration::from_secs(5),
+            patience: Duration::from_secs(4),
         }
     }
 }
@@ -90,7 +90,6 @@ pub(super) struct StoreMonitor {
     verdict: watch::Receiver<Option<Verdict>>,
     probes: TaskTracker,
     stop: CancellationToken,
-    _stop_when_dropped: DropGuard,
 }
 
 impl StoreMonitor {
@@ -117,8 +116,7 @@ impl StoreMonitor {
             probes: probes.clone(),
         };
         probes.spawn(stop.clone().run_until_cancelled_owned(task.run()));
-        let _stop_when_dropped = stop.clone().drop_guard();
-        Self { timing, metrics, asked, verdict, probes, stop, _stop_when_dropped }
+        Self { timing, metrics, asked, verdict, probes, stop }
     }
 
     /// The verdict that counts now. Waits where there is none, but not for longer than `patience`: no answer is a verdict, too.
@@ -145,6 +143,12 @@ impl StoreMonitor {
     fn counts(&self, verdict: &Verdict) -> bool {
         let is_young = verdict.at.elapsed() < self.timing.verdict_counts();
         is_young || verdict.problem.is_none() && self.metrics.stored_within(self.timing.pause)
+    }
+}
+
+impl Drop for StoreMonitor {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
 

@@ -14,6 +14,7 @@ use super::permits::Permits;
 use super::slots::{Entrance, Pace};
 use super::stream::{DRAIN_GRACE, Filled, Stream};
 use super::{Shared, framed, plain};
+use crate::config::Limits;
 use crate::error::{Error, ErrorKind};
 use crate::ledger::Origin;
 use crate::wire::Protocol;
@@ -25,10 +26,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts for ever.
 ///
-/// Where there are too many connections in all, further ones wait: a sender that never reads the answer would lose its file to
-/// a refusal. Too many from one address are refused.
+/// Where there are too many connections in all, further ones wait: a sender that never reads the
+/// answer would lose its file to a refusal. Too many from one address are refused.
 pub(super) async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    let permits = Permits::new(shared.limits.max_connections_per_address);
+    let Limits { max_connections, max_connections_per_address, .. } = shared.limits;
+    // Where one address may have every slot, as behind a proxy, its further connections wait as
+    // those of others do.
+    let has_limit = max_connections_per_address < max_connections;
+    let permits = Permits::new(if has_limit { max_connections_per_address } else { usize::MAX });
     loop {
         let (socket, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -167,8 +172,9 @@ impl Connection {
         }
     }
 
-    /// Tells a sender why its connection is not served, in the protocol that it speaks as far as it has begun to. Quickly:
-    /// whoever opens too many connections must not hold places by not reading.
+    /// Tells a sender why its connection is not served, in the protocol that it speaks as far as it
+    /// has begun to. Quickly: whoever opens too many connections must not hold places by not
+    /// reading.
     async fn tell(&self, socket: TcpStream, error: &Error) {
         let mut stream = Stream::new(socket, Arc::new(Pace::new()), &self.shared.budget);
         let told = tokio::time::timeout(TURN_AWAY_TIMEOUT, async {

@@ -13,6 +13,7 @@ mod bombs;
 mod harness;
 mod kinds;
 
+mod admin;
 mod descriptors;
 mod first;
 mod fuzz;

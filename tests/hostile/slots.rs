@@ -10,17 +10,19 @@ use crate::common::serve::until;
 use crate::harness::{Attacker, GoodSender, MIB, Setup, Victim, Watch, read_line};
 
 /// Slots of the victim, all of which the attackers take.
-const SLOTS: usize = 32;
+const SLOTS: u32 = 32;
 
 /// As the attackers come from two addresses, each takes as many connections as one may have.
 const ATTACKERS: [&str; 2] = ["127.0.0.2", "127.0.0.3"];
+const PER_ADDRESS: u32 = SLOTS / 2;
 
 /// Its slots are few, so that a test needs no thousands of sockets; all else is the default.
 fn victim() -> Setup {
-    Setup::new().set("limits.max_connections", SLOTS).set("limits.max_connections_per_address", SLOTS / ATTACKERS.len())
+    Setup::new().set("limits.max_connections", SLOTS).set("limits.max_connections_per_address", PER_ADDRESS)
 }
 
-/// Connections that each send `begins`, then a byte every ten seconds, and connect again whenever the server closes one.
+/// Connections that each send `begins`, then a byte every ten seconds, and connect again whenever
+/// the server closes one.
 struct Drips {
     stop: Arc<AtomicBool>,
     closed: Arc<AtomicUsize>,
@@ -43,7 +45,7 @@ impl Drips {
                 }
             })
         };
-        let threads = ATTACKERS.iter().flat_map(|address| (0..SLOTS / ATTACKERS.len()).map(|_| drip(address))).collect();
+        let threads = ATTACKERS.iter().flat_map(|address| (0..PER_ADDRESS).map(|_| drip(address))).collect();
         Self { stop, closed, threads }
     }
 
@@ -86,7 +88,7 @@ fn uploads_that_drip_give_their_slots_to_other_senders() {
     let watch = Watch::over(&victim);
     let steady = steady(&victim);
     let drips = Drips::start(&victim, b"drip.bin 1000000\nx");
-    until("the attackers' uploads", || victim.metric("tidegate_uploads_in_flight", &[]) >= SLOTS as f64 - 2.0);
+    until("the attackers' uploads", || victim.metric("tidegate_uploads_in_flight", &[]) >= f64::from(SLOTS) - 2.0);
     let good = GoodSender::beside_from(&victim, "127.0.0.9");
     good.commits(60);
     let answer = steady.join().unwrap();
@@ -109,7 +111,7 @@ fn headers_that_drip_give_their_slots_to_other_senders() {
     for begins in [b"dri".as_slice(), b"{\"op\":"] {
         let victim = victim().set("limits.header_timeout", "10m").start();
         let drips = Drips::start(&victim, begins);
-        until("the attackers", || victim.metric("tidegate_connections", &[]) >= SLOTS as f64);
+        until("the attackers", || victim.metric("tidegate_connections", &[]) >= f64::from(SLOTS));
         let good = GoodSender::beside_from(&victim, "127.0.0.9");
         good.commits(40);
         drips.stop();
@@ -123,7 +125,7 @@ fn connections_without_an_upload_give_their_slots_to_other_senders() {
     let victim = victim().set("limits.idle_timeout", "10m").start();
     let mut idle = Vec::new();
     for address in ATTACKERS {
-        for _ in 0..SLOTS / ATTACKERS.len() {
+        for _ in 0..PER_ADDRESS {
             let mut attacker = Attacker::connect_from(&victim, address);
             attacker.send(b"{\"op\":\"hello\",\"version\":1}\n");
             let mut stream = attacker.into_stream(Duration::from_secs(30));
@@ -141,10 +143,10 @@ fn connections_without_an_upload_give_their_slots_to_other_senders() {
 #[test]
 fn silent_connections_take_no_slot() {
     let victim = victim().set("limits.header_timeout", "10m").start();
-    let connect = |address| (0..SLOTS / ATTACKERS.len()).map(move |_| address);
+    let connect = |address| (0..PER_ADDRESS).map(move |_| address);
     let silent: Vec<_> =
         ATTACKERS.into_iter().flat_map(connect).map(|address| Attacker::connect_from(&victim, address)).collect();
-    until("the silent connections", || victim.metric("tidegate_connections", &[]) >= SLOTS as f64);
+    until("the silent connections", || victim.metric("tidegate_connections", &[]) >= f64::from(SLOTS));
     let good = GoodSender::beside_from(&victim, "127.0.0.9");
     good.commits(40);
     good.assert_unharmed();

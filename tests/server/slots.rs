@@ -136,6 +136,55 @@ async fn a_commit_that_is_under_way_is_never_ended() {
 }
 
 #[tokio::test]
+async fn commits_of_all_connections_have_a_limit() {
+    let mut config = config();
+    config.framed.max_pending_commits_total = 1;
+    let (server, gate) = start_with_held_commits(config).await;
+    let put = |name: &str| format!("{{\"op\":\"put\",\"name\":\"{name}\",\"size\":4}}\nbody");
+    let bytes = |server: &Running| server.metric("tidegate_received_bytes_total");
+    let mut first = server.connect().await;
+    first.send(put("a.bin")).await;
+    server.until("the first commit", |server| bytes(server) == 4).await;
+    let mut second = server.connect().await;
+    second.send(put("b.bin") + &put("c.bin")).await;
+    server.until("the second one to wait", |server| bytes(server) == 8).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(bytes(&server), 8, "its next file is not read before its commit has begun");
+    Gated::open(&gate);
+    assert_eq!(first.event().await["event"], "committed");
+    assert_eq!(second.event().await["event"], "committed");
+    assert_eq!(second.event().await["event"], "committed");
+}
+
+#[tokio::test]
+async fn files_of_headers_with_several_readings_have_a_limit() {
+    // Each digit may be the last one of the size.
+    let sent = format!("n.bin 200000{}", "1234567\n".repeat(25_000));
+    for (max_connections, expected) in [(16, "ERR busy "), (16 * 16, "OK n.bin 200000 ")] {
+        let mut config = config();
+        config.limits.max_connections = max_connections;
+        let server = start(config).await;
+        let answer = server.exchange(sent.as_bytes()).await;
+        assert!(answer.starts_with(expected), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_may_have_every_slot_waits_for_one() {
+    let mut config = one_slot();
+    config.limits.max_connections_per_address = 1;
+    config.limits.min_rate = 0;
+    let server = start(config).await;
+    let mut holder = holder(&server, "held.bin 8\nhalf").await;
+    let mut waiting = server.connect().await;
+    waiting.send("a.bin 4\nbody").await;
+    server.until("the second one to wait", |server| server.metric("tidegate_connections_waiting") == 1).await;
+    holder.send("held").await;
+    assert!(holder.line().await.starts_with("OK held.bin 8 "));
+    assert!(waiting.line().await.starts_with("OK a.bin 4 "));
+}
+
+#[tokio::test]
 async fn exhaustion_is_reported_while_connections_wait() {
     let mut config = one_slot();
     config.limits.min_rate = 0;

@@ -1,24 +1,27 @@
-//! File descriptors: how many the configuration can need, and limits that fit where the system allows fewer.
+//! File descriptors: how many the configuration can need, and limits that fit where the system
+//! allows fewer.
 //!
-//! Every connection, open file and connection to a store is a descriptor. A server that runs out of them fails uploads that
-//! are under way, at any step. So the worst case of the configuration is computed at the start, and limits are lowered until it
-//! fits: new connections then wait, and running uploads go on. Knows what the server, its sinks and its ledger open at most;
-//! tests hold it against a server that runs with few descriptors.
+//! Every connection, open file and connection to a store is a descriptor. A server that runs out of
+//! them fails uploads that are under way, at any step. So the worst case of the configuration is
+//! computed at the start, and limits are lowered until it fits: new connections then wait, and
+//! running uploads go on. Knows what the server, its sinks and its ledger open at most; tests hold
+//! it against a server that runs with few descriptors.
 
 use std::fmt;
 
+use crate::assemble::store_connections;
 use crate::config::{Config, SinkKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::server::rival_files;
-use crate::sink::object::most_connections;
 
-/// What a server has open that serves nobody: the runtime's epoll and signal descriptors, two listeners, the root and three
-/// folders of its own, the ledger. Some more for what it opens for a moment: a connection between its acceptance and its place,
-/// the day's next ledger, schemas that are loaded anew, files of `/proc`, a resolver.
+/// What a server has open that serves nobody: the runtime's epoll and signal descriptors, two
+/// listeners, the root and three folders of its own, the ledger. Some more for what it opens for a
+/// moment: a connection between its acceptance and its place, the day's next ledger, schemas that
+/// are loaded anew, files of `/proc`, a resolver.
 const FIXED: usize = 22;
 
-/// What a disk worker opens beside the file of the upload: two folders on the way to a key, and the file that stands there,
-/// or a checkpoint; one more while it removes what it made.
+/// What a disk worker opens beside the file of the upload: two folders on the way to a key, and the
+/// file that stands there, or a checkpoint; one more while it removes what it made.
 const PER_DISK_WORKER: usize = 4;
 
 /// What looking up the address of a store opens: a file and a socket. Each takes a disk worker.
@@ -77,14 +80,15 @@ impl fmt::Display for Lowered {
                 write!(f, " {key} from {from} to {to},")?;
             }
         }
-        write!(f, " to keep them: raise the limit to {needed} ({REMEDY})")
+        write!(f, " so that all fit: raise the limit to {needed} ({REMEDY})")
     }
 }
 
 /// Where the limit of descriptors is set.
 const REMEDY: &str = "ulimit -Hn, LimitNOFILE= of systemd, --ulimit nofile= of a container";
 
-/// Lowers the limits of `config` until what it can need fits into `allowed`, of which `open` are taken already.
+/// Lowers the limits of `config` until what it can need fits into `allowed`, of which `open` are
+/// taken already.
 ///
 /// # Errors
 /// [`ErrorKind::Config`] where not even the least limits fit.
@@ -106,7 +110,10 @@ pub(super) fn fit(config: &mut Config, disk_workers: usize, allowed: usize, open
     };
     // What the steps leave over is for connections.
     let more = (to.connections..=from.connections).map(|connections| from.share_of(connections, to)).take_while(fits);
-    let to = more.last().unwrap_or(to);
+    let mut to = more.last().unwrap_or(to);
+    if config.sink.kind != SinkKind::S3 {
+        to.store_requests = from.store_requests;
+    }
     to.put_into(config);
     Ok(Plan { disk_workers: to.disk_workers, lowered: Some(Lowered { allowed, needed, from, to }) })
 }
@@ -131,9 +138,10 @@ impl Bounds {
         FIXED
             + sockets
             + match config.sink.kind {
-                // A connection receives one file, of which its rivals and its commits may have more.
+                // A connection receives one file, of which its rivals and its commits may have
+                // more.
                 SinkKind::Fs => connections + rival_files(connections) + pending_commits + PER_DISK_WORKER * disk_workers,
-                SinkKind::S3 => most_connections(store_requests) + PER_LOOK_UP * disk_workers.min(store_requests),
+                SinkKind::S3 => store_connections(store_requests) + PER_LOOK_UP * disk_workers.min(store_requests),
                 SinkKind::Memory => 0,
             }
     }
@@ -153,8 +161,8 @@ impl Bounds {
         self.share_of(scaled.connections, scaled)
     }
 
-    /// `bounds` with so many connections, of which an address may have the share that it has of these ones, and a quarter where
-    /// they are few.
+    /// `bounds` with so many connections, of which an address may have the share that it has of
+    /// these ones, and a quarter where they are few.
     fn share_of(self, connections: usize, bounds: Self) -> Self {
         let per_address = (self.per_address * connections / self.connections).max(connections.div_ceil(4));
         Self { connections, per_address: per_address.min(self.per_address), ..bounds }

@@ -53,7 +53,7 @@ pub(super) async fn serve(
     metrics: &Metrics,
     closed: CancellationToken,
 ) {
-    let mut connections = Connections { max_connections, open: Vec::new(), is_full: false };
+    let mut connections = Connections { limit: max_connections, open: Vec::new(), is_full: false };
     let accepting = async {
         loop {
             match listener.accept().await {
@@ -72,7 +72,7 @@ pub(super) async fn serve(
 
 /// The connections that are open, the oldest first.
 struct Connections {
-    max_connections: usize,
+    limit: usize,
     open: Vec<Connection>,
     /// Whether the newest connection took the place of another one.
     is_full: bool,
@@ -99,10 +99,10 @@ impl Connections {
     /// monitoring system asks and leaves, and who stays is who holds connections open.
     async fn admit(&mut self, socket: TcpStream, peer: SocketAddr, router: &Router, metrics: &Metrics) {
         self.collect(metrics).await;
-        let was_full = std::mem::replace(&mut self.is_full, self.open.len() >= self.max_connections);
+        let was_full = std::mem::replace(&mut self.is_full, self.open.len() >= self.limit);
         if self.is_full {
             if !was_full {
-                tracing::warn!(%peer, limit = self.max_connections, "admin connections exhausted; the oldest are closed");
+                tracing::warn!(%peer, limit = self.limit, "admin connections exhausted; the oldest are closed");
             }
             let victim = self.open.remove(self.victim());
             victim.task.abort();
@@ -138,7 +138,9 @@ impl Connections {
     async fn close(self) {
         let (answering, waiting): (Vec<_>, Vec<_>) =
             self.open.into_iter().partition(|connection| connection.answering.load(Ordering::Relaxed));
-        waiting.iter().for_each(|connection| connection.task.abort());
+        for connection in waiting {
+            connection.task.abort();
+        }
         let last = async {
             for connection in answering {
                 let _ = connection.task.await;

@@ -18,7 +18,8 @@ pub(in crate::server) enum Phase {
     Idle,
 }
 
-/// Below which rate an upload gives way, in bytes per second, and how long it is waited for before its rate counts.
+/// Below which rate an upload gives way, in bytes per second, and how long it is waited for before
+/// its rate counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
     pub(super) min_rate: u64,
@@ -26,7 +27,8 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// The more connections wait for each slot, the less time there is to see how fast a connection is.
+    /// The more connections wait for each slot, the less time there is to see how fast a connection
+    /// is.
     pub(super) fn pressed(self, slots: usize, waiting: usize) -> Self {
         /// Where a quarter as many wait as there are slots, half of the grace is left.
         const WEIGHT: usize = 4;
@@ -108,7 +110,8 @@ impl Pace {
         self.measure().total.bytes += bytes as u64;
     }
 
-    /// Cancelled when this connection has to free its slot: the upload that is being received ends, commits go on.
+    /// Cancelled when this connection has to free its slot: the upload that is being received ends,
+    /// commits go on.
     pub(in crate::server) fn gives_way(&self) -> &CancellationToken {
         &self.gives_way
     }
@@ -133,12 +136,12 @@ impl Pace {
         measure.marks = [measure.marks[1], measure.total];
     }
 
-    /// When this connection gives way, compared to others; `None` where it must not: the server does not wait for it, it
-    /// has been waited for too shortly to know, or it is fast enough.
+    /// When this connection gives way, compared to others; `None` where it must not: the server
+    /// does not wait for it, it has been waited for too shortly to know, or it is fast enough.
     pub(super) fn precedence(&self, terms: Terms, now: Instant) -> Option<Precedence> {
         let Measure { phase, total, marks: [mark, _], waiting_since } = *self.measure();
         // Of a window in which the store was slow, little is the sender's.
-        let waited = total.waited + now.saturating_duration_since(waiting_since?) - mark.waited;
+        let waited = (total.waited + now.saturating_duration_since(waiting_since?)).saturating_sub(mark.waited);
         if waited < terms.grace {
             return None;
         }

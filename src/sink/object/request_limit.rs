@@ -1,4 +1,5 @@
-//! A limit on requests to the store that are on their way at once: each needs a connection, which is a file descriptor.
+//! A limit on requests to the store that are on their way at once: each needs a connection, which
+//! is a file descriptor.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,14 +14,16 @@ use object_store::client::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Clients of a bucket: four that are patient, four that are hasty, and two that list multipart uploads.
+/// Clients of a bucket: four that are patient, four that are hasty, and two that list multipart
+/// uploads.
 const CLIENTS: usize = 10;
 
-/// A client keeps so many idle connections, of those that it may have at once, and so many requests are set apart for the
-/// questions of the hasty clients: one of this number.
+/// A client keeps so many idle connections, of those that it may have at once, and so many requests
+/// are set apart for the questions of the hasty clients: one of this number.
 const SHARE: usize = 8;
 
-/// Connections to the store at most, with the idle ones of all clients, where so many requests are allowed at once.
+/// Connections to the store at most, with the idle ones of all clients, where so many requests are
+/// allowed at once.
 pub fn most_connections(max_requests: usize) -> usize {
     max_requests + share(max_requests) + CLIENTS * share(max_requests)
 }
@@ -95,5 +98,42 @@ impl Body for Permitted {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+
+    use object_store::client::HttpRequestBody;
+
+    use super::*;
+
+    /// A store that answers at once.
+    #[derive(Debug)]
+    struct Answering;
+
+    #[async_trait]
+    impl HttpService for Answering {
+        async fn call(&self, _: HttpRequest) -> Result<HttpResponse, HttpError> {
+            Ok(http::Response::new(HttpResponseBody::from("answer".to_owned())))
+        }
+    }
+
+    fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+        future.poll(&mut Context::from_waker(std::task::Waker::noop()))
+    }
+
+    #[tokio::test]
+    async fn a_request_waits_until_the_answer_before_it_is_read() {
+        let limited = Limited { client: HttpClient::new(Answering), permits: Arc::new(Semaphore::new(1)) };
+        let request = || http::Request::new(HttpRequestBody::empty());
+        let first = limited.call(request()).await.unwrap();
+        let mut second = pin!(limited.call(request()));
+        assert!(poll(second.as_mut()).is_pending());
+        let body = first.into_body().bytes().await.unwrap();
+        assert_eq!(body, "answer");
+        assert!(poll(second.as_mut()).is_ready());
     }
 }
