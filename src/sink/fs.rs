@@ -22,9 +22,11 @@ mod flusher;
 mod job;
 mod probe;
 mod quarantine;
+mod readings;
 mod record;
 mod staged;
 mod staging;
+mod standing;
 mod sweep;
 mod syncfs;
 #[cfg(test)]
@@ -40,15 +42,14 @@ use bytesize::ByteSize;
 use rustix::io::Errno;
 use tokio::sync::Semaphore;
 
-use self::digests::Digests;
 use self::disk::{Disk, Os};
 use self::dropped::Dropped;
 use self::flusher::Flusher;
 pub use self::flusher::Grouping;
 use self::job::Job;
-use self::record::Record;
+use self::readings::{Readings, SLICE_BYTES};
 use self::staged::StagedFile;
-use self::tree::{Opened, Tree};
+use self::tree::Tree;
 use super::claims::Claims;
 use super::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
 use crate::error::{Error, ErrorKind, Result};
@@ -66,8 +67,6 @@ const CHECKPOINT_BYTES: u64 = 32 << 20;
 const HOLD_BYTES: usize = 64 << 10;
 /// Uploads that have bytes held back at the same time, which bounds their memory: 64 MiB. Further ones go to the disk at once.
 const MAX_HELD: usize = 1024;
-/// Files that are read whole at once, to answer what stands under a key.
-const MAX_READING: usize = 2;
 
 /// A store of files below a root. Clones share it.
 #[derive(Debug, Clone)]
@@ -86,12 +85,9 @@ struct Shared<D: Disk> {
     flusher: Flusher,
     claims: Claims<UploadId>,
     dropped: Dropped,
-    /// Whole files are read for answers, by so many at once: a sender that asks much must not take the disk's workers away from
-    /// the others.
-    reading: Arc<Semaphore>,
+    readings: Arc<Readings>,
     /// Room for what is held back.
     holding: Arc<Semaphore>,
-    digests: Digests,
     /// Why nothing is taken any more: after a failed flush, no flush of this disk can be believed.
     broken: OnceLock<String>,
 }
@@ -102,6 +98,8 @@ struct Terms {
     min_free_bytes: u64,
     checkpoint_bytes: u64,
     hold_bytes: usize,
+    /// Bytes of an existing file that are read at once.
+    slice_bytes: u64,
     /// What receipts promise.
     durability: Durability,
     grouping: Grouping,
@@ -111,7 +109,7 @@ impl Terms {
     /// The usual ones.
     fn of(min_free_bytes: u64) -> Self {
         let (checkpoint_bytes, durability, grouping) = (CHECKPOINT_BYTES, Durability::Disk, Grouping::Shared);
-        Self { min_free_bytes, checkpoint_bytes, hold_bytes: HOLD_BYTES, durability, grouping }
+        Self { min_free_bytes, checkpoint_bytes, hold_bytes: HOLD_BYTES, slice_bytes: SLICE_BYTES, durability, grouping }
     }
 }
 
@@ -186,8 +184,7 @@ impl<D: Disk> Fs<D> {
         let groups =
             terms.grouping == Grouping::Shared && terms.durability == Durability::Disk && disk.flushes_all(&staging);
         let flusher = Flusher::new(if groups { Grouping::Shared } else { Grouping::One });
-        let (dropped, reading, broken) = (Dropped::default(), Arc::new(Semaphore::new(MAX_READING)), OnceLock::new());
-        let (claims, digests) = (Claims::default(), Digests::default());
+        let (claims, dropped, broken) = (Claims::default(), Dropped::default(), OnceLock::new());
         let shared = Shared {
             disk,
             root,
@@ -199,9 +196,8 @@ impl<D: Disk> Fs<D> {
             flusher,
             claims,
             dropped,
-            reading,
+            readings: Readings::new(terms.slice_bytes),
             holding: Arc::new(Semaphore::new(MAX_HELD)),
-            digests,
             broken,
         };
         // However old: how long to wait for a sender is not known here.
@@ -220,33 +216,6 @@ impl<D: Disk> Fs<D> {
     /// The folder that keys are relative to.
     pub fn root(&self) -> &Path {
         &self.0.root
-    }
-
-    /// The receipt of the file under `key`, if it is `wanted`. It is flushed first: whoever put it there may not have come so
-    /// far.
-    async fn read(
-        &self,
-        key: &Key,
-        wanted: impl FnOnce(&Shared<D>, &D::Handle) -> bool + Send + 'static,
-    ) -> Result<Option<Receipt>> {
-        let turn = Arc::clone(&self.0.reading).acquire_owned().await;
-        let (shared, key) = (Arc::clone(&self.0), key.clone());
-        blocking(move || {
-            // Given back when the reading is over, also where nobody waits for it any more.
-            let _turn = turn;
-            let failed =
-                |errno: Errno| Error::new(ErrorKind::Store, format!("looking at {:?}", key.as_str())).because(errno);
-            shared.check_writable("looking at", &key)?;
-            match shared.tree.open_file(&key).map_err(failed)? {
-                Some(Opened { folder, file }) if wanted(&shared, &file) => {
-                    let receipt = shared.receipt(&file, &key).map_err(failed)?;
-                    shared.promise_standing(&folder, &file, &key)?;
-                    Ok(Some(receipt))
-                }
-                Some(_) | None => Ok(None),
-            }
-        })
-        .await
     }
 }
 
@@ -270,15 +239,11 @@ impl<D: Disk> Sink for Fs<D> {
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
-        self.read(key, |_, _| true).await
+        self.0.standing(key, None).await
     }
 
     async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>> {
-        let id = id.clone();
-        let ours = move |shared: &Shared<D>, file: &D::Handle| {
-            Record::read(&shared.disk, file).is_some_and(|record| record.id == id)
-        };
-        let found = self.read(key, ours).await?;
+        let found = self.0.standing(key, Some(id.clone())).await?;
         // Without an id the bytes are not those that its record was made for.
         Ok(found.filter(|receipt| receipt.id.is_some()))
     }
@@ -326,11 +291,6 @@ impl<D: Disk> Shared<D> {
             ),
         };
         Err(Error::new(ErrorKind::Store, format!("{doing} {:?}: {why}", key.as_str())))
-    }
-
-    /// The receipt of a file that stands under a key, once it is flushed.
-    fn receipt(&self, file: &D::Handle, key: &Key) -> Result<Receipt, Errno> {
-        record::receipt(&self.disk, file, key, self.terms.durability, &self.digests)
     }
 
     /// Fails where `more` bytes would not leave enough room.

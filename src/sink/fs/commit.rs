@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use super::digests::Look;
 use super::disk::Disk;
+use super::readings::{Glance, Whole};
 use super::record::Record;
+use super::standing::looking_at;
 use super::tree::{Folder, Found, Made, NoFolder};
 use super::{Loses, Shared, failed, tree};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,25 +27,78 @@ pub(super) enum Name {
 /// use it.
 const MAX_VANISHED: u32 = 100;
 
+/// How often the file under one key may change while a commit compares it.
+const MAX_CHANGES: usize = 3;
+
+/// Files that a commit remembers to have been read for it.
+const MAX_KNOWN: usize = 64;
+
+/// A commit that lacks nothing but a name: the file is flushed, with its record.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    record: Record,
+    content: Content,
+    /// What was read for this commit, by the key that it stood under.
+    known: Vec<(Key, Look, Whole)>,
+}
+
+impl Sealed {
+    /// Takes what a file holds that was read for this commit.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] where that file changes whenever it is read.
+    pub(super) fn learn(&mut self, key: Key, look: Look, whole: Whole) -> Result<()> {
+        if self.known.iter().filter(|(other, ..)| *other == key).count() >= MAX_CHANGES {
+            let message = format!("{:?} changes while it is compared: send it again", key.as_str());
+            return Err(Error::new(ErrorKind::Store, message));
+        }
+        if self.known.len() >= MAX_KNOWN {
+            self.known.remove(0);
+        }
+        self.known.push((key, look, whole));
+        Ok(())
+    }
+
+    fn known(&self, look: Look) -> Option<Whole> {
+        self.known.iter().rev().find(|(_, known, _)| *known == look).map(|(.., whole)| *whole)
+    }
+}
+
+/// A file that stands in the way of a commit. What it holds is told by its bytes alone.
+#[derive(Debug)]
+pub(super) struct Unread<H> {
+    pub(super) key: Key,
+    pub(super) file: Arc<H>,
+    pub(super) look: Look,
+}
+
+/// The outcome of a try to give a staged file its key.
+#[derive(Debug)]
+pub(super) enum Committed<H> {
+    Done(Receipt),
+    /// Nothing was done: this has to be read first.
+    Unread(Unread<H>),
+}
+
 /// The outcome of giving a staged file its key.
 enum Named<D: Disk> {
     /// It has its key, in this folder.
     In(Arc<D::Handle>),
     /// The same content has one.
     Duplicate(Receipt),
+    Unread(Unread<D::Handle>),
+}
+
+/// What a look at a key has found.
+enum Seen<H> {
+    Nothing,
+    Standing(Standing),
+    Unread(Unread<H>),
 }
 
 impl<D: Disk> Shared<D> {
-    /// Flush the file, rename it, flush its folder; in this order. Says in `name` whether the staged name has become the final
-    /// one, also where the commit fails afterwards.
-    pub(super) fn commit(
-        &self,
-        spec: &UploadSpec,
-        file: &D::Handle,
-        tally: &Tally,
-        ending: Ending,
-        name: &mut Name,
-    ) -> Result<Receipt> {
+    /// Checks what has come, and flushes it with its record.
+    pub(super) fn seal(&self, spec: &UploadSpec, file: &D::Handle, tally: &Tally, ending: Ending) -> Result<Sealed> {
         let content = Content::seal(tally, spec, ending)?;
         self.check_writable("committing", &spec.key)?;
         let record = Record::new(spec, &content);
@@ -50,13 +106,20 @@ impl<D: Disk> Shared<D> {
             Error::new(ErrorKind::Store, format!("committing {:?}: noting who sent it", spec.key.as_str())).because(error)
         })?;
         self.promise(file, Loses::Upload, &format!("{:?}", spec.key.as_str()))?;
-        let (mut place, mut made) = (Place::new(spec, content), Made::default());
-        let named = self.give_name(&mut place, &record, &mut made, name);
+        Ok(Sealed { record, content, known: Vec::new() })
+    }
+
+    /// Renames a file that is sealed, then flushes its folder. Says in `name` whether the staged name has become the final one,
+    /// also where the commit fails afterwards.
+    pub(super) fn commit(&self, spec: &UploadSpec, sealed: &Sealed, name: &mut Name) -> Result<Committed<D::Handle>> {
+        let (mut place, mut made) = (Place::new(spec, sealed.content), Made::default());
+        let named = self.give_name(&mut place, sealed, &mut made, name);
         if *name == Name::Staged {
             self.tree.remove(made);
         }
         let folder = match named? {
-            Named::Duplicate(receipt) => return self.check_found(place.key()).map(|()| receipt),
+            Named::Duplicate(receipt) => return self.check_found(place.key()).map(|()| Committed::Done(receipt)),
+            Named::Unread(unread) => return Ok(Committed::Unread(unread)),
             Named::In(folder) => folder,
         };
         // The file is visible; whether it will be after a power cut is not known. Not taken back:
@@ -65,7 +128,8 @@ impl<D: Disk> Shared<D> {
             Error::new(ErrorKind::Unknown, format!("{:?} may not survive a power cut", place.key().as_str())).because(error)
         })?;
         self.check_found(place.key())?;
-        Ok(Receipt { committed_at: record.committed_at, ..place.receipt(self.terms.durability) })
+        let receipt = place.receipt(self.terms.durability);
+        Ok(Committed::Done(Receipt { committed_at: sealed.record.committed_at, ..receipt }))
     }
 
     /// Renames the staged file to the first key that its place comes to, and says so in `name`; or
@@ -74,14 +138,14 @@ impl<D: Disk> Shared<D> {
     fn give_name(
         &self,
         place: &mut Place<'_>,
-        record: &Record,
+        sealed: &Sealed,
         made: &mut Made<D::Handle>,
         name: &mut Name,
     ) -> Result<Named<D>> {
         let mut vanished = 0;
         loop {
             let named = match self.folder(place, made)? {
-                Some(folder) => self.give_name_in(&folder, place, record, name)?.inspect(|_| self.tree.remember(&folder)),
+                Some(folder) => self.give_name_in(&folder, place, sealed, name)?.inspect(|_| self.tree.remember(&folder)),
                 None => None,
             };
             match named {
@@ -97,10 +161,10 @@ impl<D: Disk> Shared<D> {
         &self,
         folder: &Folder<D::Handle>,
         place: &mut Place<'_>,
-        record: &Record,
+        sealed: &Sealed,
         name: &mut Name,
     ) -> Result<Option<Named<D>>> {
-        let (staged, handle) = ((&self.staging, record.id.as_str()), &folder.handle);
+        let (staged, handle) = ((&self.staging, sealed.record.id.as_str()), &folder.handle);
         let named = || Ok(Some(Named::In(Arc::clone(handle))));
         // Versions differ in their last component only, so one folder serves for all.
         loop {
@@ -113,7 +177,11 @@ impl<D: Disk> Shared<D> {
                 Err(Errno::NOENT) => return Ok(None),
                 Err(errno) => return Err(failed("committing", place.spec(), errno)),
             }
-            let Some(standing) = self.look(handle, place, record)? else { continue };
+            let standing = match self.look(handle, place, sealed)? {
+                Seen::Nothing => continue,
+                Seen::Unread(unread) => return Ok(Some(Named::Unread(unread))),
+                Seen::Standing(standing) => standing,
+            };
             match place.taken(standing)? {
                 Step::Done(receipt) => return Ok(Some(Named::Duplicate(receipt))),
                 Step::Next => {}
@@ -157,25 +225,32 @@ impl<D: Disk> Shared<D> {
         }
     }
 
-    /// What stands where the upload should go; `None` where it has gone meanwhile. What is answered to be a duplicate must be
-    /// durable too: whoever put it there may not have flushed it yet.
-    fn look(&self, folder: &D::Handle, place: &Place<'_>, ours: &Record) -> Result<Option<Standing>> {
-        let looking =
-            |errno: Errno| Error::new(ErrorKind::Store, format!("looking at {:?}", place.key().as_str())).because(errno);
+    /// What stands where the upload should go. What is answered to be a duplicate must be durable too: its writer may not have
+    /// flushed it yet.
+    fn look(&self, folder: &D::Handle, place: &Place<'_>, sealed: &Sealed) -> Result<Seen<D::Handle>> {
+        let looking = |errno: Errno| looking_at(place.key(), errno);
+        let ours = sealed.record.digest;
         let file = match tree::open_regular(&self.disk, folder, place.key().file_name()).map_err(looking)? {
-            Found::Nothing => return Ok(None),
-            Found::Obstacle => return Ok(Some(Standing::Obstacle)),
+            Found::Nothing => return Ok(Seen::Nothing),
+            Found::Obstacle => return Ok(Seen::Standing(Standing::Obstacle)),
             Found::File(file) => file,
         };
         let size = self.disk.stat(&file).map_err(looking)?.size;
         // A record that names another digest spares the reading: at worst it is stale, and the same content is kept twice.
-        if size != place.size() || Record::read(&self.disk, &file).is_some_and(|record| record.digest != ours.digest) {
-            return Ok(Some(Standing::Other));
+        if size != place.size() || Record::read(&self.disk, &file).is_some_and(|record| record.digest != ours) {
+            return Ok(Seen::Standing(Standing::Other));
         }
-        let receipt = self.receipt(&file, place.key()).map_err(looking)?;
-        if receipt.digest == ours.digest {
+        let whole = match self.readings.glance(&self.disk, &file).map_err(looking)? {
+            Glance::Known(whole) => whole,
+            Glance::Unread(look) => match sealed.known(look) {
+                Some(whole) => whole,
+                None => return Ok(Seen::Unread(Unread { key: place.key().clone(), file: Arc::new(file), look })),
+            },
+        };
+        let receipt = self.receipt(&file, place.key(), whole)?;
+        if receipt.digest == ours {
             self.promise_standing(folder, &file, place.key())?;
         }
-        Ok(Some(Standing::File(receipt)))
+        Ok(Seen::Standing(Standing::File(receipt)))
     }
 }

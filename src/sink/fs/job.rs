@@ -7,9 +7,11 @@ use rustix::io::Errno;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::checkpoint::Checkpoint;
-use super::commit::Name;
+use super::commit::{Committed, Name, Sealed, Unread};
 use super::disk::{Access, Disk};
+use super::readings::Whole;
 use super::staging::{lock_left, lock_new};
+use super::standing::looking_at;
 use super::{Loses, Shared, failed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
@@ -32,6 +34,14 @@ pub(super) struct Job<D: Disk> {
     tally: Tally,
     /// One writer an id in this process; the lock on the file sees to the others. Given back last.
     _claim: Claim<UploadId>,
+}
+
+/// A commit, as far as it has come.
+#[derive(Debug)]
+pub(super) enum Committing<D: Disk> {
+    Done(Receipt),
+    /// For what a file holds that has to be read.
+    Waits(Box<(Job<D>, Sealed, Unread<D::Handle>)>),
 }
 
 /// Where the bytes of an upload are: those that were held back, and the file behind which they come.
@@ -196,14 +206,46 @@ impl<D: Disk> Job<D> {
         }
     }
 
-    /// Commits; whatever comes of it, nothing stays under the staged name.
-    pub(super) fn commit(mut self, ending: Ending) -> Result<Receipt> {
-        let mut name = Name::Staged;
+    /// Commits; whatever comes of it, unless something has to be read first, nothing stays under the staged name.
+    pub(super) fn commit(mut self, ending: Ending) -> Result<Committing<D>> {
         let Self { shared, spec, place, tally, .. } = &mut self;
-        let committed =
-            place.write(shared, spec, tally, &[]).and_then(|file| shared.commit(spec, file, tally, ending, &mut name));
+        let sealed = place.write(shared, spec, tally, &[]).and_then(|file| shared.seal(spec, file, tally, ending));
+        match sealed {
+            Ok(sealed) => self.give_name(sealed),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// As [`commit`](Self::commit), once something was read for it.
+    pub(super) fn commit_knowing(
+        self,
+        mut sealed: Sealed,
+        unread: Unread<D::Handle>,
+        read: Result<Whole>,
+    ) -> Result<Committing<D>> {
+        let Unread { key, look, .. } = unread;
+        match read.map_err(|error| looking_at(&key, error)).and_then(|whole| sealed.learn(key, look, whole)) {
+            Ok(()) => self.give_name(sealed),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn give_name(self, sealed: Sealed) -> Result<Committing<D>> {
+        let mut name = Name::Staged;
+        let committed = match self.shared.commit(&self.spec, &sealed, &mut name) {
+            Ok(Committed::Unread(unread)) => return Ok(Committing::Waits(Box::new((self, sealed, unread)))),
+            Ok(Committed::Done(receipt)) => Ok(receipt),
+            Err(error) => Err(error),
+        };
         self.clean_up(name, &committed);
-        committed
+        committed.map(Committing::Done)
+    }
+
+    /// Gives it up because of `error`.
+    pub(super) fn fail<T>(self, error: Error) -> Result<T> {
+        let failed = Err(error);
+        self.clean_up(Name::Staged, &failed);
+        failed
     }
 
     /// Moves it into quarantine; whatever comes of it, nothing stays under the staged name.

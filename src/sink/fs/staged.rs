@@ -7,9 +7,8 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::commit::Name;
 use super::disk::Disk;
-use super::job::Job;
+use super::job::{Committing, Job};
 use super::{Shared, blocking};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
@@ -198,7 +197,16 @@ impl<D: Disk> Staged for StagedFile<D> {
     }
 
     async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt> {
-        ended(self.end().await, move |job| job.commit(ending)).await
+        let shared = Arc::clone(&self.shared);
+        let mut committing = ended(self.end().await, move |job| job.commit(ending)).await?;
+        loop {
+            let (job, sealed, unread) = match committing {
+                Committing::Done(receipt) => return Ok(receipt),
+                Committing::Waits(waits) => *waits,
+            };
+            let read = shared.readings.read(&shared.disk, Arc::clone(&unread.file), unread.look).await;
+            committing = blocking(move || job.commit_knowing(sealed, unread, read)).await?;
+        }
     }
 
     async fn quarantine(self: Box<Self>, report: Report, ending: Ending) -> Result<Quarantined> {
@@ -222,11 +230,7 @@ async fn ended<D: Disk, T: Send + 'static>(
     let Some(job) = job else { return settled.and(Err(Error::new(ErrorKind::Store, "the disk's worker ended early"))) };
     blocking(move || match settled {
         Ok(()) => end(job),
-        Err(error) => {
-            let failed = Err(error);
-            job.clean_up(Name::Staged, &failed);
-            failed
-        }
+        Err(error) => job.fail(error),
     })
     .await
 }

@@ -173,7 +173,7 @@ impl<D: Disk> Tree<D> {
             };
         }
         match open_regular(&self.disk, &folder, key.file_name())? {
-            Found::File(file) => Ok(Some(Opened { folder, file })),
+            Found::File(file) => Ok(Some(Opened { folder, file: Arc::new(file) })),
             Found::Nothing | Found::Obstacle => Ok(None),
         }
     }
@@ -191,7 +191,7 @@ impl<D: Disk> Tree<D> {
 #[derive(Debug)]
 pub(super) struct Opened<H> {
     pub(super) folder: Arc<H>,
-    pub(super) file: H,
+    pub(super) file: Arc<H>,
 }
 
 /// What stands under a name.
