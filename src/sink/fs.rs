@@ -32,6 +32,7 @@ mod syncfs;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod versions;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -50,7 +51,9 @@ use self::job::Job;
 use self::readings::{Readings, SLICE_BYTES};
 use self::staged::StagedFile;
 use self::tree::Tree;
+use self::versions::Versions;
 use super::claims::Claims;
+use super::version_index::VersionIndexes;
 use super::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Durability, Key, Note, Receipt, UploadId, UploadSpec};
@@ -86,6 +89,7 @@ struct Shared<D: Disk> {
     claims: Claims<UploadId>,
     dropped: Dropped,
     readings: Arc<Readings>,
+    versions: VersionIndexes<Versions>,
     /// Room for what is held back.
     holding: Arc<Semaphore>,
     /// Why nothing is taken any more: after a failed flush, no flush of this disk can be believed.
@@ -197,6 +201,7 @@ impl<D: Disk> Fs<D> {
             claims,
             dropped,
             readings: Readings::new(terms.slice_bytes),
+            versions: VersionIndexes::default(),
             holding: Arc::new(Semaphore::new(MAX_HELD)),
             broken,
         };

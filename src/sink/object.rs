@@ -49,6 +49,7 @@ use self::key_claims::ClaimTimes;
 use self::parts::MAX_PARTS;
 use self::remote::{Clients, Remote, Seen};
 use self::turns::Turns;
+use self::versions::KnownVersions;
 use self::writing::Writing;
 use super::claims::{Claim, Claims};
 use super::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
@@ -91,6 +92,7 @@ impl Object {
                 turns: Turns::default(),
                 names: Turns::default(),
                 known_folders: Known::default(),
+                known_versions: KnownVersions::default(),
                 seen: Seen::default(),
                 claim_times: ClaimTimes::for_requests_of(config.request_timeout + config.retry_timeout),
                 swept_to: std::sync::Mutex::default(),

@@ -13,6 +13,7 @@ use super::tree::{Folder, Found, Made, NoFolder};
 use super::{Loses, Shared, failed, tree};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::place::{Content, Place, Standing, Step};
+use crate::sink::version_index::LOOKED_AT;
 use crate::upload::{Ending, Key, Receipt, Tally, UploadSpec};
 
 /// Which name an upload's file has.
@@ -36,7 +37,7 @@ const MAX_KNOWN: usize = 64;
 /// A commit that lacks nothing but a name: the file is flushed, with its record.
 #[derive(Debug)]
 pub(super) struct Sealed {
-    record: Record,
+    pub(super) record: Record,
     content: Content,
     /// What was read for this commit, by the key that it stood under.
     known: Vec<(Key, Look, Whole)>,
@@ -64,6 +65,15 @@ impl Sealed {
     }
 }
 
+/// What a commit has to wait for.
+#[derive(Debug)]
+pub(super) enum Wait<H> {
+    /// What this file holds.
+    Unread(Unread<H>),
+    /// A turn among long looks: it goes past many versions.
+    Turn,
+}
+
 /// A file that stands in the way of a commit. What it holds is told by its bytes alone.
 #[derive(Debug)]
 pub(super) struct Unread<H> {
@@ -76,21 +86,21 @@ pub(super) struct Unread<H> {
 #[derive(Debug)]
 pub(super) enum Committed<H> {
     Done(Receipt),
-    /// Nothing was done: this has to be read first.
-    Unread(Unread<H>),
+    /// Nothing was done: it has to be tried again then.
+    Waits(Wait<H>),
 }
 
 /// The outcome of giving a staged file its key.
-enum Named<D: Disk> {
+pub(super) enum Named<D: Disk> {
     /// It has its key, in this folder.
     In(Arc<D::Handle>),
     /// The same content has one.
     Duplicate(Receipt),
-    Unread(Unread<D::Handle>),
+    Waits(Wait<D::Handle>),
 }
 
 /// What a look at a key has found.
-enum Seen<H> {
+pub(super) enum Seen<H> {
     Nothing,
     Standing(Standing),
     Unread(Unread<H>),
@@ -119,7 +129,7 @@ impl<D: Disk> Shared<D> {
         }
         let folder = match named? {
             Named::Duplicate(receipt) => return self.check_found(place.key()).map(|()| Committed::Done(receipt)),
-            Named::Unread(unread) => return Ok(Committed::Unread(unread)),
+            Named::Waits(wait) => return Ok(Committed::Waits(wait)),
             Named::In(folder) => folder,
         };
         // The file is visible; whether it will be after a power cut is not known. Not taken back:
@@ -128,6 +138,7 @@ impl<D: Disk> Shared<D> {
             Error::new(ErrorKind::Unknown, format!("{:?} may not survive a power cut", place.key().as_str())).because(error)
         })?;
         self.check_found(place.key())?;
+        self.note_version(&folder, place.key(), &sealed.content);
         let receipt = place.receipt(self.terms.durability);
         Ok(Committed::Done(Receipt { committed_at: sealed.record.committed_at, ..receipt }))
     }
@@ -179,11 +190,12 @@ impl<D: Disk> Shared<D> {
             }
             let standing = match self.look(handle, place, sealed)? {
                 Seen::Nothing => continue,
-                Seen::Unread(unread) => return Ok(Some(Named::Unread(unread))),
+                Seen::Unread(unread) => return Ok(Some(Named::Waits(Wait::Unread(unread)))),
                 Seen::Standing(standing) => standing,
             };
             match place.taken(standing)? {
                 Step::Done(receipt) => return Ok(Some(Named::Duplicate(receipt))),
+                Step::Next if place.number() > LOOKED_AT => return self.give_next_number(handle, place, sealed, name),
                 Step::Next => {}
                 Step::Replace => match self.disk.rename(staged.0, staged.1, handle, place.key().file_name()) {
                     Ok(()) => {
@@ -227,7 +239,7 @@ impl<D: Disk> Shared<D> {
 
     /// What stands where the upload should go. What is answered to be a duplicate must be durable too: its writer may not have
     /// flushed it yet.
-    fn look(&self, folder: &D::Handle, place: &Place<'_>, sealed: &Sealed) -> Result<Seen<D::Handle>> {
+    pub(super) fn look(&self, folder: &D::Handle, place: &Place<'_>, sealed: &Sealed) -> Result<Seen<D::Handle>> {
         let looking = |errno: Errno| looking_at(place.key(), errno);
         let ours = sealed.record.digest;
         let file = match tree::open_regular(&self.disk, folder, place.key().file_name()).map_err(looking)? {

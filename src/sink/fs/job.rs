@@ -7,7 +7,8 @@ use rustix::io::Errno;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::checkpoint::Checkpoint;
-use super::commit::{Committed, Name, Sealed, Unread};
+use super::commit::{Committed, Name, Sealed, Wait};
+use super::digests::Look;
 use super::disk::{Access, Disk};
 use super::readings::Whole;
 use super::staging::{lock_left, lock_new};
@@ -18,7 +19,7 @@ use crate::report::Report;
 use crate::sink::Quarantined;
 use crate::sink::claims::Claim;
 use crate::sink::place::Content;
-use crate::upload::{Ending, Note, Receipt, Tally, UploadId, UploadSpec, WhenCut};
+use crate::upload::{Ending, Key, Note, Receipt, Tally, UploadId, UploadSpec, WhenCut};
 
 /// An upload: what of it is on the disk, and what is not yet.
 ///
@@ -40,8 +41,7 @@ pub(super) struct Job<D: Disk> {
 #[derive(Debug)]
 pub(super) enum Committing<D: Disk> {
     Done(Receipt),
-    /// For what a file holds that has to be read.
-    Waits(Box<(Job<D>, Sealed, Unread<D::Handle>)>),
+    Waits(Box<(Job<D>, Sealed, Wait<D::Handle>)>),
 }
 
 /// Where the bytes of an upload are: those that were held back, and the file behind which they come.
@@ -216,24 +216,19 @@ impl<D: Disk> Job<D> {
         }
     }
 
-    /// As [`commit`](Self::commit), once something was read for it.
-    pub(super) fn commit_knowing(
-        self,
-        mut sealed: Sealed,
-        unread: Unread<D::Handle>,
-        read: Result<Whole>,
-    ) -> Result<Committing<D>> {
-        let Unread { key, look, .. } = unread;
-        match read.map_err(|error| looking_at(&key, error)).and_then(|whole| sealed.learn(key, look, whole)) {
+    /// As [`commit`](Self::commit), once a file was read for it.
+    pub(super) fn commit_knowing(self, mut sealed: Sealed, key: Key, read: Result<(Look, Whole)>) -> Result<Committing<D>> {
+        match read.map_err(|error| looking_at(&key, error)).and_then(|(look, whole)| sealed.learn(key, look, whole)) {
             Ok(()) => self.give_name(sealed),
             Err(error) => self.fail(error),
         }
     }
 
-    fn give_name(self, sealed: Sealed) -> Result<Committing<D>> {
+    /// As [`commit`](Self::commit), of what is sealed.
+    pub(super) fn give_name(self, sealed: Sealed) -> Result<Committing<D>> {
         let mut name = Name::Staged;
         let committed = match self.shared.commit(&self.spec, &sealed, &mut name) {
-            Ok(Committed::Unread(unread)) => return Ok(Committing::Waits(Box::new((self, sealed, unread)))),
+            Ok(Committed::Waits(wait)) => return Ok(Committing::Waits(Box::new((self, sealed, wait)))),
             Ok(Committed::Done(receipt)) => Ok(receipt),
             Err(error) => Err(error),
         };

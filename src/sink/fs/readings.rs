@@ -136,7 +136,7 @@ impl Readings {
     /// Reads to the end, or until no caller is left and other readings wait.
     async fn run<D: Disk>(self: Arc<Self>, disk: D, file: Arc<D::Handle>, look: Look, mut progress: Progress, tell: Tell) {
         let outcome = loop {
-            let Some(turn) = self.turn(&tell).await else {
+            let Some(turn) = self.turn_of(&tell).await else {
                 match self.stop(look, progress, &tell) {
                     Some(wanted) => progress = wanted,
                     None => return,
@@ -161,8 +161,14 @@ impl Readings {
         tell.send_replace(outcome);
     }
 
+    /// The right to a look that takes about as long as a slice, behind those that wait for theirs.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        Arc::clone(&self.turns).acquire_owned().await.ok()
+    }
+
     /// The right to read a slice; `None` where another reading waits for it, and no caller for this one.
-    async fn turn(&self, tell: &Tell) -> Option<OwnedSemaphorePermit> {
+    async fn turn_of(&self, tell: &Tell) -> Option<OwnedSemaphorePermit> {
         let turns = Arc::clone(&self.turns);
         if let Ok(turn) = Arc::clone(&turns).try_acquire_owned() {
             return Some(turn);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::commit::{Unread, Wait};
 use super::disk::Disk;
 use super::job::{Committing, Job};
 use super::{Shared, blocking};
@@ -200,12 +201,24 @@ impl<D: Disk> Staged for StagedFile<D> {
         let shared = Arc::clone(&self.shared);
         let mut committing = ended(self.end().await, move |job| job.commit(ending)).await?;
         loop {
-            let (job, sealed, unread) = match committing {
+            let (job, sealed, wait) = match committing {
                 Committing::Done(receipt) => return Ok(receipt),
                 Committing::Waits(waits) => *waits,
             };
-            let read = shared.readings.read(&shared.disk, Arc::clone(&unread.file), unread.look).await;
-            committing = blocking(move || job.commit_knowing(sealed, unread, read)).await?;
+            committing = match wait {
+                Wait::Unread(Unread { key, file, look }) => {
+                    let read = shared.readings.read(&shared.disk, file, look).await.map(|whole| (look, whole));
+                    blocking(move || job.commit_knowing(sealed, key, read)).await?
+                }
+                Wait::Turn => {
+                    let turn = shared.readings.turn().await;
+                    blocking(move || {
+                        let _turn = turn;
+                        job.give_name(sealed)
+                    })
+                    .await?
+                }
+            };
         }
     }
 

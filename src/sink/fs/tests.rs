@@ -10,3 +10,4 @@ mod forgetful;
 mod random;
 mod script;
 mod together;
+mod versions;

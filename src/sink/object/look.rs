@@ -98,7 +98,12 @@ impl Remote {
 
     /// Whether something lies under `key`.
     pub(super) async fn stands(&self, key: &Key) -> Result<bool> {
-        Ok(self.head(key).await?.is_some())
+        Ok(self.size_of(key).await?.is_some())
+    }
+
+    /// Bytes of the object under `key`, if there is one.
+    pub(super) async fn size_of(&self, key: &Key) -> Result<Option<u64>> {
+        Ok(self.head(key).await?.map(|head| head.meta.size))
     }
 
     /// Not `ObjectStore::head`, which leaves out the metadata.

@@ -16,6 +16,7 @@ use super::marks::Attempt;
 use super::parts::MAX_PARTS;
 use super::turns::Turns;
 use super::unfinished::Unfinished;
+use super::versions::KnownVersions;
 use crate::config::Integrity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::claims::Claims;
@@ -93,6 +94,7 @@ pub(super) struct Remote {
     /// object.
     pub(super) names: Turns,
     pub(super) known_folders: Known,
+    pub(super) known_versions: KnownVersions,
     /// What the store was seen to do.
     pub(super) seen: Seen,
     /// How long claims of keys are respected.

@@ -22,6 +22,7 @@ use super::folders::Known;
 use super::key_claims::ClaimTimes;
 use super::remote::{Clients, Completes, Remote, Seen};
 use super::turns::Turns;
+use super::versions::KnownVersions;
 use super::{Object, Sink};
 use crate::config::Integrity;
 use crate::error::{ErrorKind, Result};
@@ -116,6 +117,7 @@ fn node_with_parts(store: &Arc<Faulty>, seen: Seen, part_bytes: usize) -> Object
         turns: Turns::default(),
         names: Turns::default(),
         known_folders: Known::default(),
+        known_versions: KnownVersions::default(),
         seen,
         claim_times: CLAIM_TIMES,
         swept_to: std::sync::Mutex::default(),

@@ -60,7 +60,7 @@ async fn what_was_read_for_one_who_has_given_up_is_the_answer_for_the_next() {
         let (sink, id, key) = (sink.clone(), id.clone(), key.clone());
         async move { sink.committed(&id, &key).await }
     });
-    until("the reading has begun", || !sink.0.readings.is_idle()).await;
+    until("the reading has begun", || disk.reads() > 0).await;
     asking.abort();
     until("it ends although nobody waits for it", || sink.0.readings.is_idle()).await;
     let reads = disk.reads();
