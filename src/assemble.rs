@@ -1,10 +1,12 @@
 //! From a checked configuration to a sink, and to what stands beside it: the one file that names the sinks there are.
 
+mod memory;
 pub mod schemas;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::budget::Budget;
 use crate::config::{self, Config, FsDurability, SinkKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
@@ -26,18 +28,20 @@ const LEDGER: &str = "ledger";
 /// # Errors
 /// Where the store can't be opened.
 pub fn sink(config: &Config, rules: &Arc<Rulebook>, metrics: &Arc<Metrics>) -> Result<Arc<Validated>> {
+    let limits = &config.limits;
+    let budget = Arc::new(Budget::new(memory::budget(limits.max_memory_bytes), limits.max_connections, metrics));
     let store: Arc<dyn Sink> = match config.sink.kind {
         SinkKind::Fs => {
             let open = match config.sink.fs.durability {
                 FsDurability::Disk => Fs::open,
                 FsDurability::Cache => Fs::open_cached,
             };
-            Arc::new(open(&config.sink.fs.root, config.sink.fs.min_free)?)
+            Arc::new(open(&config.sink.fs.root, config.sink.fs.min_free)?.within(Arc::clone(&budget)))
         }
-        SinkKind::S3 => Arc::new(Object::connect(&config.sink.s3)?),
+        SinkKind::S3 => Arc::new(Object::connect(&config.sink.s3)?.within(Arc::clone(&budget))),
         SinkKind::Memory => Arc::new(Memory::new()),
     };
-    Ok(Arc::new(Validated::new(store, Arc::clone(rules), Arc::clone(metrics))))
+    Ok(Arc::new(Validated::within(budget, store, Arc::clone(rules), Arc::clone(metrics))))
 }
 
 /// The ledger that the configuration asks for, which may be none.

@@ -178,6 +178,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// Connections at once from one address; further ones are refused.
     pub max_connections_per_address: usize,
+    /// Memory for uploads, in bytes; 0 for a quarter of what the machine or the cgroup has.
+    pub max_memory_bytes: u64,
     /// What is read and dropped of a body that has been refused, so that the sender comes to read the answer, in bytes.
     pub max_discard_bytes: u64,
     /// How deep arrays and objects may nest in a JSON text.

@@ -6,6 +6,7 @@
 //! [`validate`], and a sink commits it. `docs/architecture.md` in the repository is the map.
 
 pub mod assemble;
+pub mod budget;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 use crate::error::{Error, ErrorKind, Fault};
 use crate::report::{Format, Report};
@@ -30,6 +32,8 @@ pub struct Metrics {
     validation_seconds: HistogramVec,
     ledger_lost: IntCounter,
     reloads: IntCounterVec,
+    memory_bytes: IntGaugeVec,
+    memory_refused: IntCounterVec,
 }
 
 /// What becomes of loading the rules anew.
@@ -78,6 +82,11 @@ impl Metrics {
             &["format"],
         )?;
         registry.register(Box::new(validation_seconds.clone()))?;
+        let memory_bytes = IntGaugeVec::new(
+            Opts::new("tidegate_memory_bytes", "Memory that is taken of limits.max_memory_bytes, by use."),
+            &["use"],
+        )?;
+        registry.register(Box::new(memory_bytes.clone()))?;
         let build = IntGauge::with_opts(
             Opts::new("tidegate_build_info", "Which version runs; always 1.")
                 .const_label("version", env!("CARGO_PKG_VERSION")),
@@ -115,6 +124,12 @@ impl Metrics {
                 "Times that the rules were to be loaded anew, by outcome (ok, failed).",
                 &["outcome"],
             )?,
+            memory_refused: counters(
+                "tidegate_memory_refused_total",
+                "Times that memory was not free in time and an upload was told busy, by use.",
+                &["use"],
+            )?,
+            memory_bytes,
             commit_seconds,
             validation_seconds,
             registry: registry.clone(),
@@ -215,6 +230,11 @@ impl Metrics {
     /// Lines of the ledger were not written.
     pub fn ledger_lost(&self, lines: u64) {
         self.ledger_lost.inc_by(lines);
+    }
+
+    /// What is counted of the memory for one use: the bytes that are taken, and how often more were refused.
+    pub fn memory(&self, usage: &str) -> (IntGauge, IntCounter) {
+        (self.memory_bytes.with_label_values(&[usage]), self.memory_refused.with_label_values(&[usage]))
     }
 
     /// Counts an upload as being under way until the guard is dropped.

@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::budget::Budget;
 use crate::config::{Config, Framed, Limits, Plain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Bounds, Ingest};
@@ -55,6 +56,7 @@ struct Shared {
     plain: Plain,
     framed: Framed,
     metrics: Arc<Metrics>,
+    budget: Arc<Budget>,
     /// No new uploads from now on.
     drain: CancellationToken,
     /// Connections, and commits, which go on even where their connection has ended.
@@ -87,7 +89,18 @@ impl Server {
     pub async fn bind(config: &Config, sink: Arc<Validated>, ledger: Ledger, metrics: Arc<Metrics>) -> Result<Self> {
         let senders = listen(config.listen.tcp, "listen.tcp").await?;
         let admin = listen(config.listen.admin, "listen.admin").await?;
-        let limits = config.limits.clone();
+        let mut limits = config.limits.clone();
+        let fit = sink.budget().max_connections();
+        if limits.max_connections > fit {
+            let (wanted, memory) = (limits.max_connections, sink.budget().limit_bytes());
+            tracing::warn!(
+                wanted,
+                lowered_to = fit,
+                memory,
+                "limits.max_connections lowered to fit limits.max_memory_bytes"
+            );
+            limits.max_connections = fit;
+        }
         let bounds = Bounds::of(&limits);
         let tasks = TaskTracker::new();
         let ingest = Ingest::new(Arc::clone(&sink), bounds, Arc::clone(&metrics), ledger.clone(), tasks.clone());
@@ -97,6 +110,7 @@ impl Server {
             plain: config.plain.clone(),
             framed: config.framed.clone(),
             metrics: Arc::clone(&metrics),
+            budget: Arc::clone(sink.budget()),
             drain: CancellationToken::new(),
             tasks,
         });

@@ -44,7 +44,23 @@ use crate::upload::Digest;
 pub trait Validator: Debug + Send {
     /// Reads the next bytes; fails where enough has been found wrong that reading on is of no use: by default at the first byte
     /// that proves the file broken. After a failure the validator is spent: what it answers to further calls is unspecified.
-    fn feed(&mut self, chunk: &[u8]) -> Result<(), Box<Report>>;
+    fn feed(&mut self, mut chunk: &[u8]) -> Result<(), Box<Report>> {
+        loop {
+            let Step { read, more } = self.step(chunk, MAX_STEP_BYTES)?;
+            chunk = &chunk[read..];
+            if chunk.is_empty() && !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// As [`Validator::feed`], for so much of `chunk` as is `text_bytes` of text at most, unpacked: the work of one step is
+    /// bounded, and others can be served before the next one.
+    fn step(&mut self, chunk: &[u8], text_bytes: usize) -> Result<Step, Box<Report>>;
+
+    /// The memory that it takes once it has read `text_bytes` more of text, at most, in bytes. What that is beyond
+    /// what it takes now is allocated by the next [`Validator::step`].
+    fn memory_bytes(&self, text_bytes: usize) -> usize;
 
     /// Bytes read so far, in this process and before.
     fn offset(&self) -> u64;
@@ -58,6 +74,18 @@ pub trait Validator: Debug + Send {
 
     /// Says that the file has ended; fails where it ended early, or where anything was found.
     fn finish(self: Box<Self>) -> Result<Verdict, Box<Report>>;
+}
+
+/// The most text that is read in one step, in bytes.
+pub const MAX_STEP_BYTES: usize = 32 << 10;
+
+/// What a step has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Bytes of the chunk.
+    pub read: usize,
+    /// Whether there is more to do, even where nothing of the chunk is left.
+    pub more: bool,
 }
 
 /// What keeps a validator's memory bounded.

@@ -129,6 +129,7 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
         max_file_bytes,
         max_connections,
         max_connections_per_address,
+        max_memory_bytes,
         max_discard_bytes,
         max_json_depth,
         max_record_bytes,
@@ -150,6 +151,7 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
     lines.add("limits.max_file_bytes", &size_text(*max_file_bytes));
     lines.add("limits.max_connections", max_connections);
     lines.add("limits.max_connections_per_address", max_connections_per_address);
+    lines.add("limits.max_memory_bytes", &size_text(*max_memory_bytes));
     lines.add("limits.max_discard_bytes", &size_text(*max_discard_bytes));
     lines.add("limits.max_json_depth", max_json_depth);
     lines.add("limits.max_record_bytes", &size_text(*max_record_bytes));

@@ -92,6 +92,7 @@ fn every_limit(reader: &mut Reader<'_>) -> Limits {
         max_file_bytes: reader.read("limits.max_file_bytes", value::positive_size),
         max_connections: reader.read("limits.max_connections", value::count),
         max_connections_per_address: reader.read("limits.max_connections_per_address", value::count),
+        max_memory_bytes: reader.read("limits.max_memory_bytes", value::memory),
         max_discard_bytes: reader.read("limits.max_discard_bytes", value::size),
         max_json_depth: reader.read("limits.max_json_depth", value::count),
         max_record_bytes: reader.read("limits.max_record_bytes", value::positive_size),

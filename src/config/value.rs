@@ -184,6 +184,15 @@ pub(super) fn positive_size(value: &ValueKind) -> Parsed<u64> {
     }
 }
 
+/// Memory for uploads: 0 for a part of what the machine has, or enough for a few connections and one large upload.
+pub(super) fn memory(value: &ValueKind) -> Parsed<u64> {
+    const LEAST: u64 = 64 << 20;
+    match size(value)? {
+        bytes if bytes == 0 || bytes >= LEAST => Ok(bytes),
+        _ => Err(format!("{} is less than 64MiB: set at least that, or 0 for a quarter of the memory", shown(value))),
+    }
+}
+
 /// Bytes that can be one part of a multipart upload: "Amazon S3 multipart upload limits", AWS.
 pub(super) fn part_size(value: &ValueKind) -> Parsed<u64> {
     let bytes = size(value)?;

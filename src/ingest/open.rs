@@ -7,6 +7,7 @@ use tracing::Instrument;
 
 use super::outcome::Course;
 use super::{Ingest, Turn};
+use crate::budget::OutOfMemory;
 use crate::error::{Error, ErrorKind, Fault};
 use crate::metrics::InFlight;
 use crate::sink::Staged;
@@ -29,7 +30,7 @@ impl Open {
     pub(super) async fn end(self, error: Error) -> Error {
         let Self { staged, turn, course, in_flight: _held, pump } = self;
         let spec = staged.spec().clone();
-        if spec.when_cut == WhenCut::Drop || !passes(error.kind()) {
+        if spec.when_cut == WhenCut::Drop || !passes(&error) {
             pump.finish(turn, give_up(staged)).await;
             return pump.ended(&spec, course, error);
         }
@@ -56,9 +57,11 @@ impl Ingest {
     }
 }
 
-/// Whether the same upload may well succeed when it goes on. A full store gets room by giving up, and what is busy is not ours.
-fn passes(kind: ErrorKind) -> bool {
-    kind.fault() == Fault::Passing && !matches!(kind, ErrorKind::NoSpace | ErrorKind::Busy)
+/// Whether the same upload may well succeed when it goes on. A full store gets room by giving up, and what is busy is not ours,
+/// unless it is the memory.
+fn passes(error: &Error) -> bool {
+    let is_ours = error.kind() != ErrorKind::Busy || error.find::<OutOfMemory>().is_some();
+    error.kind().fault() == Fault::Passing && error.kind() != ErrorKind::NoSpace && is_ours
 }
 
 async fn give_up(staged: Box<dyn Staged>) {

@@ -15,7 +15,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tracing::Instrument;
 
 use self::body::{FramedBody, Rest};
-use self::writer::Answer;
+use self::writer::{Answer, Line};
 use super::Shared;
 use super::stream::{Filled, Reader, Stream};
 use crate::error::{Error, ErrorKind, Result};
@@ -89,7 +89,7 @@ impl Session {
         let code = error.kind().code();
         self.shared.metrics.connection_refused(code);
         tracing::warn!(reason = code, %error, "closing the connection");
-        self.answer(Answer::Now(Event::from_connection(error))).await;
+        self.tell(Event::from_connection(error)).await;
         Next::Close
     }
 
@@ -154,7 +154,7 @@ impl Session {
             max_line_bytes: MAX_LINE_BYTES as u64,
             idle_timeout_ms: u64::try_from(self.shared.limits.idle_timeout.as_millis()).unwrap_or(u64::MAX),
         };
-        self.answer(Answer::Now(Event::Hello { version: framed::VERSION, limits })).await
+        self.tell(Event::Hello { version: framed::VERSION, limits }).await
     }
 
     async fn put(&mut self, put: Put) -> Next {
@@ -184,16 +184,16 @@ impl Session {
         let size = spec.as_ref().ok().and_then(|spec| spec.size);
         let asked = match self.ask(spec).await {
             Ok(asked) => asked,
-            Err(error) => return self.answer(Answer::Now(Event::from_error(id.to_owned(), &error))).await,
+            Err(error) => return self.tell(Event::from_error(id.to_owned(), &error)).await,
         };
         let begun = match asked {
             Asked::Committed(receipt) => {
-                return self.answer(Answer::Now(Event::Committed { id: id.to_owned(), receipt })).await;
+                return self.tell(Event::Committed { id: id.to_owned(), receipt }).await;
             }
             Asked::Begun(begun) => begun,
         };
         let offset = begun.offset();
-        if self.answer(Answer::Now(Event::Ready { id: id.to_owned(), offset })).await == Next::Close {
+        if self.tell(Event::Ready { id: id.to_owned(), offset }).await == Next::Close {
             begun.abandon(Error::new(ErrorKind::Incomplete, "the sender takes no more answers")).await;
             return Next::Close;
         }
@@ -217,7 +217,7 @@ impl Session {
             Ok(landed) => return self.commit(id, landed).await,
             Err(error) => error,
         };
-        let answered = self.answer(Answer::Now(Event::from_error(id.to_owned(), &error))).await;
+        let answered = self.tell(Event::from_error(id.to_owned(), &error)).await;
         // Where the rest is lost, the answer has said why.
         if answered == Next::Close || rest == Rest::Lost {
             return Next::Close;
@@ -234,11 +234,16 @@ impl Session {
             Ok(permit) => permit,
             Err(error) => {
                 let error = landed.abandon(error).await;
-                return self.answer(Answer::Now(Event::from_error(id.to_owned(), &error))).await;
+                return self.tell(Event::from_error(id.to_owned(), &error)).await;
             }
         };
-        let commit = self.shared.tasks.spawn(landed.commit(permit).in_current_span());
-        self.answer(Answer::Commit { id: id.to_owned(), commit }).await
+        let (told_id, budget) = (id.to_owned(), Arc::clone(&self.shared.budget));
+        let line = async move {
+            let committed = landed.commit(permit).await;
+            Line::of(writer::outcome(told_id, committed), &budget).await
+        };
+        let line = self.shared.tasks.spawn(line.in_current_span());
+        self.answer(Answer::Commit { id: id.to_owned(), line }).await
     }
 
     /// A place for a commit under `key`.
@@ -267,6 +272,11 @@ impl Session {
                 Err(Error::new(ErrorKind::Store, "earlier commits of this connection still wait for the store"))
             }
         }
+    }
+
+    /// Queues what is known already, behind the answers of the requests before.
+    async fn tell(&self, event: Event) -> Next {
+        self.answer(Answer::Now(Line::of(event, &self.shared.budget).await)).await
     }
 
     /// Queues an answer, behind those of the requests before.

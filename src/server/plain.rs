@@ -104,7 +104,7 @@ impl HeaderReader {
             let (bytes, previous) = (reader.buffer(), previous.as_ref());
             let conversation = Conversation { bytes, first_packet, before_last_packet, line, previous };
             let decoded = plain::decode(&conversation, options(shared));
-            let in_full = |error| if reader.is_broken() { broken(reader.buffer().len() as u64) } else { error };
+            let in_full = |error| if reader.is_broken() { broken(reader, reader.buffer().len() as u64) } else { error };
             let (wait_until, after_wait) = match decoded.map_err(in_full)? {
                 Decoded::Header(reading) => {
                     reader.take(reading.bytes);
@@ -154,12 +154,11 @@ impl HeaderReader {
 }
 
 /// The refusal of what came over a connection that broke: bytes are lost.
-fn broken(came: u64) -> Error {
-    let message = format!(
+fn broken(reader: &Reader, came: u64) -> Error {
+    reader.broke(format!(
         "the connection broke after {came} bytes, and nothing proves that they are a file: \
          read every answer, or end the sending side, before closing"
-    );
-    Error::new(ErrorKind::Incomplete, message)
+    ))
 }
 
 fn header_timeout(waited: Duration) -> Error {
@@ -219,10 +218,7 @@ impl Body for PlainBody<'_> {
                 Ok(Piece::Bytes(chunk))
             }
             Ok(None) => self.check_end().map(|()| Piece::End(None)),
-            Err(error) => {
-                let message = format!("the connection broke after {} bytes", self.read);
-                Err(Error::new(ErrorKind::Incomplete, message).because(error))
-            }
+            Err(_broken) => Err(self.reader.broke(format!("the connection broke after {} bytes", self.read))),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -14,13 +15,22 @@ use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use crate::budget::{Budget, ConnectionShare, Lease, Use};
 use crate::config::Limits;
+use crate::error::{Error, ErrorKind};
 
 /// What is read at once of a header; an idle connection holds no more.
 const SMALL_BYTES: usize = 4 * 1024;
-/// What is read at once of a body; doubled as long as a sender fills it, so that who sends fast is read in large pieces.
+/// What is read at once of a body; more as long as a sender fills it, so that a fast sender is read in large pieces, and
+/// [`SMALL_BYTES`] of a slow one, or where the memory is in use.
 const LARGE_BYTES: usize = 64 * 1024;
 const LARGEST_BYTES: usize = 256 * 1024;
+
+/// What a connection reads without a lease, in bytes.
+const SHARE_BYTES: usize = 2 * SMALL_BYTES;
+
+/// Reads of a body that are in memory at once: one is filled, one is validated, one is on its way to the store.
+const READS_IN_MEMORY: usize = 3;
 
 /// How long a sender that was answered may pause before the connection is closed on it.
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
@@ -43,6 +53,9 @@ pub(super) struct Reader {
     half: OwnedReadHalf,
     buffer: BytesMut,
     large_bytes: usize,
+    /// For what is read beyond the connection's share.
+    lease: Lease,
+    _share: ConnectionShare,
     /// How the connection broke: the system tells it once, and reports an end of the stream afterwards.
     broken: Option<io::ErrorKind>,
 }
@@ -66,6 +79,12 @@ impl Reader {
         if let Some(kind) = self.broken {
             return Err(kind.into());
         }
+        // To wait here for memory would look like a sender that is silent, which can prove a header.
+        let wanted = self.buffer.len() + room;
+        if wanted > SHARE_BYTES && !self.lease.try_grow(2 * wanted) {
+            self.broken = Some(io::ErrorKind::OutOfMemory);
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         self.buffer.reserve(room);
         match self.half.read_buf(&mut self.buffer).await {
             Ok(0) => Ok(Filled::End),
@@ -77,14 +96,28 @@ impl Reader {
         }
     }
 
-    /// Reads as much into the buffer as a body is read in.
+    /// Reads as much of a body as the sender's speed and the memory suggest into the buffer, which is empty.
     pub(super) async fn fill_large(&mut self) -> io::Result<Filled> {
-        self.fill(self.large_bytes).await
+        let room = self.room();
+        let filled = self.fill(room).await?;
+        self.adapt(room);
+        Ok(filled)
     }
 
     /// Whether the connection broke, instead of being ended by the sender.
     pub(super) fn is_broken(&self) -> bool {
         self.broken.is_some()
+    }
+
+    /// The error of a connection that broke, and what was lost by it; [`ErrorKind::Busy`] where memory was missing to read on.
+    pub(super) fn broke(&self, message: String) -> Error {
+        match self.broken {
+            Some(io::ErrorKind::OutOfMemory) => {
+                Error::new(ErrorKind::Busy, "the server's memory is in use (limits.max_memory_bytes): send it again later")
+            }
+            Some(kind) => Error::new(ErrorKind::Incomplete, message).because(io::Error::from(kind)),
+            None => Error::new(ErrorKind::Incomplete, message),
+        }
     }
 
     /// Whether bytes have come that were not read yet. Waits for nothing: the socket does not block.
@@ -104,16 +137,33 @@ impl Reader {
 
     /// The next bytes of a body, `most` at most; `None` at the end of the stream. Giving the wait up loses nothing.
     pub(super) async fn next_chunk(&mut self, most: u64) -> io::Result<Option<Bytes>> {
-        if self.buffer.is_empty() {
-            if self.fill(self.large_bytes).await? == Filled::End {
-                return Ok(None);
-            }
-            if self.buffer.len() >= self.large_bytes {
-                self.large_bytes = (2 * self.large_bytes).min(LARGEST_BYTES);
-            }
+        if self.buffer.is_empty() && self.fill_large().await? == Filled::End {
+            return Ok(None);
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         Ok(Some(self.take(self.buffer.len().min(most))))
+    }
+
+    /// How much to read of a body into the empty buffer.
+    fn room(&mut self) -> usize {
+        if self.large_bytes > SMALL_BYTES && self.lease.try_grow(READS_IN_MEMORY * self.large_bytes) {
+            return self.large_bytes;
+        }
+        if self.lease.bytes() > 0 {
+            self.buffer = BytesMut::new();
+            self.lease.shrink(0);
+        }
+        SMALL_BYTES
+    }
+
+    /// Reads more at once of a sender that has filled `room`, and less of one that is far from it.
+    fn adapt(&mut self, room: usize) {
+        let came = self.buffer.len();
+        if came >= room {
+            self.large_bytes = (2 * room.max(LARGE_BYTES / 2)).min(LARGEST_BYTES);
+        } else if came < SMALL_BYTES / 2 {
+            self.large_bytes = SMALL_BYTES;
+        }
     }
 }
 
@@ -125,9 +175,11 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(socket: TcpStream) -> Self {
+    pub(super) fn new(socket: TcpStream, budget: &Arc<Budget>) -> Self {
         let (half, writer) = socket.into_split();
-        let reader = Reader { half, buffer: BytesMut::new(), large_bytes: LARGE_BYTES, broken: None };
+        let (lease, share) = (budget.lease(Use::ReadBuffers), budget.connection());
+        let (buffer, large_bytes) = (BytesMut::new(), LARGE_BYTES);
+        let reader = Reader { half, buffer, large_bytes, lease, _share: share, broken: None };
         Self { reader, writer }
     }
 
@@ -215,6 +267,7 @@ impl Reader {
         if self.buffer.is_empty() {
             self.buffer = BytesMut::new();
             self.large_bytes = LARGE_BYTES;
+            self.lease.shrink(0);
         }
     }
 }

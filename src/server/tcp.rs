@@ -71,7 +71,7 @@ impl Connection {
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "setting TCP_NODELAY");
         }
-        let mut stream = Stream::new(socket);
+        let mut stream = Stream::new(socket, &self.shared.budget);
         let shared = &self.shared;
         let stopping = async {
             // What was sent before the server was told to stop may still be on its way here.
@@ -116,7 +116,7 @@ impl Connection {
         let error = Error::new(ErrorKind::Busy, format!("more than {most} connections from {peer}; try again later"));
         tracing::warn!(reason = error.kind().code(), %error, "too many connections from one address; refused");
         self.shared.metrics.connection_refused(error.kind().code());
-        let mut stream = Stream::new(socket);
+        let mut stream = Stream::new(socket, &self.shared.budget);
         let told = tokio::time::timeout(TURN_AWAY_TIMEOUT, async {
             // What can't be read is as good as nothing said.
             drop(tokio::time::timeout(FIRST_BYTE_TIMEOUT, stream.fill_small()).await);

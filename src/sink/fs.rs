@@ -41,7 +41,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytesize::ByteSize;
 use rustix::io::Errno;
-use tokio::sync::Semaphore;
 
 use self::disk::{Disk, Os};
 use self::dropped::Dropped;
@@ -55,6 +54,7 @@ use self::versions::Versions;
 use super::claims::Claims;
 use super::version_index::VersionIndexes;
 use super::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
+use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Durability, Key, Note, Receipt, UploadId, UploadSpec};
 
@@ -68,8 +68,6 @@ const QUARANTINE: &str = "quarantine";
 const CHECKPOINT_BYTES: u64 = 32 << 20;
 /// Bytes of an upload that are held back: a file that has no more is created, written and committed in one go.
 const HOLD_BYTES: usize = 64 << 10;
-/// Uploads that have bytes held back at the same time, which bounds their memory: 64 MiB. Further ones go to the disk at once.
-const MAX_HELD: usize = 1024;
 
 /// A store of files below a root. Clones share it.
 #[derive(Debug, Clone)]
@@ -90,8 +88,8 @@ struct Shared<D: Disk> {
     dropped: Dropped,
     readings: Arc<Readings>,
     versions: VersionIndexes<Versions>,
-    /// Room for what is held back.
-    holding: Arc<Semaphore>,
+    /// Memory for what is held back.
+    budget: Arc<Budget>,
     /// Why nothing is taken any more: after a failed flush, no flush of this disk can be believed.
     broken: OnceLock<String>,
 }
@@ -154,6 +152,17 @@ impl Fs {
         Self::make(root, Terms { durability: Durability::Cache, ..Terms::of(min_free_bytes) })
     }
 
+    /// The same store, whose memory for files that are held back is taken from `budget`. Files for which there is none go to
+    /// the disk at once.
+    ///
+    /// # Panics
+    /// If the store is in use already.
+    #[must_use]
+    pub fn within(mut self, budget: Arc<Budget>) -> Self {
+        Arc::get_mut(&mut self.0).expect("a store gets its budget before it is used").budget = budget;
+        self
+    }
+
     /// Opens a store whose commits share their flushes or not: what the benchmark compares.
     #[doc(hidden)]
     pub fn open_with(root: &Path, min_free_bytes: u64, grouping: Grouping) -> Result<Self> {
@@ -202,7 +211,7 @@ impl<D: Disk> Fs<D> {
             dropped,
             readings: Readings::new(terms.slice_bytes),
             versions: VersionIndexes::default(),
-            holding: Arc::new(Semaphore::new(MAX_HELD)),
+            budget: Budget::unlimited(),
             broken,
         };
         // However old: how long to wait for a sender is not known here.

@@ -53,6 +53,7 @@ use self::versions::KnownVersions;
 use self::writing::Writing;
 use super::claims::{Claim, Claims};
 use super::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
+use crate::budget::{Budget, Use};
 use crate::config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Key, OnInvalid, Receipt, UploadId, UploadSpec, WhenCut};
@@ -96,9 +97,20 @@ impl Object {
                 seen: Seen::default(),
                 claim_times: ClaimTimes::for_requests_of(config.request_timeout + config.retry_timeout),
                 swept_to: std::sync::Mutex::default(),
+                budget: Budget::unlimited(),
             },
             hasty,
         ))
+    }
+
+    /// The same sink, whose memory for parts is taken from `budget`.
+    ///
+    /// # Panics
+    /// If the sink is in use already.
+    #[must_use]
+    pub fn within(mut self, budget: Arc<Budget>) -> Self {
+        Arc::get_mut(&mut self.remote).expect("a sink gets its budget before it is used").budget = budget;
+        self
     }
 
     fn over(remote: Remote, hasty: Clients) -> Self {
@@ -134,8 +146,11 @@ impl Sink for Object {
         if spec.on_invalid == OnInvalid::Quarantine {
             return Ok(None);
         }
+        // For what did not fill a part, and is read back.
+        let mut lease = self.remote.budget.lease(Use::Parts);
+        lease.grow(self.remote.part_bytes).await?;
         let Some(resumed) = resume::resume(&self.remote, spec).await? else { return Ok(None) };
-        Ok(Some(Box::new(Writing::resumed(Arc::clone(&self.remote), resumed, claim))))
+        Ok(Some(Box::new(Writing::resumed(Arc::clone(&self.remote), resumed, lease, claim))))
     }
 
     /// What lies under `key`. The digest is the one that tidegate noted when it wrote the object; of an object that came by

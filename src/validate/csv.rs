@@ -38,9 +38,11 @@ use super::stream::Scanner;
 use super::told::{Flaw, Halt, Told};
 use crate::report::Code;
 
-/// The longest header, in bytes: its names are kept to find one that is repeated, and that of many short ones takes some
-/// sixteen times their bytes.
+/// The longest header, in bytes: its names are kept to find one that is repeated.
 const MAX_HEADER_BYTES: u64 = 1024 * 1024;
+
+/// Bytes of memory for each byte of a header of many short names.
+const NAME_FACTOR: usize = 16;
 
 /// How much of a record is kept to find the line that is at fault: no less than a header may have.
 const MAX_KEPT_BYTES: u64 = MAX_HEADER_BYTES;
@@ -225,6 +227,20 @@ impl Scanner for Csv {
             return Err(told.fatal(Flaw::at(Code::MissingHeader, end, 0, "the file has no header")));
         }
         self.judge.as_mut().map_or(Ok(()), |judge| judge.end(end, told))
+    }
+
+    /// Of a record that is looked through for its flaw there are copies.
+    fn memory_bytes(&self, text_bytes: usize) -> usize {
+        const COPIES: usize = 3;
+        let more = |bytes: usize, most: u64| {
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            bytes.saturating_add(text_bytes).min(most)
+        };
+        let kept = self.kept.capacity().max(more(self.kept.len(), self.max_kept_bytes()));
+        let before = usize::try_from(self.before).unwrap_or(usize::MAX);
+        let names = self.header.as_ref().map_or(0, |_| NAME_FACTOR * more(before, MAX_HEADER_BYTES));
+        let judge = self.judge.as_ref().map_or(0, |judge| judge.memory_bytes(text_bytes));
+        COPIES * kept + names + judge
     }
 
     fn record(&self) -> u64 {

@@ -9,7 +9,7 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, ValidationError};
 use serde_json::Value;
 
-pub(super) use self::items::Items;
+pub(super) use self::items::{Items, memory_bytes};
 use self::locate::locate;
 use super::position::{Chunk, Place};
 use super::told::{Flaw, Halt, More, Told};

@@ -67,6 +67,11 @@ impl Scanner for Json {
         self.held_against.as_mut().map_or(Ok(()), |held_against| held_against.end(told))
     }
 
+    fn memory_bytes(&self, text_bytes: usize) -> usize {
+        let document = self.held_against.as_ref().map_or(0, |held| held.items.memory_bytes(text_bytes));
+        self.machine.memory_bytes(text_bytes) + document
+    }
+
     /// Element `k` of the top-level array reaches from the bracket or comma before it to the one behind it; any other value
     /// is record 1; what stands outside is in record 0.
     fn record(&self) -> u64 {

@@ -10,7 +10,7 @@ use memchr::memchr;
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
-use super::document::JsonSchema;
+use super::document::{JsonSchema, memory_bytes};
 use super::json::{Lf, Machine, SavedMachine, refuse_bom, too_large, truncated};
 use super::position::{Chunk, Place};
 use super::stream::Scanner;
@@ -231,6 +231,14 @@ impl Scanner for Ndjson {
             }
             _ => self.line(end, 0, 0, told),
         }
+    }
+
+    fn memory_bytes(&self, text_bytes: usize) -> usize {
+        let document = self
+            .held_against
+            .as_ref()
+            .map_or(0, |held| memory_bytes(&held.text, text_bytes, usize::try_from(held.max_bytes).unwrap_or(usize::MAX)));
+        self.machine.memory_bytes(text_bytes) + document
     }
 
     /// Every line that is not blank is a record.

@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Validator;
 use super::position::{Chunk, Place};
 use super::told::{Flaw, Halt, Told};
 use super::utf8::{Gate, Mended, Tail};
+use super::{MAX_STEP_BYTES, Step, Validator};
 use crate::report::{self, Code, Format, Report, Verdict};
 
 /// A format's own part: reads whole characters, and tells what is wrong with them.
@@ -29,6 +29,9 @@ pub(super) trait Scanner: Debug + Send + Sized {
 
     /// How many records there are, once the text has ended.
     fn records(&self) -> u64;
+
+    /// As [`Validator::memory_bytes`].
+    fn memory_bytes(&self, text_bytes: usize) -> usize;
 
     /// What it knows between two pieces of text; `None` where that can't be written down.
     fn save(&self) -> Option<Self::Saved>;
@@ -73,14 +76,22 @@ struct Saved<S, F> {
 const VERSION: u32 = 3;
 
 /// UTF-8 check, scan and line count go over a block one after the other: it should still be in the cache.
-const BLOCK_BYTES: usize = 32 << 10;
+const BLOCK_BYTES: usize = MAX_STEP_BYTES;
 
 impl<S: Scanner> Validator for Stream<S> {
-    fn feed(&mut self, chunk: &[u8]) -> Result<(), Box<Report>> {
-        chunk.chunks(BLOCK_BYTES).try_for_each(|block| self.pass(block)).map_err(|Halt { .. }| {
-            self.spent = true;
-            Box::new(self.report(self.scanner.record(), None))
-        })
+    fn step(&mut self, chunk: &[u8], text_bytes: usize) -> Result<Step, Box<Report>> {
+        let block = &chunk[..chunk.len().min(text_bytes).min(BLOCK_BYTES)];
+        match self.pass(block) {
+            Ok(()) => Ok(Step { read: block.len(), more: false }),
+            Err(Halt { .. }) => {
+                self.spent = true;
+                Err(Box::new(self.report(self.scanner.record(), None)))
+            }
+        }
+    }
+
+    fn memory_bytes(&self, text_bytes: usize) -> usize {
+        self.scanner.memory_bytes(text_bytes) + self.told.memory_bytes()
     }
 
     fn offset(&self) -> u64 {

@@ -125,6 +125,11 @@ impl Told {
         &self.found
     }
 
+    /// The memory that the flaws take, in bytes: a flaw takes some three times its JSON.
+    pub(super) fn memory_bytes(&self) -> usize {
+        3 * self.kept_bytes.min(2 * self.patience.max_kept_bytes)
+    }
+
     pub(super) fn total(&self) -> u64 {
         self.found.total
     }

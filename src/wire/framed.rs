@@ -196,6 +196,19 @@ impl Event {
             Fault::Passing => Self::Failed { id, code, message, retry: true },
         }
     }
+
+    /// The same, without what was found wrong in the file one by one.
+    #[must_use]
+    pub fn without_report(self) -> Self {
+        match self {
+            Self::Rejected { id, code, message, report: Some(_) } => {
+                let message = format!("{message}; the report is left out, because the server's memory is in use");
+                Self::Rejected { id, code, message, report: None }
+            }
+            Self::Committed { id, receipt } => Self::Committed { id, receipt: Receipt { report: None, ..receipt } },
+            other => other,
+        }
+    }
 }
 
 /// Decodes a request.

@@ -30,6 +30,7 @@ fn the_defaults_are_those_that_were_agreed() {
     assert_eq!(limits.commit_timeout, Duration::from_mins(5));
     assert_eq!((limits.drain_timeout, limits.max_file_bytes), (Duration::from_secs(30), 64 << 30));
     assert_eq!((limits.max_connections, limits.max_connections_per_address), (4096, 2048));
+    assert_eq!(limits.max_memory_bytes, 0);
     assert_eq!((limits.max_discard_bytes, limits.max_json_depth, limits.max_record_bytes), (64 << 20, 128, 16 << 20));
     let plain = &config.plain;
     assert_eq!((plain.header, plain.sizes, plain.require_size), (HeaderForm::Auto, Sizes::Announced, false));

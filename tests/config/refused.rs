@@ -127,6 +127,11 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("limits.max_file_bytes", "\"9999999EB\"", "\"9999999EB\" is more than the largest size, 9223372036854775807 bytes"),
     ("limits.max_file_bytes", "99999999999999999999", "\"99999999999999999999\" is not a size in bytes such as 1048576, \"64MiB\" or \"10GB\""),
     ("limits.max_file_bytes", "0", "must be at least one byte"),
+    (
+        "limits.max_memory_bytes",
+        "\"63MiB\"",
+        "\"63MiB\" is less than 64MiB: set at least that, or 0 for a quarter of the memory",
+    ),
     ("limits.max_record_bytes", "\"0B\"", "must be at least one byte"),
     ("sink.s3.endpoint", "\"localhost:9000\"", "\"localhost:9000\" is not a URL such as https://s3.example.com or http://localhost:9000"),
     ("sink.s3.endpoint", "\"ftp://x\"", "\"ftp://x\" is not a URL such as https://s3.example.com or http://localhost:9000"),

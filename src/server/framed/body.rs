@@ -23,11 +23,12 @@ pub(super) async fn read_line(reader: &mut Reader) -> Result<Bytes> {
         }
         searched = window.len();
         let place = if searched == 0 { "before the next control line" } else { "inside a control line" };
-        let cut = |what: &str| Error::new(ErrorKind::Incomplete, format!("the connection {what} {place}"));
         match reader.fill_small().await {
             Ok(Filled::Some) => {}
-            Ok(Filled::End) => return Err(cut("ended")),
-            Err(error) => return Err(cut("broke").because(error)),
+            Ok(Filled::End) => {
+                return Err(Error::new(ErrorKind::Incomplete, format!("the connection ended {place}")));
+            }
+            Err(_broken) => return Err(reader.broke(format!("the connection broke {place}"))),
         }
     }
 }
@@ -67,8 +68,6 @@ impl<'a> FramedBody<'a> {
     }
 
     async fn bytes(&mut self, left: u64) -> Result<Bytes> {
-        let cut =
-            |read: u64, what: &str| Error::new(ErrorKind::Incomplete, format!("the connection {what} after {read} bytes"));
         match self.reader.next_chunk(left).await {
             Ok(Some(bytes)) => {
                 self.read += bytes.len() as u64;
@@ -76,11 +75,11 @@ impl<'a> FramedBody<'a> {
             }
             Ok(None) => {
                 self.rest = Rest::Lost;
-                Err(cut(self.read, "ended"))
+                Err(Error::new(ErrorKind::Incomplete, format!("the connection ended after {} bytes", self.read)))
             }
-            Err(error) => {
+            Err(_broken) => {
                 self.rest = Rest::Lost;
-                Err(cut(self.read, "broke").because(error))
+                Err(self.reader.broke(format!("the connection broke after {} bytes", self.read)))
             }
         }
     }

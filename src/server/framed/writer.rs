@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
+use crate::budget::{Budget, Lease, Use};
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::Receipt;
 use crate::wire::framed::{Event, encode_event};
@@ -16,9 +17,32 @@ use crate::wire::framed::{Event, encode_event};
 #[derive(Debug)]
 pub(super) enum Answer {
     /// This.
-    Now(Event),
-    /// What comes of this commit.
-    Commit { id: String, commit: JoinHandle<Result<Receipt>> },
+    Now(Line),
+    /// What comes of the commit of this upload.
+    Commit { id: String, line: JoinHandle<Line> },
+}
+
+/// An answer with the memory that it takes until the sender has read it.
+#[derive(Debug)]
+pub(super) struct Line {
+    text: String,
+    _lease: Lease,
+}
+
+/// What an answer takes of its connection's share, in bytes.
+const SHARE_BYTES: usize = 2 << 10;
+
+impl Line {
+    /// The line for an event. Waits for memory for a long one; where there is none, the report is left out.
+    pub(super) async fn of(event: Event, budget: &Arc<Budget>) -> Self {
+        let mut lease = budget.lease(Use::Answers);
+        let text = encode_event(&event);
+        if text.len() <= SHARE_BYTES || lease.grow(text.len()).await.is_ok() {
+            return Self { text, _lease: lease };
+        }
+        tracing::warn!("report left out of an answer: the memory is in use");
+        Self { text: encode_event(&event.without_report()), _lease: lease }
+    }
 }
 
 /// Writes answers until there are no more, or the sender takes none. Commits go on by themselves then. Each answer that is
@@ -30,11 +54,13 @@ pub(super) async fn run(
     timeout: Duration,
 ) {
     while let Some(answer) = queue.recv().await {
-        let event = match answer {
-            Answer::Now(event) => event,
-            Answer::Commit { id, commit } => outcome(id, commit).await,
+        // The memory is held until the line is written.
+        let line = match answer {
+            Answer::Now(line) => Ok(line),
+            Answer::Commit { id, line } => line.await.map_err(|panic| ended_early(id, panic)),
         };
-        match tokio::time::timeout(timeout, socket.write_all(encode_event(&event).as_bytes())).await {
+        let text = line.as_ref().map_or_else(String::as_str, |line| line.text.as_str());
+        match tokio::time::timeout(timeout, socket.write_all(text.as_bytes())).await {
             Ok(Ok(())) => unwritten.send_modify(|count| *count -= 1),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "the sender takes no more answers");
@@ -51,14 +77,16 @@ pub(super) async fn run(
     }
 }
 
-async fn outcome(id: String, commit: JoinHandle<Result<Receipt>>) -> Event {
-    match commit.await {
-        Ok(Ok(receipt)) => Event::Committed { id, receipt },
-        Ok(Err(error)) => Event::from_error(id, &error),
-        Err(panic) => {
-            let error = Error::new(ErrorKind::Unknown, "the commit ended early").because(panic);
-            tracing::error!(%error, "a commit ended early");
-            Event::from_error(id, &error)
-        }
+/// The event that tells what came of a commit.
+pub(super) fn outcome(id: String, outcome: Result<Receipt>) -> Event {
+    match outcome {
+        Ok(receipt) => Event::Committed { id, receipt },
+        Err(error) => Event::from_error(id, &error),
     }
+}
+
+fn ended_early(id: String, panic: JoinError) -> String {
+    let error = Error::new(ErrorKind::Unknown, "the commit ended early").because(panic);
+    tracing::error!(%error, "a commit ended early");
+    encode_event(&Event::from_error(id, &error))
 }

@@ -192,7 +192,7 @@ impl Contest {
     /// The stream ended before the content had any of the sizes: only a reading without a size may be whole.
     async fn end_of_stream(mut self, reader: &Reader) -> Result<Finished> {
         if reader.is_broken() {
-            return Err(broken(self.position));
+            return Err(broken(reader, self.position));
         }
         let unsized_reading = self.contenders.pop().filter(|contender| contender.reading.end().is_none());
         match unsized_reading {

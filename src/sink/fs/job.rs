@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::checkpoint::Checkpoint;
 use super::commit::{Committed, Name, Sealed, Wait};
@@ -14,6 +13,7 @@ use super::readings::Whole;
 use super::staging::{lock_left, lock_new};
 use super::standing::looking_at;
 use super::{Loses, Shared, failed};
+use crate::budget::{Lease, Use};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
 use crate::sink::Quarantined;
@@ -50,7 +50,7 @@ struct Place<D: Disk> {
     file: Option<Arc<D::Handle>>,
     held: Vec<u8>,
     /// For what is held.
-    room: Option<OwnedSemaphorePermit>,
+    lease: Option<Lease>,
 }
 
 impl<D: Disk> fmt::Debug for Place<D> {
@@ -62,7 +62,7 @@ impl<D: Disk> fmt::Debug for Place<D> {
 
 impl<D: Disk> Place<D> {
     fn new(file: Option<D::Handle>) -> Self {
-        Self { file: file.map(Arc::new), held: Vec::new(), room: None }
+        Self { file: file.map(Arc::new), held: Vec::new(), lease: None }
     }
 
     /// The file, which is made where there is none. That of an upload that is kept is made before anything is written.
@@ -76,7 +76,7 @@ impl<D: Disk> Place<D> {
 
     /// Writes what was held back, then `bytes`. Gives the file.
     fn write(&mut self, shared: &Shared<D>, spec: &UploadSpec, tally: &mut Tally, bytes: &[u8]) -> Result<&D::Handle> {
-        let (held, _room) = (std::mem::take(&mut self.held), self.room.take());
+        let (held, _lease) = (std::mem::take(&mut self.held), self.lease.take());
         let file = self.open(shared, spec)?;
         for bytes in [held.as_slice(), bytes] {
             if !bytes.is_empty() {
@@ -93,13 +93,14 @@ impl<D: Disk> Place<D> {
         if self.file.is_some() || self.held.len() + bytes.len() > shared.terms.hold_bytes {
             return false;
         }
-        if self.room.is_none() {
-            self.room = Arc::clone(&shared.holding).try_acquire_owned().ok();
-        }
-        if self.room.is_some() {
+        // The buffer doubles as it grows.
+        let capacity = self.held.capacity().max(2 * (self.held.len() + bytes.len()));
+        let lease = self.lease.get_or_insert_with(|| shared.budget.lease(Use::HeldFiles));
+        let is_granted = lease.try_grow(capacity);
+        if is_granted {
             self.held.extend_from_slice(bytes);
         }
-        self.room.is_some()
+        is_granted
     }
 }
 

@@ -17,6 +17,7 @@ use super::parts::MAX_PARTS;
 use super::turns::Turns;
 use super::unfinished::Unfinished;
 use super::versions::KnownVersions;
+use crate::budget::Budget;
 use crate::config::Integrity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::claims::Claims;
@@ -101,6 +102,8 @@ pub(super) struct Remote {
     pub(super) claim_times: ClaimTimes,
     /// Up to which record of a receipt the last sweep came; `None` at the end.
     pub(super) swept_to: std::sync::Mutex<Option<Path>>,
+    /// Memory for parts.
+    pub(super) budget: Arc<Budget>,
 }
 
 /// What the store was seen to do. Nothing is committed under a condition before it was seen to be kept: a store that ignores

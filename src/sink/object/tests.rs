@@ -24,6 +24,7 @@ use super::remote::{Clients, Completes, Remote, Seen};
 use super::turns::Turns;
 use super::versions::KnownVersions;
 use super::{Object, Sink};
+use crate::budget::Budget;
 use crate::config::Integrity;
 use crate::error::{ErrorKind, Result};
 use crate::sink::claims::Claims;
@@ -121,6 +122,7 @@ fn node_with_parts(store: &Arc<Faulty>, seen: Seen, part_bytes: usize) -> Object
         seen,
         claim_times: CLAIM_TIMES,
         swept_to: std::sync::Mutex::default(),
+        budget: Budget::unlimited(),
     };
     Object::over(remote, clients)
 }

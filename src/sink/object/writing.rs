@@ -12,6 +12,7 @@ use super::parts::{Parts, stopped, warn_of_litter};
 use super::remote::Remote;
 use super::resume::Resumed;
 use super::{commit, large, quarantine};
+use crate::budget::{Lease, Use};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
 use crate::sink::claims::Claim;
@@ -34,6 +35,8 @@ pub(super) struct Writing {
     part_bytes: usize,
     /// The part that is filling up: never more than a part's bytes, nor capacity.
     buffer: Vec<u8>,
+    /// For the buffer.
+    lease: Lease,
     /// What is written down with the full part in the buffer.
     checkpoint: Option<Saved>,
     state: State,
@@ -42,6 +45,18 @@ pub(super) struct Writing {
     claim: Claim<UploadId>,
     /// Keeps the sweep of this process off what is held for this try.
     _held: Option<Claim<Attempt>>,
+}
+
+/// Bytes with the memory that they take.
+struct Part {
+    bytes: Vec<u8>,
+    _lease: Lease,
+}
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// How much of an upload the store knows.
@@ -62,6 +77,7 @@ impl Writing {
         let held = spec.on_invalid == OnInvalid::Quarantine;
         Self {
             part_bytes: remote.part_bytes,
+            lease: remote.budget.lease(Use::Parts),
             _held: held.then(|| remote.holding.claim(&attempt)).flatten(),
             remote,
             tally: Tally::of(&spec),
@@ -77,24 +93,33 @@ impl Writing {
     }
 
     /// Goes on where an upload was cut off.
-    pub(super) fn resumed(remote: Arc<Remote>, resumed: Resumed, claim: Claim<UploadId>) -> Self {
+    pub(super) fn resumed(remote: Arc<Remote>, resumed: Resumed, mut lease: Lease, claim: Claim<UploadId>) -> Self {
         let Resumed { spec, attempt, parts, part_bytes, saved: Saved { tally, note }, tail } = resumed;
         let new = Self::new(remote, spec, claim);
-        Self { attempt, tally, note, part_bytes, buffer: tail, state: State::Open(Box::new(parts)), ..new }
+        lease.shrink(tail.capacity());
+        Self { attempt, tally, note, part_bytes, buffer: tail, lease, state: State::Open(Box::new(parts)), ..new }
     }
 
-    /// Makes room for `more` bytes, but for no more than a part: doubling, so that a small file takes little; at once where
-    /// the file is known to be large.
-    fn grow(&mut self, more: usize) {
+    /// Makes room for `more` bytes, but for no more than a part: doubling, so that a small file, and a sender that is slow,
+    /// take little.
+    async fn grow(&mut self, more: usize) -> Result<()> {
         let needed = self.buffer.len() + more;
         if needed <= self.buffer.capacity() {
-            return;
+            return Ok(());
         }
-        let capacity = match self.state {
-            State::Small => needed.max(self.buffer.capacity() * 2).max(FIRST_BUFFER).min(self.part_bytes),
-            State::Opening(_) | State::Open(_) => self.part_bytes,
-        };
+        let capacity = needed.max(self.buffer.capacity() * 2).max(FIRST_BUFFER).min(self.part_bytes);
+        // Where there is no memory, or this is dropped while it waits, the bytes that were to come are missing.
+        let was_broken = std::mem::replace(&mut self.broken, true);
+        self.lease.grow(capacity).await?;
+        self.broken = was_broken;
         self.buffer.reserve_exact(capacity - self.buffer.len());
+        Ok(())
+    }
+
+    /// The buffer with its memory, which is given back when the last request that sends it is over.
+    fn take_buffer(&mut self) -> Bytes {
+        let lease = std::mem::replace(&mut self.lease, self.remote.budget.lease(Use::Parts));
+        Bytes::from_owner(Part { bytes: std::mem::take(&mut self.buffer), _lease: lease })
     }
 
     /// Sends the buffer off as a part, and begins an empty one. An empty buffer is no part, but of an empty file.
@@ -106,9 +131,11 @@ impl Writing {
         // Until it has worked, and also if this is dropped while it waits.
         self.broken = true;
         self.open().await?;
+        let is_part = matches!(&self.state, State::Open(parts) if parts.is_empty() || !self.buffer.is_empty());
+        let part = is_part.then(|| self.take_buffer());
         if let State::Open(parts) = &mut self.state {
-            if parts.is_empty() || !self.buffer.is_empty() {
-                parts.send(std::mem::take(&mut self.buffer).into(), self.checkpoint.take()).await?;
+            if let Some(part) = part {
+                parts.send(part, self.checkpoint.take()).await?;
             }
             self.broken = false;
         }
@@ -136,7 +163,7 @@ impl Writing {
             Err(error) => return Err(self.give_up(error).await),
         };
         if matches!(self.state, State::Small) && !self.broken {
-            let body = Bytes::from(self.buffer);
+            let body = self.take_buffer();
             return commit::small(&self.remote, &self.spec, &self.attempt, body, content).await;
         }
         // The buffer is the last part, unless the upload was cut where the part before it ended.
@@ -164,7 +191,7 @@ impl Writing {
             Err(error) => return Err(self.give_up(error).await),
         };
         if matches!(self.state, State::Small) && !self.broken {
-            let body = Bytes::from(self.buffer);
+            let body = self.take_buffer();
             return quarantine::small(&self.remote, &self.spec, &self.attempt, (body, content), report).await;
         }
         if let Err(error) = self.flush().await {
@@ -211,11 +238,12 @@ impl Writing {
             self.checkpoint = Some(saved);
             return self.flush().await;
         }
-        let State::Open(parts) = &mut self.state else { return Ok(()) };
         let from = saved.tally.size() - self.buffer.len() as u64;
+        let tail = self.take_buffer();
+        let State::Open(parts) = &mut self.state else { return Ok(()) };
         // A tail that follows on nothing would be of no use; and what was resumed, and has not grown, is there.
         if parts.saved_to().await >= from && !parts.holds_up_to(saved.tally.size()) {
-            parts.keep_tail(&saved, std::mem::take(&mut self.buffer).into()).await?;
+            parts.keep_tail(&saved, tail).await?;
         }
         Ok(())
     }
@@ -283,7 +311,7 @@ impl Staged for Writing {
                 self.flush().await?;
             }
             let next = chunk.split_to(chunk.len().min(self.part_bytes - self.buffer.len()));
-            self.grow(next.len());
+            self.grow(next.len()).await?;
             self.buffer.extend_from_slice(&next);
         }
         Ok(())

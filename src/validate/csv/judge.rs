@@ -85,6 +85,13 @@ impl Rows for Judge {
         self.tell(0, place, &|index| labels.get(index).cloned().unwrap_or_default(), told)
     }
 
+    fn memory_bytes(&self, text_bytes: usize) -> usize {
+        self.table.as_ref().map_or(0, |Table { labels, columns, .. }| {
+            let names = labels.iter().map(|label| size_of_val(label) + label.len()).sum::<usize>();
+            names + columns.memory_bytes(text_bytes)
+        })
+    }
+
     fn row(&mut self, row: &Row<'_>, told: &mut Told) -> Result<(), Halt> {
         if self.table.is_none() {
             // Without a header the columns are the fields, in their order.

@@ -11,6 +11,9 @@ pub(in crate::validate) trait Rows: Debug + Send {
     /// The header has ended: its names, and where each begins. Not called for a dialect without a header.
     fn header(&mut self, labels: &[String], place: &dyn Fn(usize) -> Place, told: &mut Told) -> Result<(), Halt>;
 
+    /// As [`Validator::memory_bytes`](crate::validate::Validator::memory_bytes).
+    fn memory_bytes(&self, text_bytes: usize) -> usize;
+
     /// A data row has ended.
     fn row(&mut self, row: &Row<'_>, told: &mut Told) -> Result<(), Halt>;
 

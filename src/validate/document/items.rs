@@ -37,6 +37,16 @@ pub(in crate::validate) struct Item<'a> {
     pub(in crate::validate) index: u64,
 }
 
+/// The memory for a document of which `text` has come, and what it is held against its schema in, once `text_bytes` more
+/// have come.
+pub(in crate::validate) fn memory_bytes(text: &String, text_bytes: usize, max_bytes: usize) -> usize {
+    let document = (text.len() + text_bytes).min(max_bytes);
+    text.capacity().max(document) + VALUE_FACTOR * document
+}
+
+/// Bytes of memory for each byte of a document that is held against its schema.
+const VALUE_FACTOR: usize = 64;
+
 impl Items {
     pub(in crate::validate) fn new(part: SchemaFor, max_bytes: u64) -> Self {
         let level = match part {
@@ -77,6 +87,11 @@ impl Items {
             self.keep(&chunk.text()[begin..]);
         }
         None
+    }
+
+    /// As [`Validator::memory_bytes`](crate::validate::Validator::memory_bytes).
+    pub(in crate::validate) fn memory_bytes(&self, text_bytes: usize) -> usize {
+        memory_bytes(&self.text, text_bytes, self.max_bytes)
     }
 
     /// Where the document began that is being read.

@@ -51,6 +51,16 @@ impl Memory {
         Self { keys, names: Vec::new(), count: 0, max_bytes, held: Vec::new(), held_at: None }
     }
 
+    /// The memory that it takes once `text_bytes` more of text have been read, at most, in bytes.
+    pub(super) fn memory_bytes(&self, text_bytes: usize) -> usize {
+        // The shortest member is `"":0,`. While a set grows there is the old table, too.
+        let names = self.count.saturating_add(text_bytes as u64 / 5);
+        let names = usize::try_from((names * NAME_BYTES).min(self.max_bytes)).unwrap_or(usize::MAX);
+        // A name with escapes is copied twice.
+        let held = self.held.capacity().max(self.held.len() + text_bytes);
+        names + names / 2 + 3 * held
+    }
+
     pub(super) fn open_object(&mut self) {
         self.names.push(HashSet::new());
     }

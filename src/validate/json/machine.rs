@@ -84,6 +84,11 @@ impl Machine {
         }
     }
 
+    /// The memory that it takes once `text_bytes` more of text have been read, at most, in bytes.
+    pub(in crate::validate) fn memory_bytes(&self, text_bytes: usize) -> usize {
+        self.open.capacity() + self.memory.as_ref().map_or(0, |memory| memory.memory_bytes(text_bytes))
+    }
+
     /// Makes ready for another JSON text; the last one was complete.
     pub(in crate::validate) fn restart(&mut self) {
         self.state = State::Between(Wanted::Text);

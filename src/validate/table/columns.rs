@@ -122,6 +122,14 @@ impl Columns {
         }
     }
 
+    /// The memory that the keys take once `text_bytes` more of text have been read, at most, in bytes.
+    pub fn memory_bytes(&self, text_bytes: usize) -> usize {
+        // The shortest row is a character and a line end.
+        let more = text_bytes / 2;
+        let fields = size_of_val(self.fields.as_slice());
+        fields + self.keys.iter().map(|key| key.memory_bytes(more)).sum::<usize>()
+    }
+
     /// Tells what can be told only at the end: the keys that refer to rows of this table, where no such row came.
     pub fn finish(&mut self, tell: &mut dyn FnMut(Fault)) {
         for state in &mut self.keys {
@@ -186,6 +194,14 @@ impl Columns {
 }
 
 impl KeyState {
+    /// With so many more keys, at most.
+    fn memory_bytes(&self, more: usize) -> usize {
+        let (len, capacity) = (self.awaited.len(), self.awaited.capacity());
+        // The old list is there until it has been copied into the one that is twice as long.
+        let awaited = if len + more > capacity { 3 * capacity + more } else { capacity };
+        self.seen.memory_bytes(more) + awaited * size_of::<(u128, u64)>()
+    }
+
     fn wait_for(&mut self, hash: u128, row: u64, budget: &mut Budget) -> Result<(), Full> {
         if self.awaited.len() == self.awaited.capacity() {
             let more = self.awaited.len().max(64);

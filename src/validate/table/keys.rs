@@ -157,6 +157,19 @@ impl Hashes {
         Ok(new)
     }
 
+    /// What the set takes once it has so many more hashes, at most: while it grows there is the old table, too.
+    pub(super) fn memory_bytes(&self, more: usize) -> usize {
+        let mut slots = self.slots.len();
+        if more > 0 {
+            slots = slots.max(FIRST_SLOTS);
+            while (self.len + more) * 4 >= slots * 3 {
+                slots *= 2;
+            }
+        }
+        let old = if slots == self.slots.len() { 0 } else { slots / 2 };
+        (slots + old) * SLOT_BYTES
+    }
+
     pub(super) fn has(&self, hash: u128) -> bool {
         !self.slots.is_empty() && self.slots[self.place(hash.max(1))] != 0
     }

@@ -1,0 +1,281 @@
+//! Threads that validate, so that the threads which serve connections do not.
+//!
+//! A job is one chunk of one upload, or its end. Jobs take turns: each runs for a slice of about a millisecond and then
+//! goes to the back of its queue, so that a chunk which unpacks to a thousand times its size holds up nobody. Uploads that
+//! have not run for long have a queue of their own, of which most slices are taken: a small file does not wait behind the
+//! large ones. A job whose upload has been given up ends at its next slice.
+
+use std::collections::VecDeque;
+use std::num::NonZero;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes};
+use tokio::sync::oneshot;
+
+use crate::report::{Report, Verdict};
+use crate::validate::{MAX_STEP_BYTES, Step, Validator};
+
+/// How long a job runs before others take their turn.
+const SLICE: Duration = Duration::from_millis(1);
+
+/// A job that takes its turn for the first time within so much of its upload's time is a short one.
+const SHORT: Duration = Duration::from_millis(20);
+
+/// Of so many slices, one is for a job that is not short, so that those go on as well.
+const LONG_EVERY: u64 = 4;
+
+/// The text of a step: halved where a step takes more than half a slice, doubled where it takes little.
+const FIRST_STEP_BYTES: usize = 4 << 10;
+const LEAST_STEP_BYTES: usize = 256;
+
+/// The threads and what they have to do.
+#[derive(Debug)]
+pub(super) struct Workers {
+    queues: Arc<Queues>,
+}
+
+#[derive(Debug)]
+struct Queues {
+    state: Mutex<State>,
+    waiting: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    short: VecDeque<Job>,
+    long: VecDeque<Job>,
+    /// Slices that were taken.
+    slices: u64,
+    /// Threads that were started: by the first job.
+    is_started: bool,
+    is_closed: bool,
+}
+
+/// A validator, with what is known of its upload's work.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) validator: Box<dyn Validator>,
+    /// The memory that it may take, in bytes.
+    pub(super) granted_bytes: usize,
+    /// The text of its next step.
+    step_bytes: usize,
+    /// What its upload has taken of the processor.
+    pub(super) busy: Duration,
+}
+
+/// How far a job has come.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// All of the chunk is read.
+    Read(Reading),
+    /// The validator needs so much memory in all before it reads the rest.
+    NeedsMemory { reading: Reading, bytes: usize, rest: Rest },
+    /// Enough was found wrong.
+    Failed { report: Box<Report>, busy: Duration },
+}
+
+/// What is left of a chunk, which has been read where that is nothing.
+#[derive(Debug)]
+pub(super) struct Rest {
+    chunk: Bytes,
+    /// Whether the validator goes on even where nothing is left of the chunk.
+    more: bool,
+}
+
+impl From<Bytes> for Rest {
+    fn from(chunk: Bytes) -> Self {
+        Self { chunk, more: false }
+    }
+}
+
+/// What a slice comes to.
+enum Slice {
+    Done(Outcome),
+    Left(Reading, Rest),
+}
+
+/// The verdict, and what the upload has taken of the processor.
+pub(super) type Finished = (Result<Verdict, Box<Report>>, Duration);
+
+#[derive(Debug)]
+enum Job {
+    Read { reading: Reading, rest: Rest, tell: oneshot::Sender<Outcome> },
+    Finish { reading: Reading, tell: oneshot::Sender<Finished> },
+}
+
+impl Reading {
+    pub(super) fn new(validator: Box<dyn Validator>, granted_bytes: usize) -> Self {
+        Self { validator, granted_bytes, step_bytes: FIRST_STEP_BYTES, busy: Duration::ZERO }
+    }
+
+    /// Reads a whole chunk here and now.
+    pub(super) fn read(&mut self, chunk: &[u8]) -> Result<(), Box<Report>> {
+        let start = Instant::now();
+        let read = self.validator.feed(chunk);
+        self.busy += start.elapsed();
+        read
+    }
+
+    pub(super) fn finish(self) -> Finished {
+        let start = Instant::now();
+        let finished = self.validator.finish();
+        (finished, self.busy + start.elapsed())
+    }
+
+    /// Reads for one slice.
+    fn run(mut self, mut rest: Rest) -> Slice {
+        let (busy_before, start) = (self.busy, Instant::now());
+        loop {
+            let bytes = self.validator.memory_bytes(self.step_bytes);
+            if bytes > self.granted_bytes {
+                return Slice::Done(Outcome::NeedsMemory { reading: self, bytes, rest });
+            }
+            let step = self.validator.step(&rest.chunk, self.step_bytes);
+            let elapsed = start.elapsed();
+            let took = busy_before + elapsed - self.busy;
+            self.busy += took;
+            match step {
+                Ok(Step { read, more }) => {
+                    rest.chunk.advance(read);
+                    rest.more = more;
+                }
+                Err(report) => return Slice::Done(Outcome::Failed { report, busy: self.busy }),
+            }
+            self.adapt(took);
+            if rest.chunk.is_empty() && !rest.more {
+                return Slice::Done(Outcome::Read(self));
+            }
+            if elapsed >= SLICE {
+                return Slice::Left(self, rest);
+            }
+        }
+    }
+
+    fn adapt(&mut self, took: Duration) {
+        if took > SLICE / 2 {
+            self.step_bytes = (self.step_bytes / 2).max(LEAST_STEP_BYTES);
+        } else if took < SLICE / 8 {
+            self.step_bytes = (self.step_bytes * 2).min(MAX_STEP_BYTES);
+        }
+    }
+}
+
+impl Workers {
+    /// No threads yet: they start with the first job.
+    pub(super) fn new() -> Self {
+        Self { queues: Arc::new(Queues { state: Mutex::default(), waiting: Condvar::new() }) }
+    }
+
+    /// Reads a chunk, or what is left of one.
+    pub(super) fn read(&self, reading: Reading, rest: Rest) -> oneshot::Receiver<Outcome> {
+        let (tell, outcome) = oneshot::channel();
+        self.add(Job::Read { reading, rest, tell });
+        outcome
+    }
+
+    /// Ends a file.
+    pub(super) fn finish(&self, reading: Reading) -> oneshot::Receiver<Finished> {
+        let (tell, finished) = oneshot::channel();
+        self.add(Job::Finish { reading, tell });
+        finished
+    }
+
+    fn add(&self, job: Job) {
+        let mut state = self.queues.lock();
+        if !state.is_started {
+            state.is_started = true;
+            let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+            for number in 0..threads {
+                let queues = Arc::clone(&self.queues);
+                let thread = std::thread::Builder::new().name(format!("validate-{number}"));
+                if let Err(error) = thread.spawn(move || queues.work()) {
+                    tracing::error!(%error, "starting a validator thread failed");
+                }
+            }
+        }
+        state.add(job);
+        drop(state);
+        self.queues.waiting.notify_one();
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.queues.lock().is_closed = true;
+        self.queues.waiting.notify_all();
+    }
+}
+
+impl Queues {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while the lock is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        let mut state = self.lock();
+        loop {
+            match state.next() {
+                Some(job) => {
+                    drop(state);
+                    // The upload of a validator that panics learns that it is gone; the thread serves the others.
+                    let left = std::panic::catch_unwind(AssertUnwindSafe(|| job.run())).unwrap_or_default();
+                    state = self.lock();
+                    if let Some(job) = left {
+                        state.add(job);
+                    }
+                }
+                None if state.is_closed => return,
+                None => state = self.waiting.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+}
+
+impl State {
+    fn add(&mut self, job: Job) {
+        let queue = if job.busy() < SHORT { &mut self.short } else { &mut self.long };
+        queue.push_back(job);
+    }
+
+    fn next(&mut self) -> Option<Job> {
+        self.slices += 1;
+        let queues = [&mut self.short, &mut self.long];
+        let [first, second] = if self.slices.is_multiple_of(LONG_EVERY) {
+            let [short, long] = queues;
+            [long, short]
+        } else {
+            queues
+        };
+        first.pop_front().or_else(|| second.pop_front())
+    }
+}
+
+impl Job {
+    fn busy(&self) -> Duration {
+        match self {
+            Self::Read { reading, .. } | Self::Finish { reading, .. } => reading.busy,
+        }
+    }
+
+    /// Runs for a slice; what is left to do.
+    fn run(self) -> Option<Self> {
+        match self {
+            // Nobody waits for it: the upload was given up.
+            Self::Read { tell, .. } if tell.is_closed() => None,
+            Self::Read { reading, rest, tell } => match reading.run(rest) {
+                Slice::Done(outcome) => {
+                    let _given_up = tell.send(outcome);
+                    None
+                }
+                Slice::Left(reading, rest) => Some(Self::Read { reading, rest, tell }),
+            },
+            Self::Finish { reading, tell } => {
+                let _given_up = tell.send(reading.finish());
+                None
+            }
+        }
+    }
+}
