@@ -17,3 +17,4 @@ mod first;
 mod fuzz;
 mod memory;
 mod processor;
+mod standing;
