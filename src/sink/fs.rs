@@ -52,7 +52,7 @@ use self::staged::StagedFile;
 use self::tree::Tree;
 use self::versions::Versions;
 use super::claims::Claims;
-use super::version_index::VersionIndexes;
+use super::version_index::{FolderHints, VersionIndexes};
 use super::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
 use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
@@ -88,6 +88,7 @@ struct Shared<D: Disk> {
     dropped: Dropped,
     readings: Arc<Readings>,
     versions: VersionIndexes<Versions>,
+    besides: FolderHints,
     /// Memory for what is held back.
     budget: Arc<Budget>,
     /// Why nothing is taken any more: after a failed flush, no flush of this disk can be believed.
@@ -211,6 +212,7 @@ impl<D: Disk> Fs<D> {
             dropped,
             readings: Readings::new(terms.slice_bytes),
             versions: VersionIndexes::default(),
+            besides: FolderHints::default(),
             budget: Budget::unlimited(),
             broken,
         };

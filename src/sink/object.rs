@@ -46,6 +46,7 @@ use async_trait::async_trait;
 use self::bindings::Bindings;
 use self::folders::Known;
 use self::key_claims::ClaimTimes;
+use self::look::Reading;
 use self::parts::MAX_PARTS;
 use self::remote::{Clients, Remote, Seen};
 use self::turns::Turns;
@@ -94,6 +95,7 @@ impl Object {
                 names: Turns::default(),
                 known_folders: Known::default(),
                 known_versions: KnownVersions::default(),
+                reading: Reading::default(),
                 seen: Seen::default(),
                 claim_times: ClaimTimes::for_requests_of(config.request_timeout + config.retry_timeout),
                 swept_to: std::sync::Mutex::default(),

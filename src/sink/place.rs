@@ -174,14 +174,35 @@ impl<'a> Place<'a> {
         if number > MAX_VERSIONS {
             return Err(refusal::below_file(&self.key, file));
         }
-        // Numbers that ancestors further down have got were for another folder.
-        let (above, below) = (self.base.components().take(depth), self.spec.key.components().skip(depth));
-        let wanted = above.chain(below).collect::<Vec<_>>().join("/").parse::<Key>();
-        self.base = wanted
-            .and_then(|key| key.version_at(depth, number))
-            .map_err(|error| refusal::below_file(&self.key, file).because(error))?;
+        self.go_below(depth, number).map_err(|error| refusal::below_file(&self.key, file).because(error))
+    }
+
+    /// Where an ancestor was in the way: the folder of its second version, and the number that is tried.
+    pub(crate) fn beside(&self) -> Option<(String, u32)> {
+        let (depth, number) = self.beside?;
+        let second = self.wanted(depth).and_then(|key| key.version_at(depth, 2)).ok()?;
+        Some((second.folders().nth(depth)?.to_owned(), number))
+    }
+
+    /// Moves on to another version of the ancestor that is in the way.
+    pub(crate) fn go_beside(&mut self, number: u32) {
+        if let Some((depth, _)) = self.beside {
+            // What fits with one number fits with each.
+            let _ = self.go_below(depth, number);
+        }
+    }
+
+    fn go_below(&mut self, depth: usize, number: u32) -> Result<()> {
+        self.base = self.wanted(depth)?.version_at(depth, number)?;
         (self.key, self.number, self.beside) = (self.base.clone(), 1, Some((depth, number)));
         Ok(())
+    }
+
+    /// The key without a number for the ancestor at `depth`. Numbers that ancestors further down have got were for another
+    /// folder.
+    fn wanted(&self, depth: usize) -> Result<Key> {
+        let (above, below) = (self.base.components().take(depth), self.spec.key.components().skip(depth));
+        above.chain(below).collect::<Vec<_>>().join("/").parse()
     }
 
     /// The receipt to answer with, if what stands with `receipt` is the content that looks for a place.

@@ -160,6 +160,30 @@ fn make_room<N: Eq + Hash + Clone>(names: &mut Names<N>) {
     }
 }
 
+/// For files that are in the way of a folder: the number of the version that is a folder, or was free, by the second version.
+#[derive(Debug, Default)]
+pub(crate) struct FolderHints(Mutex<HashMap<String, (u32, Instant)>>);
+
+impl FolderHints {
+    /// The number to try next.
+    pub(crate) fn find(&self, second: &str) -> Option<u32> {
+        let hints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hints.get(second).filter(|(_, since)| since.elapsed() < BELIEVED).map(|(number, _)| *number)
+    }
+
+    /// Remembers it, from the first time on that it was found.
+    pub(crate) fn keep(&self, second: String, number: u32) {
+        let mut hints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if hints.len() >= MAX_NAMES {
+            hints.clear();
+        }
+        let hint = hints.entry(second).or_insert((number, Instant::now()));
+        if hint.0 != number || hint.1.elapsed() >= BELIEVED {
+            *hint = (number, Instant::now());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

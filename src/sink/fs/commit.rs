@@ -228,8 +228,20 @@ impl<D: Disk> Shared<D> {
                 self.promise(folder, Loses::Names, &format!("a folder above {:?}", place.key().as_str()))
             };
             match self.tree.folder(place.key(), made, flush) {
-                Ok(folder) => return Ok(Some(folder)),
-                Err(NoFolder::File(file)) => place.blocked_by(&file)?,
+                Ok(folder) => {
+                    if let Some((second, number)) = place.beside().filter(|(_, number)| *number > LOOKED_AT) {
+                        self.besides.keep(second, number);
+                    }
+                    return Ok(Some(folder));
+                }
+                Err(NoFolder::File(file)) => {
+                    place.blocked_by(&file)?;
+                    if let Some((second, LOOKED_AT)) = place.beside()
+                        && let Some(number) = self.besides.find(&second)
+                    {
+                        place.go_beside(number);
+                    }
+                }
                 Err(NoFolder::Vanished) => return Ok(None),
                 Err(NoFolder::NotFlushed(error)) => return Err(error),
                 Err(NoFolder::Failed(errno)) => return Err(failed("committing", place.spec(), errno)),

@@ -12,6 +12,7 @@ use object_store::{Attributes, MultipartId, ObjectStore, PutMode, PutOptions, Pu
 use super::bindings::Bindings;
 use super::folders::Known;
 use super::key_claims::ClaimTimes;
+use super::look::Reading;
 use super::marks::Attempt;
 use super::parts::MAX_PARTS;
 use super::turns::Turns;
@@ -96,6 +97,7 @@ pub(super) struct Remote {
     pub(super) names: Turns,
     pub(super) known_folders: Known,
     pub(super) known_versions: KnownVersions,
+    pub(super) reading: Reading,
     /// What the store was seen to do.
     pub(super) seen: Seen,
     /// How long claims of keys are respected.

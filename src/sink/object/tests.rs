@@ -20,6 +20,7 @@ use self::faulty::{Fault, Faulty, Op};
 use super::bindings::Bindings;
 use super::folders::Known;
 use super::key_claims::ClaimTimes;
+use super::look::Reading;
 use super::remote::{Clients, Completes, Remote, Seen};
 use super::turns::Turns;
 use super::versions::KnownVersions;
@@ -119,6 +120,7 @@ fn node_with_parts(store: &Arc<Faulty>, seen: Seen, part_bytes: usize) -> Object
         names: Turns::default(),
         known_folders: Known::default(),
         known_versions: KnownVersions::default(),
+        reading: Reading::default(),
         seen,
         claim_times: CLAIM_TIMES,
         swept_to: std::sync::Mutex::default(),

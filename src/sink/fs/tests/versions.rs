@@ -108,6 +108,24 @@ async fn the_same_content_is_found_among_versions_without_a_record() {
 }
 
 #[tokio::test]
+async fn a_place_beside_many_files_costs_the_same_however_many_there_are() {
+    let mut costs = Vec::new();
+    for count in [LOOKED_AT + 20, MANY / 2] {
+        let disk = Forgetful::new();
+        let sink = with_versions(&disk, count).await;
+        let mut last = 0;
+        for file in 0..3 {
+            let before = disk.operations();
+            let receipt = send(&sink, &format!("a.bin/{file}"), OnConflict::Version, "below").await.unwrap();
+            assert_eq!(receipt.key.as_str(), format!("{}/{file}", name_of(count + 1)));
+            last = disk.operations() - before;
+        }
+        costs.push(last);
+    }
+    assert_eq!(costs[0], costs[1]);
+}
+
+#[tokio::test]
 async fn a_number_that_becomes_free_is_taken_again() {
     let disk = Forgetful::new();
     let sink = with_versions(&disk, LOOKED_AT + 20).await;

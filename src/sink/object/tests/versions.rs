@@ -7,7 +7,7 @@ use super::faulty::{Fault, Op};
 use super::{Bench, LARGE, SMALL, spec};
 use crate::error::ErrorKind;
 use crate::sink::{Sink as _, Staged};
-use crate::upload::{Ending, OnConflict, Receipt};
+use crate::upload::{Digest, Ending, OnConflict, Receipt};
 
 /// Each is as large as the other, so that only looking tells them apart.
 const OTHERS: [&[u8]; 2] = [b"xyz", b"01234567890123456789012345"];
@@ -296,4 +296,19 @@ async fn an_object_that_was_replaced_is_looked_at_again() {
     let again = bench.send_version(b"fresh").await;
     assert_eq!((again.key.as_str(), again.duplicate), ("a~3.bin", true));
     assert_eq!(bench.send_version(&text(3)).await.key.as_str(), "a~7.bin");
+}
+
+#[tokio::test]
+async fn an_object_that_came_by_another_way_is_read_once() {
+    let bench = Bench::new();
+    bench.plant("in/a.bin", b"foreign").await;
+    let cost = async || {
+        let before = bench.store.requests();
+        let receipt = bench.sink.stat(&"a.bin".parse().unwrap()).await.unwrap().unwrap();
+        (receipt.digest, bench.store.requests() - before)
+    };
+    assert_eq!(cost().await, (Digest::of(b"foreign"), 2));
+    assert_eq!(cost().await, (Digest::of(b"foreign"), 1));
+    bench.plant("in/a.bin", b"changed").await;
+    assert_eq!(cost().await, (Digest::of(b"changed"), 2));
 }
