@@ -285,6 +285,6 @@ mod tests {
                 assert_eq!((receipt.key.as_str(), receipt.duplicate), (&*name, duplicate));
             }
         }
-        assert_eq!(store.keys().len() as u32, count);
+        assert_eq!(store.keys().len(), count as usize);
     }
 }

@@ -87,8 +87,16 @@ const MAX_REMEMBERED: usize = 64;
 #[derive(Debug)]
 pub(super) struct Reading {
     turns: Semaphore,
-    /// By key and tag: bytes and digest.
-    known: Mutex<VecDeque<((Key, String), (u64, Digest))>>,
+    known: Mutex<VecDeque<Known>>,
+}
+
+/// What an object was seen to hold.
+#[derive(Debug)]
+struct Known {
+    key: Key,
+    tag: String,
+    size: u64,
+    digest: Digest,
 }
 
 impl Default for Reading {
@@ -100,8 +108,9 @@ impl Default for Reading {
 impl Reading {
     fn find(&self, found: &Found) -> Option<(u64, Digest)> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it = |(key, tag): &(Key, String)| *key == found.key && Some(tag) == found.tag.as_ref();
-        known.iter().find(|(object, (size, _))| is_it(object) && *size == found.size).map(|(_, held)| *held)
+        let is_it =
+            |known: &&Known| (&known.key, Some(&known.tag), known.size) == (&found.key, found.tag.as_ref(), found.size);
+        known.iter().find(is_it).map(|known| (known.size, known.digest))
     }
 
     fn keep(&self, found: &Found, size: u64, digest: Digest) {
@@ -110,7 +119,7 @@ impl Reading {
         if known.len() >= MAX_REMEMBERED {
             known.pop_front();
         }
-        known.push_back(((found.key.clone(), tag), (size, digest)));
+        known.push_back(Known { key: found.key.clone(), tag, size, digest });
     }
 }
 

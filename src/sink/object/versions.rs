@@ -64,9 +64,12 @@ impl Taken {
 /// What is remembered of the versions of names, each by its second version.
 #[derive(Debug, Default)]
 pub(super) struct KnownVersions {
-    names: Mutex<HashMap<Key, (Arc<Mutex<List>>, Instant)>>,
+    names: Mutex<Names>,
     hasher: RandomState,
 }
+
+/// By second version: the versions, and when they were last asked for.
+type Names = HashMap<Key, (Arc<Mutex<List>>, Instant)>;
 
 /// What is remembered of the versions of one name.
 #[derive(Debug, Default)]

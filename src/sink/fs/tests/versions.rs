@@ -177,7 +177,7 @@ async fn commits_at_once_take_a_version_each() {
     keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), 20);
-    assert_eq!(disk.files().len() as u32, LOOKED_AT + 40);
+    assert_eq!(disk.files().len(), LOOKED_AT as usize + 40);
 }
 
 #[tokio::test]
