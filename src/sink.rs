@@ -10,6 +10,7 @@ mod place;
 mod quarantine;
 mod refusal;
 pub mod validated;
+mod version_index;
 
 use std::fmt::{self, Debug};
 use std::time::Duration;

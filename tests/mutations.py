@@ -91,9 +91,9 @@ MUTATIONS = [
     ),
     Mutation(
         "disk: what is told to be committed is flushed",
-        "src/sink/fs.rs",
-        "                    shared.promise_standing(&folder, &file, &key)?;",
-        "                    let _ = &folder;",
+        "src/sink/fs/standing.rs",
+        "        self.promise_standing(folder, file, key)?;",
+        "        let _ = folder;",
         "--lib what_a_killed_server_left_is_flushed_before_it_is_answered",
     ),
     Mutation(

@@ -22,14 +22,17 @@ mod flusher;
 mod job;
 mod probe;
 mod quarantine;
+mod readings;
 mod record;
 mod staged;
 mod staging;
+mod standing;
 mod sweep;
 mod syncfs;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod versions;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -38,18 +41,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytesize::ByteSize;
 use rustix::io::Errno;
-use tokio::sync::Semaphore;
 
-use self::digests::Digests;
 use self::disk::{Disk, Os};
 use self::dropped::Dropped;
 use self::flusher::Flusher;
 pub use self::flusher::Grouping;
 use self::job::Job;
-use self::record::Record;
+use self::readings::{Readings, SLICE_BYTES};
 use self::staged::StagedFile;
-use self::tree::{Opened, Tree};
+use self::tree::Tree;
+use self::versions::Versions;
 use super::claims::Claims;
+use super::version_index::{FolderHints, VersionIndexes};
 use super::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
 use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
@@ -65,8 +68,6 @@ const QUARANTINE: &str = "quarantine";
 const CHECKPOINT_BYTES: u64 = 32 << 20;
 /// Bytes of an upload that are held back: a file that has no more is created, written and committed in one go.
 const HOLD_BYTES: usize = 64 << 10;
-/// Files that are read whole at once, to answer what stands under a key.
-const MAX_READING: usize = 2;
 
 /// A store of files below a root. Clones share it.
 #[derive(Debug, Clone)]
@@ -85,12 +86,11 @@ struct Shared<D: Disk> {
     flusher: Flusher,
     claims: Claims<UploadId>,
     dropped: Dropped,
-    /// Whole files are read for answers, by so many at once: a sender that asks much must not take the disk's workers away from
-    /// the others.
-    reading: Arc<Semaphore>,
+    readings: Arc<Readings>,
+    versions: VersionIndexes<Versions>,
+    besides: FolderHints,
     /// Memory for what is held back.
     budget: Arc<Budget>,
-    digests: Digests,
     /// Why nothing is taken any more: after a failed flush, no flush of this disk can be believed.
     broken: OnceLock<String>,
 }
@@ -101,6 +101,8 @@ struct Terms {
     min_free_bytes: u64,
     checkpoint_bytes: u64,
     hold_bytes: usize,
+    /// Bytes of an existing file that are read at once.
+    slice_bytes: u64,
     /// What receipts promise.
     durability: Durability,
     grouping: Grouping,
@@ -110,7 +112,7 @@ impl Terms {
     /// The usual ones.
     fn of(min_free_bytes: u64) -> Self {
         let (checkpoint_bytes, durability, grouping) = (CHECKPOINT_BYTES, Durability::Disk, Grouping::Shared);
-        Self { min_free_bytes, checkpoint_bytes, hold_bytes: HOLD_BYTES, durability, grouping }
+        Self { min_free_bytes, checkpoint_bytes, hold_bytes: HOLD_BYTES, slice_bytes: SLICE_BYTES, durability, grouping }
     }
 }
 
@@ -196,8 +198,7 @@ impl<D: Disk> Fs<D> {
         let groups =
             terms.grouping == Grouping::Shared && terms.durability == Durability::Disk && disk.flushes_all(&staging);
         let flusher = Flusher::new(if groups { Grouping::Shared } else { Grouping::One });
-        let (dropped, reading, broken) = (Dropped::default(), Arc::new(Semaphore::new(MAX_READING)), OnceLock::new());
-        let (claims, digests) = (Claims::default(), Digests::default());
+        let (claims, dropped, broken) = (Claims::default(), Dropped::default(), OnceLock::new());
         let shared = Shared {
             disk,
             root,
@@ -209,9 +210,10 @@ impl<D: Disk> Fs<D> {
             flusher,
             claims,
             dropped,
-            reading,
+            readings: Readings::new(terms.slice_bytes),
+            versions: VersionIndexes::default(),
+            besides: FolderHints::default(),
             budget: Budget::unlimited(),
-            digests,
             broken,
         };
         // However old: how long to wait for a sender is not known here.
@@ -230,33 +232,6 @@ impl<D: Disk> Fs<D> {
     /// The folder that keys are relative to.
     pub fn root(&self) -> &Path {
         &self.0.root
-    }
-
-    /// The receipt of the file under `key`, if it is `wanted`. It is flushed first: whoever put it there may not have come so
-    /// far.
-    async fn read(
-        &self,
-        key: &Key,
-        wanted: impl FnOnce(&Shared<D>, &D::Handle) -> bool + Send + 'static,
-    ) -> Result<Option<Receipt>> {
-        let turn = Arc::clone(&self.0.reading).acquire_owned().await;
-        let (shared, key) = (Arc::clone(&self.0), key.clone());
-        blocking(move || {
-            // Given back when the reading is over, also where nobody waits for it any more.
-            let _turn = turn;
-            let failed =
-                |errno: Errno| Error::new(ErrorKind::Store, format!("looking at {:?}", key.as_str())).because(errno);
-            shared.check_writable("looking at", &key)?;
-            match shared.tree.open_file(&key).map_err(failed)? {
-                Some(Opened { folder, file }) if wanted(&shared, &file) => {
-                    let receipt = shared.receipt(&file, &key).map_err(failed)?;
-                    shared.promise_standing(&folder, &file, &key)?;
-                    Ok(Some(receipt))
-                }
-                Some(_) | None => Ok(None),
-            }
-        })
-        .await
     }
 }
 
@@ -280,15 +255,11 @@ impl<D: Disk> Sink for Fs<D> {
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
-        self.read(key, |_, _| true).await
+        self.0.standing(key, None).await
     }
 
     async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>> {
-        let id = id.clone();
-        let ours = move |shared: &Shared<D>, file: &D::Handle| {
-            Record::read(&shared.disk, file).is_some_and(|record| record.id == id)
-        };
-        let found = self.read(key, ours).await?;
+        let found = self.0.standing(key, Some(id.clone())).await?;
         // Without an id the bytes are not those that its record was made for.
         Ok(found.filter(|receipt| receipt.id.is_some()))
     }
@@ -336,11 +307,6 @@ impl<D: Disk> Shared<D> {
             ),
         };
         Err(Error::new(ErrorKind::Store, format!("{doing} {:?}: {why}", key.as_str())))
-    }
-
-    /// The receipt of a file that stands under a key, once it is flushed.
-    fn receipt(&self, file: &D::Handle, key: &Key) -> Result<Receipt, Errno> {
-        record::receipt(&self.disk, file, key, self.terms.durability, &self.digests)
     }
 
     /// Fails where `more` bytes would not leave enough room.

@@ -12,6 +12,7 @@ use futures::StreamExt as _;
 use super::claims::{Claim, Claims};
 use super::place::{Content, Place, Standing, Step};
 use super::quarantine::in_order;
+use super::version_index::{self, Holds, LOOKED_AT, VersionIndexes};
 use super::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
@@ -24,6 +25,7 @@ pub struct Memory {
     writers: Arc<Claims<UploadId>>,
     suspended: Arc<Mutex<BTreeMap<UploadId, Suspended>>>,
     quarantine: Arc<Mutex<Quarantine>>,
+    versions: Arc<VersionIndexes<Key>>,
 }
 
 /// Files that are not valid, with their bytes.
@@ -79,6 +81,31 @@ impl Memory {
             spec.check_continues(&kept.spec, used(kept))?;
         }
         Ok(suspended.remove(&spec.id))
+    }
+
+    /// Moves on to the first version that is free, unless one holds the same content: that is the receipt.
+    fn next_number(&self, objects: &BTreeMap<Key, Object>, place: &mut Place<'_>) -> Result<Option<Receipt>> {
+        let index = self.versions.of(place.second()?);
+        let mut index = version_index::lock(&index);
+        loop {
+            if let Some(number) = index.candidate(place.content()) {
+                place.go_to(number)?;
+                let receipt = objects.get(place.key()).and_then(|object| place.same(&object.receipt));
+                if receipt.is_some() {
+                    return Ok(receipt);
+                }
+                index.differs(number, place.content());
+            }
+            place.go_to(index.next())?;
+            match standing(objects, place.key()) {
+                Some(Standing::File(receipt)) => index.pass(Holds::Content(receipt.digest)),
+                Some(Standing::Obstacle | Standing::Other) => index.pass(Holds::Other),
+                None => {
+                    index.pass(Holds::Content(place.content().digest));
+                    return Ok(None);
+                }
+            }
+        }
     }
 
     fn claim(&self, id: &UploadId) -> Result<Claim<UploadId>> {
@@ -205,6 +232,10 @@ impl Staged for InMemory {
             match place.taken(standing)? {
                 Step::Done(receipt) => return Ok(receipt),
                 Step::Replace => break,
+                Step::Next if place.number() > LOOKED_AT => match self.store.next_number(&objects, &mut place)? {
+                    Some(receipt) => return Ok(receipt),
+                    None => break,
+                },
                 Step::Next => {}
             }
         }
@@ -233,4 +264,27 @@ fn standing(objects: &BTreeMap<Key, Object>, key: &Key) -> Option<Standing> {
     let folder = format!("{key}/");
     let (first, _) = objects.range::<str, _>((Bound::Included(folder.as_str()), Bound::Unbounded)).next()?;
     first.as_str().starts_with(&folder).then_some(Standing::Obstacle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upload::OnConflict;
+
+    #[tokio::test]
+    async fn many_versions_are_numbered_and_found_as_few_are() {
+        let (store, count) = (Memory::new(), LOOKED_AT + 40);
+        for duplicate in [false, true] {
+            for number in 1..=count {
+                let spec = UploadSpec::new(UploadId::generate(), "a.bin".parse().unwrap());
+                let spec = UploadSpec { on_conflict: OnConflict::Version, ..spec };
+                let mut staged = store.stage(spec).await.unwrap();
+                staged.write(format!("{number:05}").into()).await.unwrap();
+                let receipt = staged.commit(Ending::default()).await.unwrap();
+                let name = if number == 1 { "a.bin".to_owned() } else { format!("a~{number}.bin") };
+                assert_eq!((receipt.key.as_str(), receipt.duplicate), (&*name, duplicate));
+            }
+        }
+        assert_eq!(store.keys().len(), count as usize);
+    }
 }

@@ -47,10 +47,12 @@ use async_trait::async_trait;
 use self::bindings::Bindings;
 use self::folders::Known;
 use self::key_claims::ClaimTimes;
+use self::look::Reading;
 use self::parts::MAX_PARTS;
 use self::remote::{Clients, Remote, Seen};
 pub use self::request_limit::most_connections;
 use self::turns::Turns;
+use self::versions::KnownVersions;
 use self::writing::Writing;
 use super::claims::{Claim, Claims};
 use super::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
@@ -94,6 +96,8 @@ impl Object {
                 turns: Turns::default(),
                 names: Turns::default(),
                 known_folders: Known::default(),
+                known_versions: KnownVersions::default(),
+                reading: Reading::default(),
                 seen: Seen::default(),
                 claim_times: ClaimTimes::for_requests_of(config.request_timeout + config.retry_timeout),
                 swept_to: std::sync::Mutex::default(),

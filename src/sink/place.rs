@@ -81,6 +81,56 @@ impl<'a> Place<'a> {
         &self.key
     }
 
+    /// The number of the version that the key is of: 1 for what versions are numbered from.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The content that looks for a place.
+    pub(crate) fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// Moves on to this version.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`](crate::error::ErrorKind::Conflict) where there is none of this number.
+    pub(crate) fn go_to(&mut self, number: u32) -> Result<()> {
+        if number > MAX_VERSIONS {
+            return Err(self.conflict());
+        }
+        self.key = match number {
+            1 => self.base.clone(),
+            _ => self.base.version(number).map_err(|error| self.conflict().because(error))?,
+        };
+        self.number = number;
+        Ok(())
+    }
+
+    /// Moves on to the version that has this key.
+    ///
+    /// # Errors
+    /// As [`go_to`](Self::go_to).
+    pub(crate) fn go_to_key(&mut self, key: &Key) -> Result<()> {
+        let number = |key: &Key| key.around_extension().0.rsplit_once('~')?.1.parse().ok();
+        let numbers = std::iter::once(1).chain(number(key)).chain(2..);
+        for number in numbers {
+            self.go_to(number)?;
+            if self.key == *key {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The key of the second version, which names all of them: long names that are cut to the same share their versions.
+    ///
+    /// # Errors
+    /// As [`go_to`](Self::go_to).
+    pub(crate) fn second(&self) -> Result<Key> {
+        self.base.version(2).map_err(|error| self.conflict().because(error))
+    }
+
     /// The upload that looks for a place.
     pub(crate) fn spec(&self) -> &'a UploadSpec {
         self.spec
@@ -102,12 +152,8 @@ impl<'a> Place<'a> {
             return Ok(Step::Done(receipt));
         }
         match (self.spec.on_conflict, standing) {
-            (OnConflict::Version, _) if self.number < MAX_VERSIONS => {
-                self.number += 1;
-                self.key = self.base.version(self.number).map_err(|error| self.conflict().because(error))?;
-                Ok(Step::Next)
-            }
-            (OnConflict::Version, _) | (OnConflict::Reject, Standing::File(_) | Standing::Other) => Err(self.conflict()),
+            (OnConflict::Version, _) => self.go_to(self.number + 1).map(|()| Step::Next),
+            (OnConflict::Reject, Standing::File(_) | Standing::Other) => Err(self.conflict()),
             (OnConflict::Overwrite, Standing::File(_) | Standing::Other) => Ok(Step::Replace),
             (OnConflict::Reject | OnConflict::Overwrite, Standing::Obstacle) => Err(refusal::is_folder(&self.key, None)),
         }
@@ -128,14 +174,35 @@ impl<'a> Place<'a> {
         if number > MAX_VERSIONS {
             return Err(refusal::below_file(&self.key, file));
         }
-        // Numbers that ancestors further down have got were for another folder.
-        let (above, below) = (self.base.components().take(depth), self.spec.key.components().skip(depth));
-        let wanted = above.chain(below).collect::<Vec<_>>().join("/").parse::<Key>();
-        self.base = wanted
-            .and_then(|key| key.version_at(depth, number))
-            .map_err(|error| refusal::below_file(&self.key, file).because(error))?;
+        self.go_below(depth, number).map_err(|error| refusal::below_file(&self.key, file).because(error))
+    }
+
+    /// Where an ancestor was in the way: the folder of its second version, and the number that is tried.
+    pub(crate) fn beside(&self) -> Option<(String, u32)> {
+        let (depth, number) = self.beside?;
+        let second = self.wanted(depth).and_then(|key| key.version_at(depth, 2)).ok()?;
+        Some((second.folders().nth(depth)?.to_owned(), number))
+    }
+
+    /// Moves on to another version of the ancestor that is in the way.
+    pub(crate) fn go_beside(&mut self, number: u32) {
+        if let Some((depth, _)) = self.beside {
+            // What fits with one number fits with each.
+            let _ = self.go_below(depth, number);
+        }
+    }
+
+    fn go_below(&mut self, depth: usize, number: u32) -> Result<()> {
+        self.base = self.wanted(depth)?.version_at(depth, number)?;
         (self.key, self.number, self.beside) = (self.base.clone(), 1, Some((depth, number)));
         Ok(())
+    }
+
+    /// The key without a number for the ancestor at `depth`. Numbers that ancestors further down have got were for another
+    /// folder.
+    fn wanted(&self, depth: usize) -> Result<Key> {
+        let (above, below) = (self.base.components().take(depth), self.spec.key.components().skip(depth));
+        above.chain(below).collect::<Vec<_>>().join("/").parse()
     }
 
     /// The receipt to answer with, if what stands with `receipt` is the content that looks for a place.

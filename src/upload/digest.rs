@@ -28,6 +28,13 @@ impl Digest {
     pub fn to_hex(&self) -> String {
         hex::encode(self.0)
     }
+
+    /// Its first bytes, to tell many apart in little room.
+    pub(crate) fn start(&self) -> u64 {
+        let mut start = [0; 8];
+        start.copy_from_slice(&self.0[..8]);
+        u64::from_be_bytes(start)
+    }
 }
 
 fn finished(bytes: &[u8]) -> [u8; 32] {

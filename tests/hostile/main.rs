@@ -20,3 +20,4 @@ mod fuzz;
 mod memory;
 mod processor;
 mod slots;
+mod standing;

@@ -22,16 +22,21 @@ const SETTLED: Duration = Duration::from_secs(3);
 pub(super) struct Digests(Mutex<VecDeque<(Look, Digest)>>);
 
 /// What a change to a file would change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Look {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Look {
     identity: (u64, u64),
     size: u64,
     changed: SystemTime,
 }
 
 impl Look {
-    fn of(stat: &Stat) -> Self {
+    pub(super) fn of(stat: &Stat) -> Self {
         Self { identity: stat.identity, size: stat.size, changed: stat.changed }
+    }
+
+    /// Whether every change after `time` would show.
+    pub(super) fn is_settled_at(&self, time: SystemTime) -> bool {
+        self.changed.checked_add(SETTLED).is_some_and(|settled| settled <= time)
     }
 }
 
@@ -42,12 +47,10 @@ impl Digests {
         self.digests().iter().find(|(look, _)| *look == wanted).map(|(_, digest)| *digest)
     }
 
-    /// Keeps the digest of a file that looked so before and after it was read, which began at `began`. What has changed
+    /// Keeps the digest of a file that looked so before it was read, which began at `began`, and after it. What has changed
     /// meanwhile, or shortly before, is not kept.
-    pub(super) fn keep(&self, before: &Stat, after: &Stat, began: SystemTime, digest: Digest) {
-        let look = Look::of(before);
-        let settled = look.changed.checked_add(SETTLED).is_some_and(|settled| settled <= began);
-        if !settled || look != Look::of(after) {
+    pub(super) fn keep(&self, look: Look, after: &Stat, began: SystemTime, digest: Digest) {
+        if !look.is_settled_at(began) || look != Look::of(after) {
             return;
         }
         let mut digests = self.digests();
@@ -78,7 +81,7 @@ mod tests {
     fn a_digest_counts_until_the_file_changes() {
         let (digests, digest) = (Digests::default(), Digest::of(b"abc"));
         let began = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
-        let keep = |before: Stat, after: Stat| digests.keep(&before, &after, began, digest);
+        let keep = |before: Stat, after: Stat| digests.keep(Look::of(&before), &after, began, digest);
         keep(stat(1, 3, 98), stat(1, 3, 98));
         assert_eq!(digests.find(&stat(1, 3, 98)), None, "it may change once more within the same tick");
         keep(stat(1, 3, 97), stat(1, 3, 101));
@@ -96,7 +99,7 @@ mod tests {
         let digests = Digests::default();
         let file = |number: u64| stat(number, 1, 0);
         for number in (0..=MAX_DIGESTS as u64).flat_map(|number| [number; 2]) {
-            digests.keep(&file(number), &file(number), SystemTime::now(), Digest::of(b"a"));
+            digests.keep(Look::of(&file(number)), &file(number), SystemTime::now(), Digest::of(b"a"));
         }
         assert_eq!(digests.digests().len(), MAX_DIGESTS);
         assert_eq!((digests.find(&file(0)), digests.find(&file(1))), (None, Some(Digest::of(b"a"))));

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::checkpoint::Checkpoint;
-use super::commit::Name;
+use super::commit::{Committed, Name, Sealed, Wait};
+use super::digests::Look;
 use super::disk::{Access, Disk};
+use super::readings::Whole;
 use super::staging::{lock_left, lock_new};
+use super::standing::looking_at;
 use super::{Loses, Shared, failed};
 use crate::budget::{Lease, Use};
 use crate::error::{Error, ErrorKind, Result};
@@ -16,7 +19,7 @@ use crate::report::Report;
 use crate::sink::Quarantined;
 use crate::sink::claims::Claim;
 use crate::sink::place::Content;
-use crate::upload::{Ending, Note, Receipt, Tally, UploadId, UploadSpec, WhenCut};
+use crate::upload::{Ending, Key, Note, Receipt, Tally, UploadId, UploadSpec, WhenCut};
 
 /// An upload: what of it is on the disk, and what is not yet.
 ///
@@ -32,6 +35,13 @@ pub(super) struct Job<D: Disk> {
     tally: Tally,
     /// One writer an id in this process; the lock on the file sees to the others. Given back last.
     _claim: Claim<UploadId>,
+}
+
+/// A commit, as far as it has come.
+#[derive(Debug)]
+pub(super) enum Committing<D: Disk> {
+    Done(Receipt),
+    Waits(Box<(Job<D>, Sealed, Wait<D::Handle>)>),
 }
 
 /// Where the bytes of an upload are: those that were held back, and the file behind which they come.
@@ -197,14 +207,41 @@ impl<D: Disk> Job<D> {
         }
     }
 
-    /// Commits; whatever comes of it, nothing stays under the staged name.
-    pub(super) fn commit(mut self, ending: Ending) -> Result<Receipt> {
-        let mut name = Name::Staged;
+    /// Commits; whatever comes of it, unless something has to be read first, nothing stays under the staged name.
+    pub(super) fn commit(mut self, ending: Ending) -> Result<Committing<D>> {
         let Self { shared, spec, place, tally, .. } = &mut self;
-        let committed =
-            place.write(shared, spec, tally, &[]).and_then(|file| shared.commit(spec, file, tally, ending, &mut name));
+        let sealed = place.write(shared, spec, tally, &[]).and_then(|file| shared.seal(spec, file, tally, ending));
+        match sealed {
+            Ok(sealed) => self.give_name(sealed),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// As [`commit`](Self::commit), once a file was read for it.
+    pub(super) fn commit_knowing(self, mut sealed: Sealed, key: Key, read: Result<(Look, Whole)>) -> Result<Committing<D>> {
+        match read.map_err(|error| looking_at(&key, error)).and_then(|(look, whole)| sealed.learn(key, look, whole)) {
+            Ok(()) => self.give_name(sealed),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// As [`commit`](Self::commit), of what is sealed.
+    pub(super) fn give_name(self, sealed: Sealed) -> Result<Committing<D>> {
+        let mut name = Name::Staged;
+        let committed = match self.shared.commit(&self.spec, &sealed, &mut name) {
+            Ok(Committed::Waits(wait)) => return Ok(Committing::Waits(Box::new((self, sealed, wait)))),
+            Ok(Committed::Done(receipt)) => Ok(receipt),
+            Err(error) => Err(error),
+        };
         self.clean_up(name, &committed);
-        committed
+        committed.map(Committing::Done)
+    }
+
+    /// Gives it up because of `error`.
+    pub(super) fn fail<T>(self, error: Error) -> Result<T> {
+        let failed = Err(error);
+        self.clean_up(Name::Staged, &failed);
+        failed
     }
 
     /// Moves it into quarantine; whatever comes of it, nothing stays under the staged name.

@@ -9,16 +9,15 @@ use std::time::SystemTime;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::digests::Digests;
-use super::disk::{Disk, Stat};
+use super::disk::Disk;
+use super::readings::Whole;
 use crate::report::Verdict;
 use crate::sink::place::Content;
-use crate::upload::{ContentType, Digest, Durability, Key, Meta, Receipt, Tally, UploadId, UploadSpec, rfc3339};
+use crate::upload::{ContentType, Digest, Durability, Key, Meta, Receipt, UploadId, UploadSpec, rfc3339};
 
 const ATTRIBUTE: &str = "user.tidegate";
 /// The longest attribute that is read; ext4 keeps at most a block of them.
 const MAX_ATTRIBUTE_BYTES: usize = 16 * 1024;
-const READ_BYTES: usize = 256 * 1024;
 
 /// The attribute's value, as JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -89,41 +88,20 @@ impl Record {
     }
 }
 
-/// The receipt of a file that stands under `key`, as durable as the caller has made it: reads all of it, unless it was read
-/// before.
+/// The receipt of a file that stands under `key` and holds this, as durable as the caller has made it.
 pub(super) fn receipt<D: Disk>(
     disk: &D,
     file: &D::Handle,
     key: &Key,
     durability: Durability,
-    digests: &Digests,
+    Whole { size, digest }: Whole,
 ) -> Result<Receipt, Errno> {
-    let stat = disk.stat(file)?;
-    let (size, digest) = match digests.find(&stat) {
-        Some(digest) => (stat.size, digest),
-        None => read(disk, file, &stat, digests)?,
-    };
     // A record of other bytes than these is of a file that was changed since.
     let record = Record::read(disk, file).filter(|record| record.digest == digest);
     let (id, name, committed_at, verdict) = match record {
         Some(record) => (Some(record.id), record.name, record.committed_at, record.verdict),
-        None => (None, key.clone(), stat.modified, None),
+        None => (None, key.clone(), disk.stat(file)?.modified, None),
     };
     let (key, report, duplicate) = (key.clone(), None, false);
     Ok(Receipt { id, name, key, size, digest, committed_at, durability, verdict, report, duplicate })
-}
-
-/// The size and the digest of a file that looks so.
-fn read<D: Disk>(disk: &D, file: &D::Handle, before: &Stat, digests: &Digests) -> Result<(u64, Digest), Errno> {
-    let (began, mut tally) = (SystemTime::now(), Tally::new());
-    let mut buffer = vec![0; READ_BYTES];
-    loop {
-        match disk.read_at(file, &mut buffer, tally.size())? {
-            0 => break,
-            bytes => tally.add(&buffer[..bytes]),
-        }
-    }
-    let digest = tally.digest();
-    digests.keep(before, &disk.stat(file)?, began, digest);
-    Ok((tally.size(), digest))
 }

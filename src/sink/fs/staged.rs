@@ -7,9 +7,9 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::commit::Name;
+use super::commit::{Unread, Wait};
 use super::disk::Disk;
-use super::job::Job;
+use super::job::{Committing, Job};
 use super::{Shared, blocking};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
@@ -198,7 +198,28 @@ impl<D: Disk> Staged for StagedFile<D> {
     }
 
     async fn commit(self: Box<Self>, ending: Ending) -> Result<Receipt> {
-        ended(self.end().await, move |job| job.commit(ending)).await
+        let shared = Arc::clone(&self.shared);
+        let mut committing = ended(self.end().await, move |job| job.commit(ending)).await?;
+        loop {
+            let (job, sealed, wait) = match committing {
+                Committing::Done(receipt) => return Ok(receipt),
+                Committing::Waits(waits) => *waits,
+            };
+            committing = match wait {
+                Wait::Unread(Unread { key, file, look }) => {
+                    let read = shared.readings.read(&shared.disk, file, look).await.map(|whole| (look, whole));
+                    blocking(move || job.commit_knowing(sealed, key, read)).await?
+                }
+                Wait::Turn => {
+                    let turn = shared.readings.turn().await;
+                    blocking(move || {
+                        let _turn = turn;
+                        job.give_name(sealed)
+                    })
+                    .await?
+                }
+            };
+        }
     }
 
     async fn quarantine(self: Box<Self>, report: Report, ending: Ending) -> Result<Quarantined> {
@@ -222,11 +243,7 @@ async fn ended<D: Disk, T: Send + 'static>(
     let Some(job) = job else { return settled.and(Err(Error::new(ErrorKind::Store, "the disk's worker ended early"))) };
     blocking(move || match settled {
         Ok(()) => end(job),
-        Err(error) => {
-            let failed = Err(error);
-            job.clean_up(Name::Staged, &failed);
-            failed
-        }
+        Err(error) => job.fail(error),
     })
     .await
 }

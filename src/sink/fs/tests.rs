@@ -11,3 +11,4 @@ mod probes;
 mod random;
 mod script;
 mod together;
+mod versions;

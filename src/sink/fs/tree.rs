@@ -166,7 +166,7 @@ impl<D: Disk> Tree<D> {
             Err(errno) => return Err(errno),
         };
         match open_regular(&self.disk, &folder, key.file_name())? {
-            Found::File(file) => Ok(Some(Opened { folder, file })),
+            Found::File(file) => Ok(Some(Opened { folder, file: Arc::new(file) })),
             Found::Nothing | Found::Obstacle => Ok(None),
         }
     }
@@ -189,7 +189,7 @@ impl<D: Disk> Tree<D> {
 #[derive(Debug)]
 pub(super) struct Opened<H> {
     pub(super) folder: Arc<H>,
-    pub(super) file: H,
+    pub(super) file: Arc<H>,
 }
 
 /// What stands under a name.

@@ -22,6 +22,9 @@ use crate::upload::{Durability, Key, OnConflict, Receipt, UploadSpec};
 /// How often one key may be taken when it is written, and free, or free to be replaced, when it is looked at.
 pub(super) const MAX_ROUNDS: u32 = 4;
 
+/// How often others may take the next version before the store is asked for all of them again.
+const MAX_OVERTAKEN: u32 = 1;
+
 /// Versions of a name that may be folders.
 const MAX_FOLDERS: usize = 100;
 
@@ -109,6 +112,9 @@ impl<'a> Small<'a> {
                 let name = self.spec.key.as_str();
                 return Err(self.remote.failed(format_args!("storing {name:?}, which comes and goes"), &error));
             }
+            if rounds > MAX_OVERTAKEN {
+                self.remote.doubt_versions(&self.base);
+            }
             if self.tried.is_some() {
                 tokio::time::sleep(PAUSE * rounds).await;
             }
@@ -178,6 +184,7 @@ impl<'a> Small<'a> {
         let attributes = marks::of_receipt(self.spec, self.attempt, &receipt);
         let Err(error) = remote.put(&path, self.body.clone().into(), attributes, mode).await else {
             remote.forget(replaced).await;
+            remote.note_version(&self.base, place.number(), self.content.size, Some(self.content.digest));
             return Ok(Round::Done(receipt));
         };
         match remote.settle(place.key(), self.attempt, &error).await? {
@@ -186,7 +193,7 @@ impl<'a> Small<'a> {
                 Ok(Round::Done(receipt))
             }
             Settled::Taken(found) => match remote.standing(*found, self.content.size).await? {
-                Some(standing) => match place.taken(standing)? {
+                Some(standing) => match self.taken(&mut place, standing)? {
                     Step::Done(receipt) => Ok(Round::Done(receipt)),
                     // Should what took the place go again, the request before may be carried out after all.
                     Step::Next if self.uncertain => Err(remote.failed("storing it beside what came meanwhile", &error)),
@@ -210,6 +217,16 @@ impl<'a> Small<'a> {
                 Ok(self.again_at(place, replaced, error))
             }
         }
+    }
+
+    /// Decides what follows from what stands at the place, which was believed to be free.
+    fn taken(&self, place: &mut Place<'a>, standing: Standing) -> Result<Step> {
+        if let Standing::File(receipt) = &standing {
+            self.remote.note_version(&self.base, place.number(), receipt.size, Some(receipt.digest));
+        } else {
+            self.remote.doubt_versions(&self.base);
+        }
+        place.taken(standing)
     }
 
     fn again_at(&mut self, place: Place<'a>, replaced: Option<Path>, error: StoreError) -> Round {
@@ -259,10 +276,15 @@ async fn free_version(remote: &Remote, place: &mut Place<'_>, (name, folders): (
         Versions::Same(receipt) => return Ok(Before::Done(receipt)),
         Versions::Other(taken) => taken,
     };
-    // A multipart upload is bound to its version, and decides by itself what becomes of it.
-    while taken.contains(place.key()) || folders.contains(place.key()) || remote.bindings.keep_off(place.spec(), place.key())
-    {
-        place.taken(Standing::Other)?;
+    for number in 1.. {
+        if taken.holds(number) {
+            continue;
+        }
+        place.go_to(number)?;
+        // A multipart upload is bound to its version, and decides by itself what becomes of it.
+        if !folders.contains(place.key()) && !remote.bindings.keep_off(place.spec(), place.key()) {
+            break;
+        }
     }
     Ok(Before::Go(None))
 }

@@ -29,6 +29,7 @@ use super::turns::Turn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::place::MAX_VERSIONS;
 use crate::sink::refusal;
+use crate::sink::version_index::LOOKED_AT;
 use crate::upload::Key;
 
 /// Folders that are remembered, and for how long. A committer sees what stands below its key, so
@@ -200,7 +201,14 @@ impl Remote {
     /// free, or a folder.
     pub(super) async fn beside(&self, name: &Key, file: &Key) -> Result<Key> {
         let taken = || InTheWay::File(file.clone()).conflict(name);
+        let mut stand = None;
         for number in 2..=MAX_VERSIONS {
+            if number == LOOKED_AT + 1 {
+                stand = Some(self.taken_versions(file).await?);
+            }
+            if stand.as_ref().is_some_and(|stand| stand.holds(number)) {
+                continue;
+            }
             let folder = file.version(number).map_err(|error| taken().because(error))?;
             if !self.stands(&folder).await? {
                 let rest = name.as_str().strip_prefix(file.as_str()).unwrap_or_default();

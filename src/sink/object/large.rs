@@ -16,7 +16,7 @@ use super::remote::{Remote, Seen};
 use super::versions::Versions;
 use super::words::{brief, is_certain};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sink::place::{Content, Place, Standing, Step};
+use crate::sink::place::{Content, Place, Step};
 use crate::upload::{Durability, Key, OnConflict, Receipt, UploadSpec};
 
 /// Commits the bytes in `parts`, which are `content`. Whatever comes of it but [`ErrorKind::Unknown`], the multipart upload
@@ -98,9 +98,7 @@ impl<'a> Large<'a> {
                 if let Versions::Same(receipt) = self.remote.versions(&place, &base, own).await? {
                     return Ok(receipt);
                 }
-                while place.key() != self.parts.key() {
-                    place.taken(Standing::Other)?;
-                }
+                place.go_to_key(self.parts.key())?;
                 Some(turn)
             }
             OnConflict::Reject | OnConflict::Overwrite => None,
@@ -115,10 +113,12 @@ impl<'a> Large<'a> {
                 None
             }
         };
+        let (number, content) = (place.number(), self.content);
         let receipt = self.note_receipt(place.receipt(Durability::ObjectStore)).await?;
         let outcome = self.complete_in_the_clear(place, receipt).await;
         if outcome.as_ref().is_ok_and(|receipt| !receipt.duplicate) {
             self.remote.forget(replaced).await;
+            self.remote.note_version(&base, number, content.size, Some(content.digest));
         }
         outcome
     }

@@ -1,11 +1,14 @@
 //! Looking at what lies under a key: the only thing that settles an answer that was lost.
 
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{Attributes, GetOptions, GetResult, ObjectStore as _, PutMode};
+use tokio::sync::Semaphore;
 
 use super::marks::{Attempt, Marks};
 use super::remote::Remote;
@@ -19,6 +22,8 @@ pub(super) struct Found {
     key: Key,
     size: u64,
     modified: SystemTime,
+    /// What changes with the bytes, where the store says so.
+    tag: Option<String>,
     marks: Option<Marks>,
     /// What is told of it in a record, and where that lies.
     record: Option<(Receipt, Path)>,
@@ -72,6 +77,52 @@ impl Found {
     }
 }
 
+/// Objects that are read whole at the same time.
+const MAX_READING: usize = 2;
+
+/// Digests of objects that were read whole which are remembered; the oldest goes first.
+const MAX_REMEMBERED: usize = 64;
+
+/// What bounds the reading of whole objects, and spares it.
+#[derive(Debug)]
+pub(super) struct Reading {
+    turns: Semaphore,
+    known: Mutex<VecDeque<Known>>,
+}
+
+/// What an object was seen to hold.
+#[derive(Debug)]
+struct Known {
+    key: Key,
+    tag: String,
+    size: u64,
+    digest: Digest,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { turns: Semaphore::new(MAX_READING), known: Mutex::default() }
+    }
+}
+
+impl Reading {
+    fn find(&self, found: &Found) -> Option<(u64, Digest)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it =
+            |known: &&Known| (&known.key, Some(&known.tag), known.size) == (&found.key, found.tag.as_ref(), found.size);
+        known.iter().find(is_it).map(|known| (known.size, known.digest))
+    }
+
+    fn keep(&self, found: &Found, size: u64, digest: Digest) {
+        let Some(tag) = found.tag.clone() else { return };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_REMEMBERED {
+            known.pop_front();
+        }
+        known.push_back(Known { key: found.key.clone(), tag, size, digest });
+    }
+}
+
 impl Remote {
     /// What lies under `key`, if anything.
     ///
@@ -80,13 +131,13 @@ impl Remote {
     pub(super) async fn look(&self, key: &Key) -> Result<Option<Found>> {
         let Some(head) = self.head(key).await? else { return Ok(None) };
         let marks = Marks::read(&head.attributes, key);
-        let size = head.meta.size;
+        let (size, tag) = (head.meta.size, head.meta.e_tag.clone());
         let record = match &marks {
             // Written by one request: all is in the metadata.
             Some(Marks { digest: Some(_), committed_at: Some(_), .. }) | None => None,
             Some(marks) => self.read_record(marks, key, size).await?,
         };
-        Ok(Some(Found { key: key.clone(), size, modified: head.meta.last_modified.into(), marks, record }))
+        Ok(Some(Found { key: key.clone(), size, modified: head.meta.last_modified.into(), tag, marks, record }))
     }
 
     /// Whether the object under `key` was written by this try.
@@ -98,7 +149,12 @@ impl Remote {
 
     /// Whether something lies under `key`.
     pub(super) async fn stands(&self, key: &Key) -> Result<bool> {
-        Ok(self.head(key).await?.is_some())
+        Ok(self.size_of(key).await?.is_some())
+    }
+
+    /// Bytes of the object under `key`, if there is one.
+    pub(super) async fn size_of(&self, key: &Key) -> Result<Option<u64>> {
+        Ok(self.head(key).await?.map(|head| head.meta.size))
     }
 
     /// Not `ObjectStore::head`, which leaves out the metadata.
@@ -116,16 +172,25 @@ impl Remote {
         if let Some(receipt) = found.receipt() {
             return Ok(Some(receipt));
         }
+        // Only these wait for each other, so that they take no more of the line than their share.
+        let _turn = self.reading.turns.acquire().await;
+        if let Some((size, digest)) = self.reading.find(&found) {
+            return Ok(Some(found.foreign(size, digest)));
+        }
         let failed = |error| self.failed(format_args!("reading {:?}", found.key.as_str()), &error);
         let object = match self.clients.plain.get_opts(&self.path(&found.key)?, GetOptions::new()).await {
             Ok(object) => object,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
+        let is_the_one = object.meta.e_tag == found.tag && object.meta.size == found.size;
         let mut bytes = object.into_stream();
         let mut tally = Tally::new();
         while let Some(chunk) = bytes.try_next().await.map_err(failed)? {
             tally.add(&chunk);
+        }
+        if is_the_one {
+            self.reading.keep(&found, tally.size(), tally.digest());
         }
         Ok(Some(found.foreign(tally.size(), tally.digest())))
     }

@@ -20,6 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sink::claims::Claim;
 use crate::sink::place::MAX_VERSIONS;
 use crate::sink::refusal;
+use crate::sink::version_index::LOOKED_AT;
 use crate::upload::{Key, OnConflict, OnInvalid, UploadSpec, WhenCut};
 
 /// Parts of one upload that S3 takes: Amazon S3 User Guide, "Amazon S3 multipart upload limits".
@@ -330,18 +331,25 @@ pub(super) fn stopped(doing: &str, error: JoinError) -> Error {
 /// process is bound, but for rivals.
 async fn free_version(remote: &Remote, spec: &UploadSpec) -> Result<(Key, Binding)> {
     let name = &base(remote, &spec.key).await?;
-    let mut key = name.clone();
-    for number in 2..=MAX_VERSIONS + 1 {
-        if let Some(binding) = remote.bindings.bind(&key, spec)
-            && !remote.stands(&key).await?
-            && remote.hidden_below(&key).await?.is_none()
-        {
+    let mut taken = None;
+    for number in 1..=MAX_VERSIONS {
+        if number == LOOKED_AT + 1 {
+            taken = Some(remote.taken_versions(name).await?);
+        }
+        if taken.as_ref().is_some_and(|taken| taken.holds(number)) {
+            continue;
+        }
+        let key = match number {
+            1 => Ok(name.clone()),
+            _ => name.version(number),
+        };
+        let key = key.map_err(|error| refusal::versions_taken(name).because(error))?;
+        let Some(binding) = remote.bindings.bind(&key, spec) else { continue };
+        if let Some(size) = remote.size_of(&key).await? {
+            remote.note_version(name, number, size, None);
+        } else if remote.hidden_below(&key).await?.is_none() {
             return Ok((key, binding));
         }
-        key = match name.version(number) {
-            Ok(key) => key,
-            Err(error) => return Err(refusal::versions_taken(name).because(error)),
-        };
     }
     Err(refusal::versions_taken(name))
 }

@@ -12,10 +12,12 @@ use object_store::{Attributes, MultipartId, ObjectStore, PutMode, PutOptions, Pu
 use super::bindings::Bindings;
 use super::folders::Known;
 use super::key_claims::ClaimTimes;
+use super::look::Reading;
 use super::marks::Attempt;
 use super::parts::MAX_PARTS;
 use super::turns::Turns;
 use super::unfinished::Unfinished;
+use super::versions::KnownVersions;
 use crate::budget::Budget;
 use crate::config::Integrity;
 use crate::error::{Error, ErrorKind, Result};
@@ -94,6 +96,8 @@ pub(super) struct Remote {
     /// object.
     pub(super) names: Turns,
     pub(super) known_folders: Known,
+    pub(super) known_versions: KnownVersions,
+    pub(super) reading: Reading,
     /// What the store was seen to do.
     pub(super) seen: Seen,
     /// How long claims of keys are respected.

@@ -1,6 +1,7 @@
 //! Going on with an upload that was cut off, here or at another node: what was written down of it is read, and what has
 //! gaps, or does not fit together, counts as not there.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
@@ -106,6 +107,7 @@ impl Run {
 async fn read_run(remote: &Remote, manifest: &Manifest, names: &[Path]) -> Result<Run> {
     let id = &manifest.spec.id;
     let paths = (0..).map(|index| remote.attempt_path(id, &manifest.attempt, &part_name(index)));
+    let names: HashSet<&Path> = names.iter().collect();
     let there = paths.take_while(|path| names.contains(path));
     let mut records = futures::stream::iter(there).map(|path| async move { remote.fetch(&path).await }).buffered(READERS);
     let mut run = Run::default();

@@ -21,8 +21,10 @@ use self::faulty::{Fault, Faulty, Op};
 use super::bindings::Bindings;
 use super::folders::Known;
 use super::key_claims::ClaimTimes;
+use super::look::Reading;
 use super::remote::{Clients, Completes, Remote, Seen};
 use super::turns::Turns;
+use super::versions::KnownVersions;
 use super::{Object, Sink};
 use crate::budget::Budget;
 use crate::config::Integrity;
@@ -118,6 +120,8 @@ fn node_with_parts(store: &Arc<Faulty>, seen: Seen, part_bytes: usize) -> Object
         turns: Turns::default(),
         names: Turns::default(),
         known_folders: Known::default(),
+        known_versions: KnownVersions::default(),
+        reading: Reading::default(),
         seen,
         claim_times: CLAIM_TIMES,
         swept_to: std::sync::Mutex::default(),

@@ -7,7 +7,7 @@ use super::faulty::{Fault, Op};
 use super::{Bench, LARGE, SMALL, spec};
 use crate::error::ErrorKind;
 use crate::sink::{Sink as _, Staged};
-use crate::upload::{Ending, OnConflict, Receipt};
+use crate::upload::{Digest, Ending, OnConflict, Receipt};
 
 /// Each is as large as the other, so that only looking tells them apart.
 const OTHERS: [&[u8]; 2] = [b"xyz", b"01234567890123456789012345"];
@@ -186,4 +186,129 @@ async fn who_was_overtaken_where_a_request_may_still_come_goes_nowhere_else() {
         assert_eq!(commit.await.unwrap().unwrap_err().kind(), expected);
         assert_eq!(bench.files(), ["in/a.bin"]);
     }
+}
+
+/// More than a page lists, and more than are looked at one by one.
+const SOME: u32 = 40;
+const MANY: u32 = 150;
+
+/// All of one size, so that only their content tells them apart.
+fn text(number: u32) -> Vec<u8> {
+    format!("{number:05}").into_bytes()
+}
+
+fn name_of(number: u32) -> String {
+    if number == 1 { "a.bin".to_owned() } else { format!("a~{number}.bin") }
+}
+
+impl Bench {
+    async fn with_versions(count: u32) -> Self {
+        let bench = Self::new();
+        for number in 1..=count {
+            assert_eq!(bench.send_version(&text(number)).await.key.as_str(), name_of(number));
+        }
+        bench
+    }
+
+    /// Requests for one more version.
+    async fn cost(&self, number: u32) -> usize {
+        let before = self.store.requests();
+        let receipt = self.send_version(&text(number)).await;
+        assert_eq!((receipt.key.as_str(), receipt.duplicate), (&*name_of(number), false));
+        self.store.requests() - before
+    }
+
+    /// The same store at a server that has just started.
+    fn restarted(self) -> Self {
+        let sink = self.another();
+        Self { sink, ..self }
+    }
+}
+
+#[tokio::test]
+async fn the_next_version_costs_the_same_however_many_there_are() {
+    let bench = Bench::with_versions(SOME).await;
+    assert_eq!(bench.cost(SOME + 1).await, 2, "a look at the name, and a put");
+    for number in SOME + 2..=MANY {
+        bench.send_version(&text(number)).await;
+    }
+    assert_eq!(bench.cost(MANY + 1).await, 2);
+    let bench = bench.restarted();
+    let after_restart = bench.cost(MANY + 2).await;
+    assert!(after_restart <= 2 + MANY as usize + MANY as usize / 10 + 1, "each is looked at once: {after_restart}");
+    assert_eq!(bench.cost(MANY + 3).await, 2);
+}
+
+#[tokio::test]
+async fn few_versions_of_the_same_size_are_looked_at_once() {
+    let bench = Bench::with_versions(9).await.restarted();
+    bench.cost(10).await;
+    assert_eq!(bench.cost(11).await, 3, "a look, a list and a put");
+}
+
+#[tokio::test]
+async fn a_place_for_a_larger_file_costs_the_same_however_many_versions_there_are() {
+    let mut costs = Vec::new();
+    for count in [SOME, MANY] {
+        let bench = Bench::with_versions(count).await;
+        let before = bench.store.requests();
+        let larger = bench.begin_larger().await;
+        costs.push(bench.store.requests() - before);
+        let receipt = larger.commit(Ending::default()).await.unwrap();
+        assert_eq!(receipt.key.as_str(), name_of(count + 1));
+        assert_eq!(bench.send_version(b"other").await.key.as_str(), name_of(count + 2));
+    }
+    assert_eq!(costs[0], costs[1]);
+}
+
+#[tokio::test]
+async fn the_same_content_is_found_among_many_versions() {
+    let bench = Bench::with_versions(MANY).await;
+    for bench in [Bench { sink: bench.another(), store: bench.store.clone() }, bench] {
+        for number in [1, 2, SOME, MANY] {
+            let again = bench.send_version(&text(number)).await;
+            assert_eq!((again.key.as_str(), again.duplicate), (&*name_of(number), true));
+        }
+    }
+}
+
+/// Two servers over one bucket: neither is told what the other one does.
+#[tokio::test]
+async fn what_another_server_has_put_among_many_versions_is_found() {
+    for more in [1, 2, 30] {
+        let one = Bench::with_versions(SOME).await;
+        let other = Bench { sink: one.another(), store: one.store.clone() };
+        for number in SOME + 1..=SOME + more {
+            other.send_version(&text(number)).await;
+        }
+        let again = one.send_version(&text(SOME + more)).await;
+        assert_eq!((again.key.as_str(), again.duplicate), (&*name_of(SOME + more), true));
+        assert_eq!(one.send_version(b"other").await.key.as_str(), name_of(SOME + more + 1));
+        assert_eq!(other.send_version(b"third").await.key.as_str(), name_of(SOME + more + 2));
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_was_replaced_is_looked_at_again() {
+    let bench = Bench::with_versions(5).await.restarted();
+    bench.cost(6).await;
+    bench.plant("in/a~3.bin", b"fresh").await;
+    let again = bench.send_version(b"fresh").await;
+    assert_eq!((again.key.as_str(), again.duplicate), ("a~3.bin", true));
+    assert_eq!(bench.send_version(&text(3)).await.key.as_str(), "a~7.bin");
+}
+
+#[tokio::test]
+async fn an_object_that_came_by_another_way_is_read_once() {
+    let bench = Bench::new();
+    bench.plant("in/a.bin", b"foreign").await;
+    let cost = async || {
+        let before = bench.store.requests();
+        let receipt = bench.sink.stat(&"a.bin".parse().unwrap()).await.unwrap().unwrap();
+        (receipt.digest, bench.store.requests() - before)
+    };
+    assert_eq!(cost().await, (Digest::of(b"foreign"), 2));
+    assert_eq!(cost().await, (Digest::of(b"foreign"), 1));
+    bench.plant("in/a.bin", b"changed").await;
+    assert_eq!(cost().await, (Digest::of(b"changed"), 2));
 }
