@@ -57,10 +57,9 @@ impl Setup {
         self
     }
 
-    /// A budget of memory, where the server knows of one.
+    /// A budget of memory.
     pub(crate) fn budget(self, bytes: u64) -> Self {
-        let known = include_str!("../../config/default.toml").contains("max_memory_bytes");
-        if known { self.set("limits.max_memory_bytes", bytes) } else { self }
+        self.set("limits.max_memory_bytes", bytes)
     }
 
     /// A configuration file: rules stand nowhere else. `DIR` in it is the folder of [`Setup::file`].

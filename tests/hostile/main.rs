@@ -13,6 +13,7 @@ mod bombs;
 mod harness;
 mod kinds;
 
+mod figures;
 mod first;
 mod fuzz;
 mod memory;
