@@ -130,6 +130,8 @@ pub struct S3 {
     pub part_bytes: u64,
     /// Parts of one upload on their way at once.
     pub parts_in_flight: usize,
+    /// Requests on their way at once, for all uploads.
+    pub max_requests: usize,
     /// One request, from its first byte to the answer's last.
     pub request_timeout: Duration,
     /// How long a request that failed is tried again.
@@ -174,12 +176,20 @@ pub struct Limits {
     pub resume_ttl: Duration,
     /// The largest file, in bytes.
     pub max_file_bytes: u64,
-    /// Connections at once; further ones wait in the listener's queue.
+    /// Connections at once that have sent something; further ones wait.
     pub max_connections: usize,
-    /// Connections at once from one address; further ones are refused.
+    /// Connections at once from one IPv4 address or one IPv6 network of 64 bits; further ones are refused.
     pub max_connections_per_address: usize,
     /// Memory for uploads, in bytes; 0 for a quarter of what the machine or the cgroup has.
     pub max_memory_bytes: u64,
+    /// Connections at once that have sent nothing yet, or wait for one of those to close.
+    pub max_silent_connections: usize,
+    /// Connections at once to the admin listener.
+    pub max_admin_connections: usize,
+    /// Below which rate an upload may be ended while every connection slot is taken, in bytes per second; 0 for none.
+    pub min_rate: u64,
+    /// How long the server waits for bytes of a connection before its rate counts.
+    pub min_rate_grace: Duration,
     /// What is read and dropped of a body that has been refused, so that the sender comes to read the answer, in bytes.
     pub max_discard_bytes: u64,
     /// How deep arrays and objects may nest in a JSON text.
@@ -231,6 +241,8 @@ pub struct Plain {
 pub struct Framed {
     /// Commits of one connection under way at once.
     pub max_pending_commits: usize,
+    /// Commits of all connections under way at once.
+    pub max_pending_commits_total: usize,
     /// What to do where a name is taken by other content.
     pub on_conflict: OnConflict,
 }

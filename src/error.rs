@@ -37,6 +37,8 @@ pub enum ErrorKind {
     Aborted,
     /// A deadline passed while waiting for the sender.
     Timeout,
+    /// Every connection slot was taken, and this sender was slower than the least rate that keeps one.
+    TooSlow,
     /// Somebody else writes this upload, or there are too many connections.
     Busy,
     /// The store has no room.
@@ -66,7 +68,7 @@ pub enum Fault {
 
 impl ErrorKind {
     /// Every kind there is.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::BadHeader,
         Self::BadName,
         Self::TooLarge,
@@ -77,6 +79,7 @@ impl ErrorKind {
         Self::Incomplete,
         Self::Aborted,
         Self::Timeout,
+        Self::TooSlow,
         Self::Busy,
         Self::NoSpace,
         Self::ShuttingDown,
@@ -105,6 +108,7 @@ impl ErrorKind {
             Self::Incomplete => "incomplete",
             Self::Aborted => "aborted",
             Self::Timeout => "timeout",
+            Self::TooSlow => "too_slow",
             Self::Busy => "busy",
             Self::NoSpace => "no_space",
             Self::ShuttingDown => "shutting_down",
@@ -131,6 +135,7 @@ impl ErrorKind {
             | Self::Config => Fault::Upload,
             Self::Incomplete
             | Self::Timeout
+            | Self::TooSlow
             | Self::Busy
             | Self::NoSpace
             | Self::ShuttingDown

@@ -106,6 +106,8 @@ pub struct Ingest {
     origin: Option<Arc<Origin>>,
     /// Cancelled to end every upload that is not yet committing.
     stop: CancellationToken,
+    /// Cancelled to end the upload that is being received, where it must give its connection's slot to another one.
+    gives_way: CancellationToken,
     stopped: Arc<AtomicU64>,
     /// Commits go on by themselves here, whoever waits for them.
     tasks: TaskTracker,
@@ -127,6 +129,7 @@ impl Ingest {
             ledger,
             origin: None,
             stop,
+            gives_way: CancellationToken::new(),
             stopped,
             tasks,
             reports_commits_only: false,
@@ -138,6 +141,12 @@ impl Ingest {
     #[must_use]
     pub fn of(&self, origin: Origin) -> Self {
         Self { origin: Some(Arc::new(origin)), ..self.clone() }
+    }
+
+    /// The same pump for uploads that end as [`ErrorKind::TooSlow`] where they are waited for after `notice` is cancelled.
+    #[must_use]
+    pub fn giving_way(&self, notice: CancellationToken) -> Self {
+        Self { gives_way: notice, ..self.clone() }
     }
 
     /// The same pump for uploads of which only one will be committed. A refusal before the commit is not counted, logged or
@@ -348,4 +357,12 @@ impl Entry {
 
 fn too_large(spec: &UploadSpec, what: &str, max_bytes: u64) -> Error {
     Error::new(ErrorKind::TooLarge, format!("{:?} has {what}, {max_bytes} bytes at most", spec.key.as_str()))
+}
+
+/// The end of an upload or a header whose connection gives its slot to another one.
+pub fn too_slow(what: &str) -> Error {
+    let message = format!(
+        "every connection slot was taken, and {what}: send it again later, or faster than limits.min_rate of the server"
+    );
+    Error::new(ErrorKind::TooSlow, message)
 }

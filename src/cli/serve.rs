@@ -1,14 +1,17 @@
 //! `tidegate serve`: runs the server until it is told to stop.
 
+mod descriptors;
+
 use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+pub(super) use self::descriptors::raise_limit as raise_open_files_limit;
 
 use super::{ConfigArgs, MAX_DISK_WORKERS, bad_config, fail, print, run_with};
 use crate::assemble;
@@ -16,14 +19,10 @@ use crate::config::{Config, FsDurability, Log, LogFormat, SinkKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 use crate::server::{Drained, Server};
-use crate::sink::Sink;
 use crate::validate::rules::Rulebook;
 
 /// Threads for the disk on each core, where nothing is flushed for a commit.
 const CACHED_WORKERS_PER_CORE: usize = 4;
-
-/// How long the start waits for the first probe of the store.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Run the server
 ///
@@ -45,14 +44,22 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
-    let config = match args.config.load() {
+    let mut config = match args.config.load() {
         Ok(config) => config,
         Err(error) => return bad_config(&error),
     };
     if let Err(error) = init_log(&config.log) {
         return bad_config(&error);
     }
-    run_with(disk_workers(&config), async {
+    let (workers, allowed) = (disk_workers(&config), raise_open_files_limit());
+    let plan = match descriptors::fit(&mut config, workers, allowed, descriptors::open_now()) {
+        Ok(plan) => plan,
+        Err(error) => return fail(1, &error.to_string()),
+    };
+    if let Some(lowered) = &plan.lowered {
+        tracing::warn!("{lowered}");
+    }
+    run_with(plan.disk_workers, async {
         match serve(&config, &args.config).await {
             Ok(drained) => said(&drained),
             Err(error) if error.kind() == ErrorKind::Config => bad_config(&error),
@@ -80,7 +87,6 @@ fn said(Drained { finished, cut_off, took }: &Drained) -> ExitCode {
 }
 
 async fn serve(config: &Config, layers: &ConfigArgs) -> Result<Drained> {
-    raise_open_files_limit();
     // First, for a signal that nobody listens to ends the process.
     let hangup =
         signal(SignalKind::hangup()).map_err(|error| Error::new(ErrorKind::Io, "listening for signals").because(error))?;
@@ -92,12 +98,11 @@ async fn serve(config: &Config, layers: &ConfigArgs) -> Result<Drained> {
         Ok(folder) => tracing::info!(folder = %folder.display(), "writing the ledger"),
         Err(why) => tracing::info!(why, "no ledger is written"),
     }
-    let store = first_probe(sink.as_ref()).await;
     // Before the listeners, so that a signal is never missed once somebody can connect.
     let shutdown = shutdown_signal()?;
     let reloads = Arc::clone(&metrics);
     let server = Server::bind(config, sink, ledger, metrics).await?;
-    greet(&server, &store)?;
+    greet(&server, &server.store().await)?;
     // A task of its own: connections are then accepted by a worker, and not by this thread for one.
     let mut running = tokio::spawn(server.run(shutdown));
     tokio::select! {
@@ -131,27 +136,6 @@ async fn reload_at(mut hangup: Signal, layers: &ConfigArgs, rules: &Rulebook, me
     }
 }
 
-/// What the store says of itself. What is wrong with it is logged; the server starts all the same, and is not ready until
-/// the store is: it may come back.
-async fn first_probe(sink: &dyn Sink) -> String {
-    match tokio::time::timeout(PROBE_TIMEOUT, sink.probe()).await {
-        Ok(Ok(probe)) => {
-            if let Some(problem) = probe.problem() {
-                tracing::error!(%problem, "the store is not usable; uploads fail until it is (see `tidegate check`)");
-            }
-            probe.store
-        }
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the store is not usable; uploads fail until it is (see `tidegate check`)");
-            "a store that can't be reached".to_owned()
-        }
-        Err(_elapsed) => {
-            tracing::error!(timeout = ?PROBE_TIMEOUT, "the store does not answer; uploads fail until it does (see `tidegate check`)");
-            "a store that does not answer".to_owned()
-        }
-    }
-}
-
 fn greet(server: &Server, store: &str) -> Result<()> {
     let (senders, admin) = (server.address()?, server.admin_address()?);
     print::line(&format!("tidegate {}", env!("CARGO_PKG_VERSION")));
@@ -181,17 +165,6 @@ fn shutdown_signal() -> Result<impl Future<Output = ()>> {
             std::process::exit(130);
         });
     })
-}
-
-/// Every connection is an open file, and the usual soft limit is lower than the connections that are allowed.
-pub(super) fn raise_open_files_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current != maximum
-        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
-    {
-        tracing::warn!(%error, "raising the limit of open files");
-    }
 }
 
 fn init_log(log: &Log) -> Result<()> {

@@ -41,8 +41,9 @@ impl Config {
         lines.add("plain.require_size", require_size);
         lines.add("plain.linger", &duration_text(*linger));
         lines.add("plain.on_conflict", choice_text(&ON_CONFLICT, on_conflict));
-        let Framed { max_pending_commits, on_conflict } = framed;
+        let Framed { max_pending_commits, max_pending_commits_total, on_conflict } = framed;
         lines.add("framed.max_pending_commits", max_pending_commits);
+        lines.add("framed.max_pending_commits_total", max_pending_commits_total);
         lines.add("framed.on_conflict", choice_text(&ON_CONFLICT, on_conflict));
         let Log { level, format } = log;
         lines.add("log.level", level);
@@ -101,6 +102,7 @@ fn sink_lines(lines: &mut Lines<'_>, sink: &Sink) {
         integrity,
         part_bytes,
         parts_in_flight,
+        max_requests,
         request_timeout,
         retry_timeout,
     } = s3;
@@ -114,6 +116,7 @@ fn sink_lines(lines: &mut Lines<'_>, sink: &Sink) {
     lines.add("sink.s3.integrity", choice_text(&INTEGRITIES, integrity));
     lines.add("sink.s3.part_bytes", &size_text(*part_bytes));
     lines.add("sink.s3.parts_in_flight", parts_in_flight);
+    lines.add("sink.s3.max_requests", max_requests);
     lines.add("sink.s3.request_timeout", &duration_text(*request_timeout));
     lines.add("sink.s3.retry_timeout", &duration_text(*retry_timeout));
 }
@@ -130,6 +133,10 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
         max_connections,
         max_connections_per_address,
         max_memory_bytes,
+        max_silent_connections,
+        max_admin_connections,
+        min_rate,
+        min_rate_grace,
         max_discard_bytes,
         max_json_depth,
         max_record_bytes,
@@ -152,6 +159,10 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
     lines.add("limits.max_connections", max_connections);
     lines.add("limits.max_connections_per_address", max_connections_per_address);
     lines.add("limits.max_memory_bytes", &size_text(*max_memory_bytes));
+    lines.add("limits.max_silent_connections", max_silent_connections);
+    lines.add("limits.max_admin_connections", max_admin_connections);
+    lines.add("limits.min_rate", &size_text(*min_rate));
+    lines.add("limits.min_rate_grace", &duration_text(*min_rate_grace));
     lines.add("limits.max_discard_bytes", &size_text(*max_discard_bytes));
     lines.add("limits.max_json_depth", max_json_depth);
     lines.add("limits.max_record_bytes", &size_text(*max_record_bytes));

@@ -30,6 +30,7 @@ pub(super) fn config(in_force: &Value, defaults: &Value, problems: &mut Problems
         },
         framed: Framed {
             max_pending_commits: reader.read("framed.max_pending_commits", value::count),
+            max_pending_commits_total: reader.read("framed.max_pending_commits_total", value::count),
             on_conflict: reader.read("framed.on_conflict", |value| value::choice(&value::ON_CONFLICT, value)),
         },
         log: Log {
@@ -65,6 +66,7 @@ fn sink(reader: &mut Reader<'_>) -> Sink {
             integrity: reader.read("sink.s3.integrity", |value| value::choice(&value::INTEGRITIES, value)),
             part_bytes: reader.read("sink.s3.part_bytes", value::part_size),
             parts_in_flight: reader.read("sink.s3.parts_in_flight", value::count),
+            max_requests: reader.read("sink.s3.max_requests", value::count),
             request_timeout: reader.read("sink.s3.request_timeout", value::duration),
             retry_timeout: reader.read("sink.s3.retry_timeout", value::duration),
         },
@@ -93,6 +95,10 @@ fn every_limit(reader: &mut Reader<'_>) -> Limits {
         max_connections: reader.read("limits.max_connections", value::count),
         max_connections_per_address: reader.read("limits.max_connections_per_address", value::count),
         max_memory_bytes: reader.read("limits.max_memory_bytes", value::memory),
+        max_silent_connections: reader.read("limits.max_silent_connections", value::count),
+        max_admin_connections: reader.read("limits.max_admin_connections", value::count),
+        min_rate: reader.read("limits.min_rate", value::size),
+        min_rate_grace: reader.read("limits.min_rate_grace", value::duration),
         max_discard_bytes: reader.read("limits.max_discard_bytes", value::size),
         max_json_depth: reader.read("limits.max_json_depth", value::count),
         max_record_bytes: reader.read("limits.max_record_bytes", value::positive_size),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tokio::time::error::Elapsed;
 
-use super::{Body, Landed, Open, Piece, too_large};
+use super::{Body, Landed, Open, Piece, too_large, too_slow};
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Digest, Note};
 
@@ -109,6 +109,7 @@ impl Begun {
                 }
             },
             () = wanted.cancelled() => Err(taken_over()),
+            () = self.open.pump.gives_way.cancelled() => Err(too_slow(&format!("the upload was slow ({bytes} bytes came)"))),
         }
     }
 }

@@ -101,6 +101,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_lacks_memory_passes_and_what_others_write_does_not() {
+        let busy = || Error::new(ErrorKind::Busy, "later");
+        assert!(!passes(&busy()));
+        assert!(passes(&busy().because(OutOfMemory { bytes: 1 })));
+        assert!(passes(&Error::new(ErrorKind::Timeout, "later")));
+        assert!(!passes(&Error::new(ErrorKind::NoSpace, "later")));
+    }
+
+    #[test]
     fn times_are_told_in_words() {
         for (seconds, told) in [(90, "1m 30s"), (86_400, "1 day"), (216_000, "2 days 12h")] {
             assert_eq!(spoken(Duration::from_secs(seconds)), told);

@@ -17,9 +17,10 @@ use tracing::Instrument;
 use self::body::{FramedBody, Rest};
 use self::writer::{Answer, Line};
 use super::Shared;
+use super::slots::Phase;
 use super::stream::{Filled, Reader, Stream};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ingest::{Asked, Landed};
+use crate::ingest::{Asked, Landed, too_slow};
 use crate::ledger::Origin;
 use crate::upload::{Key, UploadId, UploadSpec};
 use crate::wire::framed::{self, Event, Hello, MAX_LINE_BYTES, Put, Request};
@@ -103,10 +104,15 @@ impl Session {
                 break;
             }
             self.reader.relax();
+            self.shared.pace.enter(Phase::Idle);
             let filled = tokio::select! {
                 biased;
                 () = self.shared.drain.cancelled() => return Ok(None),
                 filled = self.reader.fill_small() => filled,
+                () = self.shared.pace.gives_way().cancelled() => {
+                    let message = "every connection slot was taken, and this connection sent nothing: connect again";
+                    return Err(Error::new(ErrorKind::Busy, message));
+                }
                 // The writer has ended: no answer can be sent any more.
                 () = self.answers.closed() => return Ok(None),
                 () = &mut idle => {
@@ -118,11 +124,17 @@ impl Session {
                 Ok(Filled::End) | Err(_) => return Ok(None),
             }
         }
+        self.shared.pace.enter(Phase::Sending);
         if self.shared.drain.is_cancelled() {
             return Err(Error::new(ErrorKind::ShuttingDown, "the server stops; send what was not answered again"));
         }
         let header_timeout = self.shared.limits.header_timeout;
-        let line = match tokio::time::timeout(header_timeout, body::read_line(&mut self.reader)).await {
+        let line = tokio::select! {
+            biased;
+            line = tokio::time::timeout(header_timeout, body::read_line(&mut self.reader)) => line,
+            () = self.shared.pace.gives_way().cancelled() => return Err(too_slow("the control line was slow")),
+        };
+        let line = match line {
             Ok(line) => line?,
             Err(_elapsed) => {
                 return Err(Error::new(
@@ -218,8 +230,8 @@ impl Session {
             Err(error) => error,
         };
         let answered = self.tell(Event::from_error(id.to_owned(), &error)).await;
-        // Where the rest is lost, the answer has said why.
-        if answered == Next::Close || rest == Rest::Lost {
+        // Where the rest is lost, the answer has said why; where the upload gave way, so does the connection.
+        if answered == Next::Close || rest == Rest::Lost || error.kind() == ErrorKind::TooSlow {
             return Next::Close;
         }
         match rest.discard(&mut self.reader, &self.shared).await {
@@ -237,23 +249,26 @@ impl Session {
                 return self.tell(Event::from_error(id.to_owned(), &error)).await;
             }
         };
+        let held = (permit, self.shared.pace.commit());
         let (told_id, budget) = (id.to_owned(), Arc::clone(&self.shared.budget));
         let line = async move {
-            let committed = landed.commit(permit).await;
+            let committed = landed.commit(held).await;
             Line::of(writer::outcome(told_id, committed), &budget).await
         };
         let line = self.shared.tasks.spawn(line.in_current_span());
         self.answer(Answer::Commit { id: id.to_owned(), line }).await
     }
 
-    /// A place for a commit under `key`.
-    async fn commit_permit(&mut self, key: &Key) -> Result<OwnedSemaphorePermit> {
+    /// A place for a commit under `key`, on this connection and in the server.
+    async fn commit_permit(&mut self, key: &Key) -> Result<[OwnedSemaphorePermit; 2]> {
         if self.keys.len() >= MAX_REMEMBERED_KEYS || self.keys.contains(key) {
             // Two uploads under one name have an order on this connection, and their commits keep it.
             self.settle_commits().await?;
         }
         self.keys.insert(key.clone());
-        self.within_commit_timeout(Arc::clone(&self.commits).acquire_owned()).await
+        let here = self.within_commit_timeout(Arc::clone(&self.commits).acquire_owned()).await?;
+        let of_all = self.within_commit_timeout(Arc::clone(&self.shared.pending_commits).acquire_owned()).await?;
+        Ok([here, of_all])
     }
 
     /// Waits until no commit of this connection is under way.
@@ -269,7 +284,7 @@ impl Session {
         match tokio::time::timeout(self.shared.limits.commit_timeout, permit).await {
             Ok(permit) => Ok(permit.expect("nobody closes this semaphore")),
             Err(_elapsed) => {
-                Err(Error::new(ErrorKind::Store, "earlier commits of this connection still wait for the store"))
+                Err(Error::new(ErrorKind::Store, "earlier commits still wait for the store: send it again later"))
             }
         }
     }

@@ -1,10 +1,22 @@
-//! How many connections there may be from one address.
+//! How many connections there may be from one address, or from one network that a single sender has as a rule.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Counts connections by address.
+/// Bits of an IPv6 address that name the network of one site (RFC 6177, RFC 4291 section 2.5.4): a sender can have each of its
+/// addresses.
+const NETWORK_BITS: u32 = 64;
+
+/// What counts as one sender: an IPv4 address, whichever way it comes in, or an IPv6 network.
+fn sender(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !(u128::MAX >> NETWORK_BITS)).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+/// Counts connections by sender.
 #[derive(Debug, Clone)]
 pub(super) struct Permits {
     most: usize,
@@ -18,8 +30,7 @@ impl Permits {
 
     /// A place for one more connection from `address`, freed when it is dropped.
     pub(super) fn admit(&self, address: IpAddr) -> Option<Permit> {
-        // An IPv4 sender counts as one, whichever way it comes in.
-        let address = address.to_canonical();
+        let address = sender(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(address).or_default();
         if *count >= self.most {
@@ -65,5 +76,15 @@ mod tests {
         drop(first);
         assert!(permits.admit(here).is_some());
         assert_eq!(permits.open.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn an_ipv6_network_counts_as_one_sender() {
+        let permits = Permits::new(1);
+        let [here, beside, elsewhere]: [IpAddr; 3] =
+            ["2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1"].map(|address| address.parse().unwrap());
+        let _held = permits.admit(here).unwrap();
+        assert!(permits.admit(beside).is_none());
+        assert!(permits.admit(elsewhere).is_some());
     }
 }

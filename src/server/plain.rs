@@ -9,10 +9,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Shared;
+use super::slots::Phase;
 use super::stream::{Filled, Reader, Stream};
 use crate::config::Limits;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ingest::{Body, Piece};
+use crate::ingest::{Body, Piece, too_slow};
 use crate::upload::{Receipt, UploadId, UploadSpec};
 use crate::wire::plain::{self, Conversation, Decoded, Follows, Header, HeaderForm, LineState, Options, Reading, Rivals};
 
@@ -120,7 +121,14 @@ impl HeaderReader {
             };
             let deadline = wait_until.min(begun + limits.upload_timeout);
             let came = reader.buffer().len();
-            line = match (tokio::time::timeout_at(deadline, reader.fill_small()).await, after_wait) {
+            let filled = tokio::select! {
+                biased;
+                filled = tokio::time::timeout_at(deadline, reader.fill_small()) => filled,
+                () = shared.pace.gives_way().cancelled() => {
+                    return Err(too_slow(&format!("the header was slow ({came} bytes came)")));
+                }
+            };
+            line = match (filled, after_wait) {
                 (Ok(Ok(Filled::Some)), _) => {
                     self.before_last_packet = came;
                     LineState::Open
@@ -135,11 +143,14 @@ impl HeaderReader {
 
     /// Waits for the first bytes behind a file of known size; whether any come.
     async fn await_next(&mut self, reader: &mut Reader, shared: &Shared) -> bool {
+        shared.pace.enter(Phase::Idle);
         let filled = tokio::select! {
             biased;
             filled = tokio::time::timeout(shared.plain.linger, reader.fill_small()) => filled,
             () = shared.drain.cancelled() => return false,
+            () = shared.pace.gives_way().cancelled() => return false,
         };
+        shared.pace.enter(Phase::Sending);
         self.first_packet = reader.buffer().len();
         matches!(filled, Ok(Ok(Filled::Some)))
     }
@@ -192,7 +203,7 @@ async fn receive(reading: Reading, reader: &mut Reader, shared: &Shared) -> Resu
     let spec = spec(header, shared).inspect_err(|error| shared.ingest.refuse(&header.name, error))?;
     let (form, idle_timeout) = (shared.plain.header, shared.limits.idle_timeout);
     let mut body = PlainBody { reader, reading: &reading, read: 0, form, idle_timeout };
-    let receipt = shared.ingest.receive(spec, &mut body).await?.commit(()).await?;
+    let receipt = shared.ingest.receive(spec, &mut body).await?.commit(shared.pace.commit()).await?;
     Ok((receipt, reading))
 }
 

@@ -15,6 +15,7 @@ use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use super::slots::{Pace, Phase};
 use crate::budget::{Budget, ConnectionShare, Lease, Use};
 use crate::config::Limits;
 use crate::error::{Error, ErrorKind};
@@ -35,7 +36,8 @@ const READS_IN_MEMORY: usize = 3;
 /// How long a sender that was answered may pause before the connection is closed on it.
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
 
-/// How much longer a server that stops listens to a sender that it has refused, and to one that has not begun.
+/// How much longer a server that stops listens to a sender that it has refused, and to one that has not begun; and a server whose
+/// slots are all taken to one that gives way.
 pub(super) const DRAIN_GRACE: Duration = Duration::from_millis(200);
 
 /// What a read brought.
@@ -51,6 +53,7 @@ pub(super) enum Filled {
 #[derive(Debug)]
 pub(super) struct Reader {
     half: OwnedReadHalf,
+    pace: Arc<Pace>,
     buffer: BytesMut,
     large_bytes: usize,
     /// For what is read beyond the connection's share.
@@ -72,6 +75,7 @@ impl Reader {
     }
 
     async fn fill(&mut self, room: usize) -> io::Result<Filled> {
+        let _waiting = self.pace.wait();
         if self.buffer.capacity() == 0 {
             // No buffer for who sends nothing.
             self.half.readable().await?;
@@ -88,7 +92,10 @@ impl Reader {
         self.buffer.reserve(room);
         match self.half.read_buf(&mut self.buffer).await {
             Ok(0) => Ok(Filled::End),
-            Ok(_) => Ok(Filled::Some),
+            Ok(bytes) => {
+                self.pace.came(bytes);
+                Ok(Filled::Some)
+            }
             Err(error) => {
                 self.broken = Some(error.kind());
                 Err(error)
@@ -175,11 +182,12 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(socket: TcpStream, budget: &Arc<Budget>) -> Self {
+    /// A connection whose reads are measured by `pace`.
+    pub(super) fn new(socket: TcpStream, pace: Arc<Pace>, budget: &Arc<Budget>) -> Self {
         let (half, writer) = socket.into_split();
         let (lease, share) = (budget.lease(Use::ReadBuffers), budget.connection());
         let (buffer, large_bytes) = (BytesMut::new(), LARGE_BYTES);
-        let reader = Reader { half, buffer, large_bytes, lease, _share: share, broken: None };
+        let reader = Reader { half, pace, buffer, large_bytes, lease, _share: share, broken: None };
         Self { reader, writer }
     }
 
@@ -276,6 +284,7 @@ impl Reader {
 #[derive(Debug)]
 pub(super) struct Patience<'a> {
     drain: &'a CancellationToken,
+    pace: &'a Pace,
     until: Instant,
     left_bytes: u64,
 }
@@ -284,13 +293,20 @@ impl<'a> Patience<'a> {
     /// `max_discard_bytes` within `idle_timeout`, all in all.
     pub(super) fn new(shared: &'a Shared) -> Self {
         let Limits { idle_timeout, max_discard_bytes, .. } = shared.limits;
-        Self { drain: &shared.drain, until: Instant::now() + idle_timeout, left_bytes: max_discard_bytes }
+        let pace = shared.pace.as_ref();
+        pace.enter(Phase::Idle);
+        let most = if pace.gives_way().is_cancelled() { DRAIN_GRACE.min(idle_timeout) } else { idle_timeout };
+        Self { drain: &shared.drain, pace, until: Instant::now() + most, left_bytes: max_discard_bytes }
     }
 
-    /// Waits for `work`; `None` where that takes too long, or a server that stops has waited long enough.
+    /// Waits for `work`; `None` where that takes too long, a server that stops has waited long enough, or the connection gives
+    /// way.
     pub(super) async fn wait<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let stopping = async {
-            self.drain.cancelled().await;
+            tokio::select! {
+                () = self.drain.cancelled() => {}
+                () = self.pace.gives_way().cancelled() => {}
+            }
             tokio::time::sleep(DRAIN_GRACE).await;
         };
         tokio::select! {

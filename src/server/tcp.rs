@@ -1,14 +1,17 @@
 //! Senders' connections: accepted, counted, and handed to the protocol that their first byte names.
 
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use super::permits::Permits;
+use super::slots::{Entrance, Pace};
 use super::stream::{DRAIN_GRACE, Filled, Stream};
 use super::{Shared, framed, plain};
 use crate::error::{Error, ErrorKind};
@@ -22,16 +25,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts for ever.
 ///
-/// Where there are too many connections in all, further ones wait in the listener's queue: a sender that never reads the
-/// answer would lose its file to a refusal. Too many from one address are refused.
+/// Where there are too many connections in all, further ones wait: a sender that never reads the answer would lose its file to
+/// a refusal. Too many from one address are refused.
 pub(super) async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    let places = Arc::new(Semaphore::new(shared.limits.max_connections));
     let permits = Permits::new(shared.limits.max_connections_per_address);
     loop {
-        if places.available_permits() == 0 {
-            tracing::warn!(connections = shared.limits.max_connections, "no place for more connections; they wait");
-        }
-        let place = Arc::clone(&places).acquire_owned().await.expect("nobody closes this semaphore");
         let (socket, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -40,14 +38,15 @@ pub(super) async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
                 continue;
             }
         };
+        let entrance = shared.slots.enter().await;
         let permit = permits.admit(peer.ip());
         let connection = Connection { peer, shared: Arc::clone(shared) };
         let span = tracing::info_span!("connection", %peer);
         let task = async move {
-            let _held = (place, connection.shared.metrics.connection_open());
+            let _open = connection.shared.metrics.connection_open();
             match permit {
-                Some(_permit) => connection.serve(socket).await,
-                None => connection.turn_away(socket).await,
+                Some(_permit) => connection.serve(socket, entrance).await,
+                None => connection.turn_away(socket, entrance).await,
             }
         };
         shared.tasks.spawn(task.instrument(span));
@@ -66,37 +65,78 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(&self, socket: TcpStream) {
+    async fn serve(&self, socket: TcpStream, entrance: Entrance) {
         // The answers are small, and somebody waits for each.
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "setting TCP_NODELAY");
         }
-        let mut stream = Stream::new(socket, &self.shared.budget);
         let shared = &self.shared;
         let stopping = async {
             // What was sent before the server was told to stop may still be on its way here.
             shared.drain.cancelled().await;
             tokio::time::sleep(DRAIN_GRACE).await;
         };
-        let filled = tokio::select! {
+        let mut stopping = pin!(stopping);
+        let began = tokio::select! {
             biased;
-            filled = tokio::time::timeout(shared.limits.header_timeout, stream.fill_small()) => filled,
-            () = stopping => return,
+            began = self.first_byte(&socket, &entrance) => began,
+            () = &mut stopping => return,
         };
-        match filled {
-            Ok(Ok(Filled::Some)) => {}
-            // Somebody looked whether the port is open.
-            Ok(Ok(Filled::End) | Err(_)) => return,
-            Err(_elapsed) => {
-                tracing::info!("nothing came; closing");
-                shared.metrics.connection_refused("timeout");
-                return;
+        if !began {
+            return;
+        }
+        // Nothing is read before there is a slot: the sender is slowed, and keeps what it has.
+        let slot = tokio::select! {
+            biased;
+            slot = entrance.slot() => slot,
+            () = &mut stopping => {
+                let error = Error::new(ErrorKind::ShuttingDown, "the server stops; send it again");
+                return self.tell(socket, &error).await;
             }
+        };
+        let stream = Stream::new(socket, Arc::clone(slot.pace()), &shared.budget);
+        self.converse(stream, slot.pace()).await;
+        // A commit that nobody waits for any more still holds what a slot stands for.
+        slot.pace().commits_ended().await;
+    }
+
+    /// Waits for the first byte, and leaves it in the socket; whether it came.
+    async fn first_byte(&self, socket: &TcpStream, entrance: &Entrance) -> bool {
+        let (metrics, mut byte) = (&self.shared.metrics, [0]);
+        tokio::select! {
+            biased;
+            peeked = tokio::time::timeout(self.shared.limits.header_timeout, socket.peek(&mut byte)) => match peeked {
+                // Nothing, where somebody looked whether the port is open.
+                Ok(peeked) => peeked.is_ok_and(|bytes| bytes > 0),
+                Err(_elapsed) => {
+                    tracing::info!("nothing came; closing");
+                    metrics.connection_refused("timeout");
+                    false
+                }
+            },
+            () = entrance.closing().cancelled() => {
+                // It may have come, and not yet have been reported to this task.
+                let came = SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0);
+                if !came {
+                    tracing::info!("silent connection closed to make room for others");
+                    metrics.connection_refused("silent");
+                }
+                came
+            }
+        }
+    }
+
+    /// Serves a connection on which something has come.
+    async fn converse(&self, mut stream: Stream, pace: &Arc<Pace>) {
+        // Does not wait: the first byte is there.
+        match tokio::time::timeout(self.shared.limits.header_timeout, stream.fill_small()).await {
+            Ok(Ok(Filled::Some)) => {}
+            Ok(Ok(Filled::End) | Err(_)) | Err(_) => return,
         }
         let protocol = stream.buffer().first().copied().map_or(Protocol::Plain, Protocol::of);
         // An IPv4 sender has one address, whichever way it comes in.
         let peer = SocketAddr::new(self.peer.ip().to_canonical(), self.peer.port());
-        let shared = &shared.of(Origin { peer, protocol, collector: None });
+        let shared = &self.shared.paced(Origin { peer, protocol, collector: None }, Arc::clone(pace));
         match protocol {
             // Boxed, so that a connection on which nothing has come yet is small.
             Protocol::Framed => Box::pin(framed::serve(stream, shared)).await,
@@ -109,20 +149,34 @@ impl Connection {
         }
     }
 
-    /// Tells a sender that there is no place, in the protocol that it speaks as far as it has begun to. Quickly: whoever opens
-    /// too many connections must not hold places by not reading.
-    async fn turn_away(&self, socket: TcpStream) {
+    /// Refuses a connection of an address that has too many.
+    async fn turn_away(&self, socket: TcpStream, entrance: Entrance) {
         let (peer, most) = (self.peer.ip(), self.shared.limits.max_connections_per_address);
-        let error = Error::new(ErrorKind::Busy, format!("more than {most} connections from {peer}; try again later"));
+        let message = format!(
+            "more than {most} connections from {peer}: close some, or raise limits.max_connections_per_address of the server"
+        );
+        let error = Error::new(ErrorKind::Busy, message);
         tracing::warn!(reason = error.kind().code(), %error, "too many connections from one address; refused");
         self.shared.metrics.connection_refused(error.kind().code());
-        let mut stream = Stream::new(socket, &self.shared.budget);
+        // To be told takes a place for a moment, which is not taken from others.
+        if !self.shared.slots.is_crowded() {
+            tokio::select! {
+                () = self.tell(socket, &error) => {}
+                () = entrance.closing().cancelled() => {}
+            }
+        }
+    }
+
+    /// Tells a sender why its connection is not served, in the protocol that it speaks as far as it has begun to. Quickly:
+    /// whoever opens too many connections must not hold places by not reading.
+    async fn tell(&self, socket: TcpStream, error: &Error) {
+        let mut stream = Stream::new(socket, Arc::new(Pace::new()), &self.shared.budget);
         let told = tokio::time::timeout(TURN_AWAY_TIMEOUT, async {
             // What can't be read is as good as nothing said.
             drop(tokio::time::timeout(FIRST_BYTE_TIMEOUT, stream.fill_small()).await);
             let line = match stream.buffer().first().copied().map(Protocol::of) {
-                Some(Protocol::Framed) => encode_event(&Event::from_connection(&error)),
-                Some(Protocol::Plain | Protocol::Tls) | None => encode_error(&error),
+                Some(Protocol::Framed) => encode_event(&Event::from_connection(error)),
+                Some(Protocol::Plain | Protocol::Tls) | None => encode_error(error),
             };
             stream.answer(line.as_bytes(), TURN_AWAY_TIMEOUT).await;
         });

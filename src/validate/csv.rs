@@ -41,8 +41,9 @@ use crate::report::Code;
 /// The longest header, in bytes: its names are kept to find one that is repeated.
 const MAX_HEADER_BYTES: u64 = 1024 * 1024;
 
-/// Bytes of memory for each byte of a header of many short names.
-const NAME_FACTOR: usize = 16;
+/// What a name of the header takes while it is compared with the others, in bytes, beside its text: its span, its cell, its
+/// label, the label of the row above, and its place in a table. Some of that is in a list that doubles.
+const NAME_BYTES: usize = 256;
 
 /// How much of a record is kept to find the line that is at fault: no less than a header may have.
 const MAX_KEPT_BYTES: u64 = MAX_HEADER_BYTES;
@@ -238,7 +239,11 @@ impl Scanner for Csv {
         };
         let kept = self.kept.capacity().max(more(self.kept.len(), self.max_kept_bytes()));
         let before = usize::try_from(self.before).unwrap_or(usize::MAX);
-        let names = self.header.as_ref().map_or(0, |_| NAME_FACTOR * more(before, MAX_HEADER_BYTES));
+        let names = self.header.as_ref().map_or(0, |header| {
+            let labels = header.labels.iter().map(String::len).sum::<usize>();
+            let names = more(usize::try_from(self.lexer.fields).unwrap_or(usize::MAX), self.limits.max_fields + 1);
+            NAME_BYTES * names + COPIES * (labels + more(before, MAX_HEADER_BYTES))
+        });
         let judge = self.judge.as_ref().map_or(0, |judge| judge.memory_bytes(text_bytes));
         COPIES * kept + names + judge
     }

@@ -91,7 +91,7 @@ impl<S: Scanner> Validator for Stream<S> {
     }
 
     fn memory_bytes(&self, text_bytes: usize) -> usize {
-        self.scanner.memory_bytes(text_bytes) + self.told.memory_bytes()
+        self.scanner.memory_bytes(text_bytes) + self.told.memory_bytes(text_bytes)
     }
 
     fn offset(&self) -> u64 {

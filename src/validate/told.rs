@@ -125,9 +125,14 @@ impl Told {
         &self.found
     }
 
-    /// The memory that the flaws take, in bytes: a flaw takes some three times its JSON.
-    pub(super) fn memory_bytes(&self) -> usize {
-        3 * self.kept_bytes.min(2 * self.patience.max_kept_bytes)
+    /// The memory that the flaws take once `text_bytes` more of text have been read, at most, in bytes: each some three times
+    /// its JSON, in a list that doubles, and in the report once more.
+    pub(super) fn memory_bytes(&self, text_bytes: usize) -> usize {
+        /// The JSON of a flaw for each byte of text: two bytes can be a record that is wrong.
+        const JSON_BYTES: usize = 96;
+        const COPIES: usize = 8;
+        let more = if self.full || self.patience.max_errors == 1 { 0 } else { JSON_BYTES * text_bytes };
+        COPIES * (self.kept_bytes + more).min(self.patience.max_kept_bytes)
     }
 
     pub(super) fn total(&self) -> u64 {

@@ -18,11 +18,6 @@ use super::told::{Flaw, Patience, Snippets, Told};
 use super::{Limits, MAX_STEP_BYTES, Step, Validator};
 use crate::report::{Code, Compression, Format, Report, Verdict};
 
-/// Until so much text has come, it is unpacked in pieces of [`FIRST_PIECE_BYTES`]: most validators learn there how much they
-/// need, and a table's header takes many times its bytes.
-const FIRST_TEXT_BYTES: u64 = 64 << 10;
-const FIRST_PIECE_BYTES: usize = 4 << 10;
-
 /// A file may unpack to so much, however small it is.
 const RATIO_FROM: u64 = 1 << 20;
 
@@ -81,12 +76,6 @@ impl Unpacked {
         Box::new(Self { decoder, validator, format, limits, buffer: Vec::new(), packed: 0, text: 0 })
     }
 
-    /// Bytes of text that are unpacked at once, where `most` are asked for.
-    fn piece_bytes(&self, most: usize) -> usize {
-        let largest = if self.text < FIRST_TEXT_BYTES { FIRST_PIECE_BYTES } else { MAX_STEP_BYTES };
-        most.clamp(1, largest)
-    }
-
     fn check(&self) -> Result<(), Box<Report>> {
         let Limits { max_unpacked_bytes, max_unpack_ratio, .. } = self.limits;
         if self.text > max_unpacked_bytes {
@@ -115,7 +104,7 @@ impl Unpacked {
 
 impl Validator for Unpacked {
     fn step(&mut self, chunk: &[u8], text_bytes: usize) -> Result<Step, Box<Report>> {
-        let piece = self.piece_bytes(text_bytes);
+        let piece = text_bytes.clamp(1, MAX_STEP_BYTES);
         if self.buffer.len() < piece {
             self.buffer.resize(piece, 0);
         }
@@ -131,8 +120,8 @@ impl Validator for Unpacked {
     }
 
     fn memory_bytes(&self, text_bytes: usize) -> usize {
-        let piece = self.piece_bytes(text_bytes);
-        self.decoder.memory_bytes() + self.buffer.capacity().max(piece) + self.validator.memory_bytes(piece)
+        let text_bytes = text_bytes.min(MAX_STEP_BYTES);
+        self.decoder.memory_bytes() + self.buffer.capacity().max(text_bytes) + self.validator.memory_bytes(text_bytes)
     }
 
     /// Of the compressed file.

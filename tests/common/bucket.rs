@@ -35,6 +35,7 @@ impl Bucket {
             part_bytes: 5 << 20,
             parts_in_flight: 2,
             request_timeout: Duration::from_mins(1),
+            max_requests: 64,
             retry_timeout: Duration::from_mins(1),
         }
     }

@@ -29,14 +29,18 @@ fn the_defaults_are_those_that_were_agreed() {
     assert_eq!((limits.upload_timeout, limits.resume_ttl), (Duration::from_hours(24), Duration::from_hours(24)));
     assert_eq!(limits.commit_timeout, Duration::from_mins(5));
     assert_eq!((limits.drain_timeout, limits.max_file_bytes), (Duration::from_secs(30), 64 << 30));
-    assert_eq!((limits.max_connections, limits.max_connections_per_address), (4096, 2048));
+    assert_eq!(
+        (limits.max_connections, limits.max_connections_per_address, limits.max_silent_connections),
+        (4096, 256, 512)
+    );
+    assert_eq!((limits.min_rate, limits.min_rate_grace), (1024, Duration::from_secs(1)));
     assert_eq!(limits.max_memory_bytes, 0);
     assert_eq!((limits.max_discard_bytes, limits.max_json_depth, limits.max_record_bytes), (64 << 20, 128, 16 << 20));
     let plain = &config.plain;
     assert_eq!((plain.header, plain.sizes, plain.require_size), (HeaderForm::Auto, Sizes::Announced, false));
     assert_eq!(plain.linger, Duration::from_secs(5));
     assert_eq!((config.plain.on_conflict, config.framed.on_conflict), (OnConflict::Version, OnConflict::Reject));
-    assert_eq!(config.framed.max_pending_commits, 16);
+    assert_eq!((config.framed.max_pending_commits, config.framed.max_pending_commits_total), (16, 1024));
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Text));
     assert_eq!((config.ledger.enabled, config.ledger.folder), (true, None));
     assert!(config.rules.is_empty());

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub(crate) use self::attacker::{Attacker, raise_open_files_limit};
+pub(crate) use self::attacker::{Attacker, raise_open_files_limit, read_line};
 pub(crate) use self::crowd::Crowd;
 pub(crate) use self::good_sender::GoodSender;
 pub(crate) use self::watch::Watch;
@@ -160,7 +160,7 @@ impl Victim {
             let is_name = labelled.is_empty() || labelled.starts_with('{');
             (is_name && labels.iter().all(|label| labelled.contains(label))).then(|| value.parse::<f64>().unwrap())
         };
-        page.lines().filter_map(value_of).sum()
+        page.lines().filter_map(value_of).fold(0.0, |sum, value| sum + value)
     }
 
     /// The lines of the ledger. The last one may still be on its way to the disk: [`Victim::ended`] waits.

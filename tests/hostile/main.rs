@@ -13,8 +13,10 @@ mod bombs;
 mod harness;
 mod kinds;
 
+mod descriptors;
 mod figures;
 mod first;
 mod fuzz;
 mod memory;
 mod processor;
+mod slots;

@@ -142,15 +142,20 @@ async fn one_address_has_a_limit_and_gets_its_places_back() {
 async fn connections_beyond_the_limit_wait_and_lose_nothing() {
     let mut config = config();
     config.limits.max_connections = 2;
+    config.limits.min_rate = 0;
     let server = start(config).await;
-    let (first, second) = (server.connect().await, server.connect().await);
-    server.until("two connections", |server| server.metric("tidegate_connections") == 2).await;
+    let mut others = [server.connect().await, server.connect().await];
+    for other in &mut others {
+        other.send("b.bin 10\nhalf").await;
+    }
+    server.until("two uploads", |server| server.metrics.uploads_in_flight() == 2).await;
     let mut third = server.connect().await;
     // An old sender: sends all, ends, and never looks back.
     third.send("a.bin \x01bod").await;
     third.end().await;
-    assert_eq!(server.metric("tidegate_connections"), 2);
-    drop((first, second));
+    server.until("the third one to wait", |server| server.metric("tidegate_connections_waiting") == 1).await;
+    assert_eq!((server.metric("tidegate_connections "), server.metric("tidegate_connections_max")), (3, 2));
+    drop(others);
     assert!(third.line().await.starts_with("OK a.bin 4 "));
 }
 

@@ -11,3 +11,4 @@ mod plain;
 mod quarantine;
 mod resume;
 mod several;
+mod slots;

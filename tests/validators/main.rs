@@ -8,6 +8,7 @@ mod i_json;
 mod models;
 mod saves;
 mod schemas;
+mod steps;
 mod stretches;
 mod vectors;
 

@@ -3,18 +3,19 @@
 //! The readings differ in some bytes at the front. Each is written to the store as an upload of its own; the one whose size is
 //! that of the content is committed, and the others are given up and leave no trace.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use super::{Received, broken, follows, quiet, spec};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ingest::{Body, Landed, Piece};
-use crate::server::Shared;
+use crate::ingest::{Body, Landed, Piece, too_slow};
 use crate::server::stream::{Filled, Reader};
+use crate::server::{Shared, rival_files};
 use crate::upload::{UploadId, UploadSpec};
 use crate::wire::plain::{Follows, HeaderSearch, Reading, Rivals};
 
@@ -24,12 +25,25 @@ use crate::wire::plain::{Follows, HeaderSearch, Reading, Rivals};
 /// Whatever the proved reading is refused for; [`ErrorKind::SizeMismatch`] where no reading is proved.
 pub(super) async fn receive(rivals: Rivals, reader: &mut Reader, shared: &Shared) -> Result<Received> {
     let name = rivals.readings.first().map(|reading| reading.header.name.clone()).unwrap_or_default();
-    let landed = match begin(rivals, shared) {
-        Ok(contest) => contest.run(reader, shared).await,
-        Err(error) => Err(error),
+    let landed = async {
+        let _room = room(rivals.readings.len(), shared).await?;
+        begin(rivals, shared)?.run(reader, shared).await
     };
+    let landed = landed.await;
     let (landed, reading) = landed.inspect_err(|error| shared.ingest.refuse(&name, error))?;
-    Ok((landed.commit(()).await?, reading))
+    Ok((landed.commit(shared.pace.commit()).await?, reading))
+}
+
+/// Room for the files of so many readings, beside the one that every connection may have.
+async fn room(readings: usize, shared: &Shared) -> Result<OwnedSemaphorePermit> {
+    let busy = || Error::new(ErrorKind::Busy, format!("too many files whose headers {DIGITS}"));
+    let files = u32::try_from(readings.saturating_sub(1)).unwrap_or(u32::MAX);
+    if files as usize > rival_files(shared.limits.max_connections) {
+        return Err(busy());
+    }
+    let room = Arc::clone(&shared.rival_files).acquire_many_owned(files);
+    let room = tokio::time::timeout(shared.limits.idle_timeout, room).await.map_err(|_elapsed| busy())?;
+    Ok(room.expect("this semaphore is never closed"))
 }
 
 fn begin(Rivals { readings, silence_proves }: Rivals, shared: &Shared) -> Result<Contest> {
@@ -144,6 +158,9 @@ impl Contest {
             filled = tokio::time::timeout(idle_timeout, reader.fill_large()) => filled,
             // Each was refused, and the first refusal answers for all.
             _ = refused => return self.contenders.remove(0).finish().await.map(|_| false),
+            () = shared.pace.gives_way().cancelled() => {
+                return Err(too_slow(&format!("the upload was slow ({} bytes came)", self.position)));
+            }
         };
         match filled {
             Ok(filled) => Ok(matches!(filled, Ok(Filled::Some))),

@@ -71,13 +71,7 @@ impl<D: Disk> Shared<D> {
     /// Renames the staged file to the first key that its place comes to, and says so in `name`; or
     /// finds that the same content has such a key already. Folders that are made for it are added
     /// to `made`.
-    fn give_name(
-        &self,
-        place: &mut Place<'_>,
-        record: &Record,
-        made: &mut Made<D::Handle>,
-        name: &mut Name,
-    ) -> Result<Named<D>> {
+    fn give_name(&self, place: &mut Place<'_>, record: &Record, made: &mut Made, name: &mut Name) -> Result<Named<D>> {
         let mut vanished = 0;
         loop {
             let named = match self.folder(place, made)? {
@@ -142,7 +136,7 @@ impl<D: Disk> Shared<D> {
 
     /// The folder of the place, durable, past all files that are in its way; `None` where it was
     /// removed meanwhile.
-    fn folder(&self, place: &mut Place<'_>, made: &mut Made<D::Handle>) -> Result<Option<Folder<D::Handle>>> {
+    fn folder(&self, place: &mut Place<'_>, made: &mut Made) -> Result<Option<Folder<D::Handle>>> {
         loop {
             let flush = |folder: &D::Handle| {
                 self.promise(folder, Loses::Names, &format!("a folder above {:?}", place.key().as_str()))

@@ -46,16 +46,10 @@ pub(super) struct Folder<H> {
     flushed: Vec<(String, (u64, u64))>,
 }
 
-/// Folders that were made for an upload, the outermost first: each by the folder that it lies in,
-/// its path, and its name.
-#[derive(Debug)]
-pub(super) struct Made<H>(Vec<(Arc<H>, String, String)>);
-
-impl<H> Default for Made<H> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
+/// Paths of folders that were made for an upload, the outermost first. Not their handles: a name may have hundreds of folders,
+/// and each handle is a descriptor.
+#[derive(Debug, Default)]
+pub(super) struct Made(Vec<String>);
 
 /// Whether a folder was there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +83,7 @@ impl<D: Disk> Tree<D> {
     pub(super) fn folder(
         &self,
         key: &Key,
-        made: &mut Made<D::Handle>,
+        made: &mut Made,
         flush: impl Fn(&D::Handle) -> Result<()>,
     ) -> Result<Folder<D::Handle>, NoFolder> {
         let mut folder = Folder { handle: Arc::clone(&self.root), flushed: Vec::new() };
@@ -119,7 +113,7 @@ impl<D: Disk> Tree<D> {
         &self,
         parent: &Arc<D::Handle>,
         (path, name): (&str, &str),
-        made: &mut Made<D::Handle>,
+        made: &mut Made,
     ) -> Result<(Arc<D::Handle>, Existed), Errno> {
         match self.disk.open_folder(parent, name) {
             Ok(child) => return Ok((Arc::new(child), Existed::Yes)),
@@ -127,7 +121,7 @@ impl<D: Disk> Tree<D> {
             Err(errno) => return Err(errno),
         }
         match self.disk.make_folder(parent, name) {
-            Ok(()) => made.0.push((Arc::clone(parent), path.to_owned(), name.to_owned())),
+            Ok(()) => made.0.push(path.to_owned()),
             // Another upload has made it at the same time.
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno),
@@ -149,12 +143,14 @@ impl<D: Disk> Tree<D> {
 
     /// Removes folders that were made for an upload which then was not committed, unless something
     /// lies in them by now.
-    pub(super) fn remove(&self, made: Made<D::Handle>) {
-        for (folder, path, name) in made.0.into_iter().rev() {
-            match self.disk.remove_folder(&folder, &name) {
+    pub(super) fn remove(&self, made: Made) {
+        for path in made.0.into_iter().rev() {
+            let (parent, name) = path.rsplit_once('/').map_or((None, path.as_str()), |(parent, name)| (Some(parent), name));
+            let removed = self.walk(parent.into_iter().flat_map(|parent| parent.split('/')));
+            match removed.and_then(|folder| self.disk.remove_folder(&folder, name)) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 // It is another upload's by now.
-                Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => return,
+                Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR | Errno::LOOP) => return,
                 Err(error) => return tracing::warn!(path, %error, "empty folder left behind"),
             }
         }
@@ -162,20 +158,22 @@ impl<D: Disk> Tree<D> {
 
     /// The regular file under `key`, if there is one, with its folder.
     pub(super) fn open_file(&self, key: &Key) -> Result<Option<Opened<D::Handle>>, Errno> {
-        let mut folder = Arc::clone(&self.root);
         let mut components: Vec<&str> = key.components().collect();
         components.pop();
-        for component in components {
-            folder = match self.disk.open_folder(&folder, component) {
-                Ok(child) => Arc::new(child),
-                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
-                Err(errno) => return Err(errno),
-            };
-        }
+        let folder = match self.walk(components.into_iter()) {
+            Ok(folder) => folder,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+            Err(errno) => return Err(errno),
+        };
         match open_regular(&self.disk, &folder, key.file_name())? {
             Found::File(file) => Ok(Some(Opened { folder, file })),
             Found::Nothing | Found::Obstacle => Ok(None),
         }
+    }
+
+    /// The folder that is reached from the root by these names.
+    fn walk<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Result<Arc<D::Handle>, Errno> {
+        names.try_fold(Arc::clone(&self.root), |folder, name| Ok(Arc::new(self.disk.open_folder(&folder, name)?)))
     }
 
     fn is_durable(&self, path: &str, identity: (u64, u64)) -> bool {

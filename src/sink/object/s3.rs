@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, Checksum};
-use object_store::client::{HttpConnector as _, ReqwestConnector};
+use object_store::client::HttpConnector as _;
 use object_store::{ClientConfigKey, ClientOptions, RetryConfig, StaticCredentialProvider};
 
 use super::remote::Clients;
+use super::request_limit::RequestLimit;
 use super::unfinished::{Lister, Unfinished};
 use crate::config::S3;
 use crate::error::{Error, ErrorKind, Result};
@@ -54,12 +55,14 @@ pub(super) fn connect(config: &S3) -> Result<Connection> {
         connect: Duration::from_secs(2).min(config.request_timeout),
         retry: RetryConfig { max_retries: 1, retry_timeout: Duration::from_secs(5), ..RetryConfig::default() },
     };
-    let (patient, hasty) = (clients(config, &long)?, clients(config, &short)?);
+    let limit = RequestLimit::new(config.max_requests);
+    let apart = RequestLimit::apart(config.max_requests);
+    let (patient, hasty) = (clients(config, &long, &limit)?, clients(config, &short, &apart)?);
     let endpoint = endpoint(config).map_or_else(|| format!("AWS ({})", config.region), |(_, endpoint)| endpoint);
     let store = format!("bucket {:?} at {endpoint}", config.bucket);
     let lister = Lister {
-        s3: build(builder(config, &long).with_client_options(options(config, &long)))?,
-        http: ReqwestConnector::default().connect(&options(config, &long)).map_err(unusable)?,
+        s3: build(builder(config, &long, &limit).with_client_options(options(config, &long)))?,
+        http: limit.connect(&options(config, &long)).map_err(unusable)?,
         store: store.clone(),
     };
     Ok(Connection { patient, hasty, unfinished: Arc::new(lister), store })
@@ -128,12 +131,12 @@ fn options_of_environment() -> ClientOptions {
     })
 }
 
-fn clients(config: &S3, patience: &Patience) -> Result<Clients> {
+fn clients(config: &S3, patience: &Patience, limit: &RequestLimit) -> Result<Clients> {
     let options = options(config, patience);
-    let plain = build(builder(config, patience).with_client_options(options.clone()))?;
+    let plain = build(builder(config, patience, limit).with_client_options(options.clone()))?;
     // With the first one's credentials, so that no header goes to whoever gives out tokens.
     let another = |headers: HeaderMap| {
-        builder(config, patience)
+        builder(config, patience, limit)
             .with_client_options(options.clone().with_default_headers(headers))
             .with_credentials(Arc::clone(plain.credentials()))
     };
@@ -161,11 +164,12 @@ fn unusable(error: object_store::Error) -> Error {
     Error::new(ErrorKind::Config, "sink.s3 can't be used as it is").because(error.to_string())
 }
 
-fn builder(config: &S3, patience: &Patience) -> AmazonS3Builder {
+fn builder(config: &S3, patience: &Patience, limit: &RequestLimit) -> AmazonS3Builder {
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(&config.bucket)
         .with_region(&config.region)
         .with_retry(patience.retry.clone())
+        .with_http_connector(limit.clone())
         // One DELETE an object: not every store knows the request that deletes many.
         .with_disable_bulk_delete(true);
     if let Some(endpoint) = &config.endpoint {
@@ -197,6 +201,7 @@ mod tests {
             part_bytes: MIN_PART_BYTES,
             parts_in_flight: 2,
             request_timeout: Duration::from_secs(30),
+            max_requests: 2,
             retry_timeout: Duration::from_mins(1),
         }
     }

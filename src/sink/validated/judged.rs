@@ -153,8 +153,14 @@ impl Judged {
         }
     }
 
-    async fn grow(&mut self, bytes: usize) -> Result<()> {
-        self.lease.grow(bytes.saturating_sub(SHARE_BYTES)).await?;
+    /// Gets so much memory for the validator; where it is not free at once, as little as it can go on with.
+    async fn grow(&mut self, mut bytes: usize) -> Result<()> {
+        if !self.lease.try_grow(bytes.saturating_sub(SHARE_BYTES)) {
+            if let Judge::Reading(reading) = &mut self.judge {
+                bytes = bytes.min(reading.shorten_steps());
+            }
+            self.lease.grow(bytes.saturating_sub(SHARE_BYTES)).await?;
+        }
         if let Judge::Reading(reading) = &mut self.judge {
             // A lease can be smaller than what was asked for where that is more than there is in all.
             reading.granted_bytes = bytes.max(self.lease.bytes() + SHARE_BYTES);

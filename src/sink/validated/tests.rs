@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 
 use super::Validated;
+use crate::budget::{Budget, OutOfMemory, Use};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 use crate::report::{Format, Report, Verdict};
@@ -180,4 +181,55 @@ async fn what_a_store_does_not_take_even_then_is_not_gone_on_with() {
     let spec = UploadSpec { when_cut: WhenCut::Keep, ..spec };
     let (_, sink, _) = cut(&spec, Trouble::FailsTwice, 5, 9).await;
     assert!(sink.resume(spec).await.unwrap().is_none(), "the validator is ahead of the bytes");
+}
+
+/// A table that is too large to be read where it arrives.
+fn large_table() -> Vec<u8> {
+    (0..500_000).flat_map(|row| format!("{row},x{row}\n").into_bytes()).collect()
+}
+
+fn sink_within(budget: &Arc<Budget>, store: &Memory) -> Validated {
+    let rules = Arc::new(Rulebook::new(Rules::none(Limits::default())));
+    Validated::within(Arc::clone(budget), Arc::new(store.clone()), rules, Arc::new(Metrics::new()))
+}
+
+#[tokio::test]
+async fn cut_while_a_worker_reads_all_that_it_has_read_is_kept() {
+    let spec = UploadSpec::new("u".parse().unwrap(), "a.csv".parse().unwrap());
+    let spec = UploadSpec { when_cut: WhenCut::Keep, ..spec };
+    let (table, store) = (large_table(), Memory::new());
+    let sink = sink_within(&Budget::unlimited(), &store);
+    let mut staged = sink.stage(spec.clone()).await.unwrap();
+    staged.write(table[..100_000].to_vec().into()).await.unwrap();
+    let cut = staged.write(table[100_000..6_000_000].to_vec().into()).now_or_never();
+    assert!(cut.is_none(), "no worker is as fast as that");
+    assert_eq!(staged.suspend(Note::default()).await.unwrap(), 6_000_000);
+    let mut staged = sink.resume(spec.clone()).await.unwrap().unwrap();
+    assert_eq!(staged.offset(), 6_000_000);
+    staged.write(table[6_000_000..].to_vec().into()).await.unwrap();
+    let receipt = staged.commit(Ending::default()).await.unwrap();
+    assert_eq!(receipt.verdict.unwrap().records, 499_999);
+    assert_eq!(store.read(&spec.key).as_deref(), Some(table.as_slice()));
+}
+
+#[tokio::test]
+async fn a_validator_for_which_there_is_no_memory_is_refused_and_its_upload_kept() {
+    let spec = |name: &str| UploadSpec::new(name.parse().unwrap(), name.parse().unwrap());
+    let (budget, store) = (Arc::new(Budget::new(1 << 20, 0, &Metrics::new())), Memory::new());
+    let sink = sink_within(&budget, &store);
+    let (mut general, mut reserve) = (budget.lease(Use::Parts), budget.lease(Use::HeldFiles));
+    assert!(general.try_grow(1 << 20) && reserve.try_grow(128 << 10));
+    // Behind gzip no file is so small that it could do without.
+    let mut packed = sink.stage(spec("a.csv.gz")).await.unwrap();
+    let refused = packed.write(Bytes::from_static(b"\x1f\x8b\x08\0\0\0\0\0\0\xff")).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Busy);
+    assert!(refused.find::<OutOfMemory>().is_some(), "{refused}");
+    packed.abort().await.unwrap();
+    let mut small = sink.stage(spec("b.csv")).await.unwrap();
+    small.write(BODY.into()).await.unwrap();
+    small.commit(Ending::default()).await.unwrap();
+    drop((general, reserve));
+    let mut packed = sink.stage(spec("a.csv.gz")).await.unwrap();
+    packed.write(Bytes::from_static(b"\x1f\x8b\x08\0\0\0\0\0\0\xff")).await.unwrap();
+    packed.abort().await.unwrap();
 }

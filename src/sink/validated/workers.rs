@@ -26,8 +26,9 @@ const SHORT: Duration = Duration::from_millis(20);
 /// Of so many slices, one is for a job that is not short, so that those go on as well.
 const LONG_EVERY: u64 = 4;
 
-/// The text of a step: halved where a step takes more than half a slice, doubled where it takes little.
-const FIRST_STEP_BYTES: usize = 4 << 10;
+/// The text of a step: halved where a step takes more than half a slice, doubled where it takes little. The first ones are
+/// short: a table's header takes many times its bytes, and most validators need little behind it.
+const FIRST_STEP_BYTES: usize = 512;
 const LEAST_STEP_BYTES: usize = 256;
 
 /// The threads and what they have to do.
@@ -108,6 +109,12 @@ enum Job {
 impl Reading {
     pub(super) fn new(validator: Box<dyn Validator>, granted_bytes: usize) -> Self {
         Self { validator, granted_bytes, step_bytes: FIRST_STEP_BYTES, busy: Duration::ZERO }
+    }
+
+    /// Takes the shortest steps, which need the least memory; how much that is in all, in bytes.
+    pub(super) fn shorten_steps(&mut self) -> usize {
+        self.step_bytes = LEAST_STEP_BYTES;
+        self.validator.memory_bytes(self.step_bytes)
     }
 
     /// Reads a whole chunk here and now.
@@ -277,5 +284,87 @@ impl Job {
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::report::Format;
+
+    /// Takes a slice for each byte.
+    #[derive(Debug)]
+    struct Slow(Arc<AtomicUsize>);
+
+    impl Validator for Slow {
+        fn step(&mut self, chunk: &[u8], _text_bytes: usize) -> Result<Step, Box<Report>> {
+            let start = Instant::now();
+            assert!(chunk != b"panic", "as the test wants it");
+            while start.elapsed() < SLICE {
+                std::hint::spin_loop();
+            }
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(Step { read: 1, more: false })
+        }
+
+        fn memory_bytes(&self, _text_bytes: usize) -> usize {
+            0
+        }
+
+        fn offset(&self) -> u64 {
+            0
+        }
+
+        fn save(&self) -> Option<Value> {
+            None
+        }
+
+        fn finish(self: Box<Self>) -> Result<Verdict, Box<Report>> {
+            Ok(Verdict { format: Format::Csv, records: 0, errors: 0 })
+        }
+    }
+
+    fn reading(steps: &Arc<AtomicUsize>) -> Reading {
+        Reading::new(Box::new(Slow(Arc::clone(steps))), 0)
+    }
+
+    #[tokio::test]
+    async fn a_short_file_does_not_wait_for_long_ones_to_end() {
+        const LONG: usize = 40;
+        let (workers, steps) = (Workers::new(), Arc::new(AtomicUsize::new(0)));
+        let chunk = Bytes::from_static(&[0; 1000]);
+        let _long: Vec<_> = (0..LONG).map(|_| workers.read(reading(&steps), chunk.clone().into())).collect();
+        let before = steps.load(Ordering::SeqCst);
+        let short = workers.read(reading(&steps), Bytes::from_static(b"x").into());
+        assert!(matches!(short.await.unwrap(), Outcome::Read(_)));
+        // One of each comes first, and a few more go on until this one is woken: of 40,000 in all.
+        let between = steps.load(Ordering::SeqCst) - before;
+        assert!(between < 10 * LONG, "{between} slices of others came first");
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_ends() {
+        let (workers, steps) = (Workers::new(), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..100 {
+            drop(workers.read(reading(&steps), Bytes::from_static(&[0; 1_000_000]).into()));
+        }
+        // Else this would come after a million slices.
+        let last = workers.finish(reading(&steps)).await.unwrap();
+        assert!(last.0.is_ok());
+        assert!(steps.load(Ordering::SeqCst) < 1000);
+    }
+
+    #[tokio::test]
+    async fn a_validator_that_panics_takes_no_other_with_it() {
+        let (workers, steps) = (Workers::new(), Arc::new(AtomicUsize::new(0)));
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        for _ in 0..2 * threads {
+            workers.read(reading(&steps), Bytes::from_static(b"panic").into()).await.unwrap_err();
+        }
+        assert!(workers.finish(reading(&steps)).await.unwrap().0.is_ok());
     }
 }

@@ -45,7 +45,7 @@ pub(in crate::validate) fn memory_bytes(text: &String, text_bytes: usize, max_by
 }
 
 /// Bytes of memory for each byte of a document that is held against its schema.
-const VALUE_FACTOR: usize = 64;
+const VALUE_FACTOR: usize = 128;
 
 impl Items {
     pub(in crate::validate) fn new(part: SchemaFor, max_bytes: u64) -> Self {

@@ -1,0 +1,248 @@
+//! How fast one connection sends, measured over the time that the server waits for it.
+
+use std::cmp::Reverse;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// What a connection is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) enum Phase {
+    /// A header, or the bytes of an upload.
+    Sending,
+    /// Nothing that was begun: a further request, or the end of what is dropped after a refusal.
+    Idle,
+}
+
+/// Below which rate an upload gives way, in bytes per second, and how long it is waited for before its rate counts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) min_rate: u64,
+    pub(super) grace: Duration,
+}
+
+impl Terms {
+    /// The more connections wait for each slot, the less time there is to see how fast a connection is.
+    pub(super) fn pressed(self, slots: usize, waiting: usize) -> Self {
+        /// Where a quarter as many wait as there are slots, half of the grace is left.
+        const WEIGHT: usize = 4;
+        let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+        let waiting = u32::try_from(WEIGHT * waiting).unwrap_or(u32::MAX);
+        let grace = self.grace.mul_f64(f64::from(slots) / (f64::from(slots) + f64::from(waiting)));
+        Self { grace, ..self }
+    }
+}
+
+/// The order in which connections give way: the least one first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Precedence {
+    /// Has sent nothing for so long that it will hardly send soon.
+    LongIdle(Reverse<Duration>),
+    /// Sends, at so many thousandths of a byte per second.
+    Sending(u128),
+    /// May send its next file any moment.
+    Idle(Reverse<Duration>),
+}
+
+/// How long a connection without an upload is idle before it gives way to a slow upload.
+const LONG_IDLE: Duration = Duration::from_secs(5);
+
+/// The measure of one connection, and its notice to give way.
+#[derive(Debug)]
+pub(in crate::server) struct Pace {
+    measure: Mutex<Measure>,
+    gives_way: CancellationToken,
+    /// Commits that are under way.
+    commits: TaskTracker,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Measure {
+    phase: Phase,
+    /// Since the phase began.
+    total: Sum,
+    /// The total at the two latest ends of a window.
+    marks: [Sum; 2],
+    /// Since when the server waits for this connection now.
+    waiting_since: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    bytes: u64,
+    waited: Duration,
+}
+
+impl Measure {
+    fn begin(phase: Phase, waiting_since: Option<Instant>) -> Self {
+        Self { phase, total: Sum::default(), marks: [Sum::default(); 2], waiting_since }
+    }
+}
+
+impl Pace {
+    pub(in crate::server) fn new() -> Self {
+        let (gives_way, commits) = (CancellationToken::new(), TaskTracker::new());
+        Self { measure: Mutex::new(Measure::begin(Phase::Sending, None)), gives_way, commits }
+    }
+
+    /// A phase begins, unless it is the one that lasts.
+    pub(in crate::server) fn enter(&self, phase: Phase) {
+        let mut measure = self.measure();
+        if measure.phase != phase {
+            *measure = Measure::begin(phase, measure.waiting_since.map(|_| Instant::now()));
+        }
+    }
+
+    /// The server waits for this connection until the guard is dropped.
+    pub(in crate::server) fn wait(&self) -> Waiting<'_> {
+        self.measure().waiting_since = Some(Instant::now());
+        Waiting(self)
+    }
+
+    /// Bytes came.
+    pub(in crate::server) fn came(&self, bytes: usize) {
+        self.measure().total.bytes += bytes as u64;
+    }
+
+    /// Cancelled when this connection has to free its slot: the upload that is being received ends, commits go on.
+    pub(in crate::server) fn gives_way(&self) -> &CancellationToken {
+        &self.gives_way
+    }
+
+    /// Counts a commit as being under way until the token is dropped.
+    pub(in crate::server) fn commit(&self) -> TaskTrackerToken {
+        self.commits.token()
+    }
+
+    /// Waits until no commit is under way, also where their sender has left.
+    pub(in crate::server) async fn commits_ended(&self) {
+        self.commits.close();
+        self.commits.wait().await;
+    }
+
+    pub(super) fn give_way(&self) {
+        self.gives_way.cancel();
+    }
+
+    pub(super) fn rotate_window(&self) {
+        let mut measure = self.measure();
+        measure.marks = [measure.marks[1], measure.total];
+    }
+
+    /// When this connection gives way, compared to others; `None` where it must not: the server does not wait for it, it
+    /// has been waited for too shortly to know, or it is fast enough.
+    pub(super) fn precedence(&self, terms: Terms, now: Instant) -> Option<Precedence> {
+        let Measure { phase, total, marks: [mark, _], waiting_since } = *self.measure();
+        // Of a window in which the store was slow, little is the sender's.
+        let waited = total.waited + now.saturating_duration_since(waiting_since?) - mark.waited;
+        if waited < terms.grace {
+            return None;
+        }
+        match phase {
+            Phase::Idle if !self.commits.is_empty() => None,
+            Phase::Idle if waited >= LONG_IDLE => Some(Precedence::LongIdle(Reverse(waited))),
+            Phase::Idle => Some(Precedence::Idle(Reverse(waited))),
+            Phase::Sending => {
+                let rate = u128::from(total.bytes - mark.bytes) * 1_000_000_000 / waited.as_micros().max(1);
+                (rate < u128::from(terms.min_rate) * 1000).then_some(Precedence::Sending(rate))
+            }
+        }
+    }
+
+    fn measure(&self) -> MutexGuard<'_, Measure> {
+        self.measure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The server waits for bytes of a connection.
+#[derive(Debug)]
+pub(in crate::server) struct Waiting<'a>(&'a Pace);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut measure = self.0.measure();
+        if let Some(since) = measure.waiting_since.take() {
+            measure.total.waited += since.elapsed();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERMS: Terms = Terms { min_rate: 100, grace: Duration::from_secs(1) };
+
+    /// As of so many seconds from now, where the server has waited for it all the time.
+    fn after(pace: &Pace, seconds: u64) -> Option<Precedence> {
+        pace.precedence(TERMS, Instant::now() + Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_rate_counts_once_the_server_has_waited_for_the_grace() {
+        let pace = Pace::new();
+        assert_eq!(after(&pace, 60), None, "the server does not wait for it");
+        let _waiting = pace.wait();
+        assert_eq!(after(&pace, 0), None, "it has just begun");
+        assert_eq!(after(&pace, 2), Some(Precedence::Sending(0)));
+        pace.came(1000);
+        assert_eq!(after(&pace, 2), None, "500 bytes per second");
+        assert!(matches!(after(&pace, 20), Some(Precedence::Sending(49_000..=50_000))));
+    }
+
+    #[test]
+    fn time_for_which_the_server_does_not_wait_is_not_the_senders() {
+        let pace = Pace::new();
+        drop(pace.wait());
+        pace.rotate_window();
+        pace.rotate_window();
+        std::thread::sleep(Duration::from_millis(20));
+        let _waiting = pace.wait();
+        assert_eq!(pace.precedence(Terms { grace: Duration::from_millis(15), ..TERMS }, Instant::now()), None);
+    }
+
+    #[test]
+    fn what_came_before_the_window_does_not_count() {
+        let pace = Pace::new();
+        let waiting = pace.wait();
+        pace.came(1 << 30);
+        assert_eq!(after(&pace, 9), None);
+        drop(waiting);
+        pace.rotate_window();
+        let _waiting = pace.wait();
+        assert_eq!(after(&pace, 9), None, "the window before counts, too");
+        pace.rotate_window();
+        assert_eq!(after(&pace, 9), Some(Precedence::Sending(0)));
+    }
+
+    #[test]
+    fn idle_connections_give_way_before_slow_uploads_once_they_are_idle_for_long() {
+        let (sending, idle, longer) = (Pace::new(), Pace::new(), Pace::new());
+        for pace in [&idle, &longer] {
+            pace.came(1 << 30);
+            pace.enter(Phase::Idle);
+        }
+        let _waiting = [&sending, &idle, &longer].map(Pace::wait);
+        let mut order = [after(&idle, 3), after(&sending, 3), after(&longer, 6), after(&longer, 7)];
+        let expected = [order[3], order[2], order[1], order[0]];
+        order.sort();
+        assert_eq!(order, expected);
+        assert!(order.iter().all(Option::is_some));
+        let commit = idle.commit();
+        assert_eq!(after(&idle, 60), None, "its commit is under way");
+        drop(commit);
+        assert!(after(&idle, 60).is_some());
+    }
+
+    #[test]
+    fn a_least_rate_of_zero_ends_no_upload() {
+        let pace = Pace::new();
+        let _waiting = pace.wait();
+        let now = Instant::now() + Duration::from_hours(1);
+        assert_eq!(pace.precedence(Terms { min_rate: 0, ..TERMS }, now), None);
+    }
+}
