@@ -23,7 +23,7 @@ fn crowd(victim: &Victim, connections: usize, drips: usize) -> Vec<Attacker> {
     let connect = |number: usize| {
         let mut attacker = Attacker::reach(server, &format!("127.0.1.{}", number % 100 + 1)).ok()?;
         if number < drips {
-            attacker.send_now(b"drip.bin 1000000\nx");
+            let _ = attacker.send_now(b"drip.bin 1000000\nx");
         }
         Some(attacker)
     };
