@@ -57,10 +57,9 @@ impl Setup {
         self
     }
 
-    /// A budget of memory, where the server knows of one.
+    /// A budget of memory.
     pub(crate) fn budget(self, bytes: u64) -> Self {
-        let known = include_str!("../../config/default.toml").contains("max_memory_bytes");
-        if known { self.set("limits.max_memory_bytes", bytes) } else { self }
+        self.set("limits.max_memory_bytes", bytes)
     }
 
     /// A configuration file: rules stand nowhere else. `DIR` in it is the folder of [`Setup::file`].
@@ -161,7 +160,7 @@ impl Victim {
             let is_name = labelled.is_empty() || labelled.starts_with('{');
             (is_name && labels.iter().all(|label| labelled.contains(label))).then(|| value.parse::<f64>().unwrap())
         };
-        page.lines().filter_map(value_of).sum()
+        page.lines().filter_map(value_of).fold(0.0, |sum, value| sum + value)
     }
 
     /// The lines of the ledger. The last one may still be on its way to the disk: [`Victim::ended`] waits.
