@@ -1181,6 +1181,13 @@ MUTATIONS = [
         "    if false {\n",
         "--lib a_rule_below_one_that_matches_as_much_is_found",
     ),
+    Mutation(
+        "bucket: a probe deletes what it may have written",
+        "src/sink/object/probe.rs",
+        '            let _ = remove(self.clients, &self.path).await;\n',
+        '',
+        "--lib a_probe_of_a_store_that_fails_leaves_nothing",
+    ),
 ]
 
 
