@@ -1321,6 +1321,13 @@ MUTATIONS = [
         "error.kind() != ErrorKind::Busy",
         "--lib what_lacks_memory_passes",
     ),
+    Mutation(
+        "bucket: a probe deletes what it may have written",
+        "src/sink/object/probe.rs",
+        '            let _ = remove(self.clients, &self.path).await;\n',
+        '',
+        "--lib a_probe_of_a_store_that_fails_leaves_nothing",
+    ),
 ]
 
 
