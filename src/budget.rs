@@ -126,6 +126,11 @@ impl Budget {
         self.limit_bytes
     }
 
+    /// How many leases were refused so far.
+    pub fn refused(&self) -> u64 {
+        self.meters.iter().map(|meter| meter.refused.get()).sum()
+    }
+
     /// A lease of nothing, which may grow.
     pub fn lease(self: &Arc<Self>, usage: Use) -> Lease {
         Lease { budget: Arc::clone(self), usage, held: None }
@@ -341,6 +346,7 @@ mod tests {
         assert!(!second.try_grow(2 * MIB));
         let refused = second.grow(2 * MIB).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Busy);
+        assert_eq!(budget.refused(), 1);
         assert_eq!(refused.find::<OutOfMemory>(), Some(&OutOfMemory { bytes: 2 * MIB }));
         assert!(refused.to_string().contains("limits.max_memory_bytes"), "{refused}");
         let waiting = tokio::spawn(async move { second.grow(2 * MIB).await.map(|()| second) });
