@@ -17,6 +17,7 @@ use s3s::service::S3ServiceBuilder;
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::bucket::Bucket;
@@ -28,6 +29,8 @@ const SECRET: &str = "in-process-secret";
 #[derive(Debug)]
 pub struct S3Server {
     pub bucket: Bucket,
+    /// Requests whose path has this part wait with their bodies unread, until it is set anew.
+    held: Arc<watch::Sender<Option<&'static str>>>,
     root: TempDir,
     _connections: JoinSet<()>,
 }
@@ -45,19 +48,26 @@ impl S3Server {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let folder = root.path().to_owned();
         let conditions = Arc::new(tokio::sync::Mutex::new(()));
+        let held = Arc::new(watch::Sender::new(None));
+        let holding = Arc::clone(&held);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
                 let (service, conditions) = (service.clone(), Arc::clone(&conditions));
                 let folder = folder.clone();
+                let holding = Arc::clone(&holding);
                 let service = service_fn(move |request: Request<Incoming>| {
                     let (service, conditions) = (service.clone(), Arc::clone(&conditions));
                     // Of a folder `s3s-fs` says that it has failed, and a store has no folders.
                     let path = object_store::path::Path::from_url_path(request.uri().path());
                     let is_folder = path.is_ok_and(|path| folder.join(path.as_ref()).is_dir());
+                    let target = request.uri().to_string();
+                    let mut holding = holding.subscribe();
                     let is_look = [Method::HEAD, Method::GET].contains(request.method()) && request.uri().query().is_none();
                     async move {
+                        // The sender is kept as long as this is.
+                        let _ = holding.wait_for(|held| held.is_none_or(|part| !target.contains(part))).await;
                         if is_folder && is_look {
                             let nothing = Response::builder().status(StatusCode::NOT_FOUND).body(s3s::Body::empty());
                             return Ok(nothing.unwrap());
@@ -74,7 +84,17 @@ impl S3Server {
             }
         });
         let bucket = Bucket { endpoint, name, access_key_id: KEY.to_owned(), secret_access_key: SECRET.to_owned() };
-        Self { bucket, root, _connections: tasks }
+        Self { bucket, held, root, _connections: tasks }
+    }
+
+    /// Lets requests wait whose path or query has this part; `None` lets all go on.
+    pub fn hold(&self, part: Option<&'static str>) {
+        self.held.send_replace(part);
+    }
+
+    /// The folder of the bucket: objects lie in it under their keys.
+    pub fn folder(&self) -> std::path::PathBuf {
+        self.root.path().join(&self.bucket.name)
     }
 
     /// The files of unfinished multipart uploads, as `s3s-fs` names them.

@@ -3,27 +3,37 @@
 #![allow(dead_code, unused_imports, reason = "not every attack needs all of it")]
 
 mod attacker;
+mod crowd;
 mod good_sender;
 mod watch;
 
 use std::fmt::Display;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) use self::attacker::{Attacker, raise_open_files_limit};
+pub(crate) use self::crowd::Crowd;
 pub(crate) use self::good_sender::GoodSender;
 pub(crate) use self::watch::Watch;
+use crate::common::s3_server::S3Server;
 use crate::common::serve::{Serve, until};
 
 pub(crate) const MIB: u64 = 1 << 20;
 
 /// A debug build is slower by a factor, and so is a machine that builds beside the tests.
 pub(crate) const SLOWNESS: u32 = if cfg!(debug_assertions) { 3 } else { 1 };
+
+/// The longest that a small commit may take, from its connection or its first byte to its receipt (99 of 100 of them).
+pub(crate) const BOUND: Duration = Duration::from_secs(2).saturating_mul(SLOWNESS);
+
+/// The end of what any victim gets, in KiB.
+const HARD_KIBIBYTES: u64 = 4 << 20;
 
 /// What a test configures.
 #[derive(Debug, Default)]
@@ -47,6 +57,12 @@ impl Setup {
         self
     }
 
+    /// A budget of memory, where the server knows of one.
+    pub(crate) fn budget(self, bytes: u64) -> Self {
+        let known = include_str!("../../config/default.toml").contains("max_memory_bytes");
+        if known { self.set("limits.max_memory_bytes", bytes) } else { self }
+    }
+
     /// A configuration file: rules stand nowhere else. `DIR` in it is the folder of [`Setup::file`].
     pub(crate) fn config(mut self, toml: &str) -> Self {
         self.config.push_str(toml);
@@ -65,10 +81,17 @@ impl Setup {
         self
     }
 
-    /// Where committed files lie under their keys, for a sink that is not a folder of the victim's own.
-    pub(crate) fn stored_in(mut self, folder: &Path) -> Self {
-        self.stored_in = Some(folder.to_owned());
-        self
+    /// Stores in a bucket, and keeps the ledger where [`Victim::ledger`] finds it.
+    pub(crate) fn bucket(mut self, store: &S3Server) -> Self {
+        self.stored_in = Some(store.folder());
+        let S3Server { bucket, .. } = store;
+        self.set("sink.kind", "s3")
+            .set("sink.s3.endpoint", &bucket.endpoint)
+            .set("sink.s3.bucket", &bucket.name)
+            .set("sink.s3.access_key_id", &bucket.access_key_id)
+            .set("sink.s3.secret_access_key", &bucket.secret_access_key)
+            .set("sink.s3.allow_http", true)
+            .set("ledger.folder", "DIR/store/.tidegate/ledger")
     }
 
     /// Starts the server, once no other victim runs: each is measured alone. A test has one victim at a time.
@@ -77,15 +100,22 @@ impl Setup {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        fs::write(path("config.toml"), self.config.replace("DIR", folder.path().to_str().unwrap())).unwrap();
+        let placed = |text: &str| text.replace("DIR", folder.path().to_str().unwrap());
+        fs::write(path("config.toml"), placed(&self.config)).unwrap();
         for (name, text) in &self.files {
             fs::write(path(name), text).unwrap();
         }
         // The shell becomes the server, so that the process id is the server's.
-        let script = format!("{} exec \"$@\" 2>\"$LOG\"", self.shell);
+        // One that takes more memory than this aborts, instead of taking the machine with it.
+        let script = format!("ulimit -d {HARD_KIBIBYTES}; {} exec \"$@\" 2>\"$LOG\"", self.shell);
         let mut command = Command::new("sh");
-        command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_tidegate"), "serve", "--config"]);
-        command.arg(path("config.toml")).env("LOG", path("log")).envs(self.variables);
+        // Another build, for comparison.
+        let program = std::env::var("TIDEGATE_HOSTILE_SERVER").unwrap_or(env!("CARGO_BIN_EXE_tidegate").to_owned());
+        command.args(["-c", &script, "sh", &program, "serve", "--config"]);
+        command
+            .arg(path("config.toml"))
+            .env("LOG", path("log"))
+            .envs(self.variables.iter().map(|(key, value)| (key, placed(value))));
         let serve = Serve::run(&mut command, &path("store"));
         let stored_in = self.stored_in.unwrap_or_else(|| path("store"));
         Victim { serve, stored_in, folder, _alone: alone }
@@ -108,9 +138,12 @@ pub(crate) struct Ended {
 }
 
 impl Victim {
-    /// What the server has logged.
+    /// What the server has logged of everything but the good sender.
     pub(crate) fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(self.folder.path().join("log")).unwrap()).into_owned()
+        let text = fs::read(self.folder.path().join("log")).unwrap();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<_> = text.lines().filter(|line| !line.contains("\"good/")).collect();
+        lines.join("\n")
     }
 
     /// Waits until the log says so.
@@ -149,6 +182,31 @@ impl Victim {
             ended.ledger == ended.metric
         });
         ended
+    }
+
+    /// Waits until uploads were refused for `reason`: the log, the ledger and the counter say so.
+    pub(crate) fn refuses(&self, reason: &str) {
+        self.logs(&format!("reason=\"{reason}\""));
+        until(&format!("an upload refused for {reason} in the ledger and the counter"), || {
+            self.metric("tidegate_uploads_total", &[("reason", reason)]) > 0.0
+                && self.ledger().iter().any(|entry| entry["reason"] == reason)
+        });
+    }
+
+    /// Waits until connections were refused for `reason`: the log and the counter say so.
+    pub(crate) fn refuses_connections(&self, reason: &str) {
+        self.logs(&format!("reason=\"{reason}\""));
+        until(&format!("a connection refused for {reason} in the counter"), || {
+            self.metric("tidegate_connections_refused_total", &[("reason", reason)]) > 0.0
+        });
+    }
+
+    /// The server says in time that it is alive.
+    pub(crate) fn answers_health(&self) {
+        let start = Instant::now();
+        let answer = self.serve.get("/healthz");
+        let took = start.elapsed();
+        assert!(answer.starts_with("HTTP/1.1 200") && took <= BOUND, "/healthz took {took:?}: {answer}");
     }
 
     /// Whether the process still runs.

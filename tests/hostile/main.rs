@@ -8,6 +8,12 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+
+mod bombs;
 mod harness;
+mod kinds;
 
 mod first;
+mod fuzz;
+mod memory;
+mod processor;

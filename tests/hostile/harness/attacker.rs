@@ -1,6 +1,6 @@
 //! A hostile connection: sends exactly what a test wants, blocks never for longer than the deadline.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -36,10 +36,15 @@ impl Attacker {
     }
 
     /// The socket itself, with other deadlines.
-    pub(crate) fn into_stream(self, deadline: Duration) -> std::io::Result<TcpStream> {
-        self.0.set_read_timeout(Some(deadline))?;
-        self.0.set_write_timeout(Some(deadline))?;
-        Ok(self.0)
+    pub(crate) fn into_stream(self, deadline: Duration) -> TcpStream {
+        self.waits(deadline);
+        self.0
+    }
+
+    /// Sets another deadline for each read and write.
+    pub(crate) fn waits(&self, deadline: Duration) {
+        self.0.set_read_timeout(Some(deadline)).unwrap();
+        self.0.set_write_timeout(Some(deadline)).unwrap();
     }
 
     /// Sends all of it, unless the server has closed, or takes nothing within the deadline; whether it was taken.
@@ -48,17 +53,22 @@ impl Attacker {
     }
 
     /// Sends what the system takes without waiting; how much that is.
-    pub(crate) fn send_now(&mut self, bytes: &[u8]) -> usize {
-        self.0.set_nonblocking(true).unwrap();
+    ///
+    /// # Errors
+    /// Where the server has closed.
+    pub(crate) fn send_now(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.set_nonblocking(true)?;
         let mut sent = 0;
-        while sent < bytes.len() {
+        let failed = loop {
             match self.0.write(&bytes[sent..]) {
+                _ if sent == bytes.len() => break None,
                 Ok(written) => sent += written,
-                Err(_) => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break None,
+                Err(error) => break Some(error),
             }
-        }
-        self.0.set_nonblocking(false).unwrap();
-        sent
+        };
+        self.0.set_nonblocking(false)?;
+        failed.map_or(Ok(sent), Err)
     }
 
     /// Ends the sending side.

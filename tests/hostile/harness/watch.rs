@@ -37,6 +37,19 @@ impl<'a> Watch<'a> {
         self.victim.peak_memory()
     }
 
+    /// Waits until memory grows no more, as far as a second shows it.
+    pub(crate) fn settles(&self) {
+        let start = Instant::now();
+        let (mut peak, mut since) = (0, start);
+        while since.elapsed() < Duration::from_secs(1) && start.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(50));
+            let memory = self.victim.memory();
+            if memory > peak + MIB {
+                (peak, since) = (memory, Instant::now());
+            }
+        }
+    }
+
     pub(crate) fn assert_peak_below(&self, bytes: u64) {
         let peak = self.peak();
         eprintln!("memory: {} MiB at the start, {} MiB at the peak", self.memory / MIB, peak / MIB);
