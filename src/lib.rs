@@ -16,6 +16,7 @@ pub mod infer;
 pub mod ingest;
 pub mod ledger;
 pub mod metrics;
+pub mod readiness;
 pub mod report;
 pub mod server;
 pub mod sink;

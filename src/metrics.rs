@@ -2,13 +2,15 @@
 //!
 //! Knows nothing of HTTP: [`Metrics::encode`] gives the text, the admin listener serves it.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::error::{Error, ErrorKind, Fault};
+use crate::readiness::{Condition, Readiness};
 use crate::report::{Format, Report};
 use crate::upload::Receipt;
 
@@ -34,6 +36,29 @@ pub struct Metrics {
     reloads: IntCounterVec,
     memory_bytes: IntGaugeVec,
     memory_refused: IntCounterVec,
+    unready: IntGaugeVec,
+    admin_closed: IntCounterVec,
+    last_stored: Mutex<Option<Instant>>,
+}
+
+/// Why an admin connection was closed before its answer had arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminClosed {
+    /// A newer connection took its place, at the limit of connections.
+    Surplus,
+    /// Its request, or the reading of the answer, took too long.
+    Timeout,
+}
+
+impl AdminClosed {
+    const ALL: [Self; 2] = [Self::Surplus, Self::Timeout];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Surplus => "surplus",
+            Self::Timeout => "timeout",
+        }
+    }
 }
 
 /// What becomes of loading the rules anew.
@@ -87,6 +112,11 @@ impl Metrics {
             &["use"],
         )?;
         registry.register(Box::new(memory_bytes.clone()))?;
+        let unready = IntGaugeVec::new(
+            Opts::new("tidegate_unready", "1 while this condition keeps the server from being ready (see /readyz)."),
+            &["condition"],
+        )?;
+        registry.register(Box::new(unready.clone()))?;
         let build = IntGauge::with_opts(
             Opts::new("tidegate_build_info", "Which version runs; always 1.")
                 .const_label("version", env!("CARGO_PKG_VERSION")),
@@ -130,8 +160,15 @@ impl Metrics {
                 &["use"],
             )?,
             memory_bytes,
+            admin_closed: counters(
+                "tidegate_admin_connections_closed_total",
+                "Connections to the admin listener closed before their answer had arrived, by reason (surplus, timeout).",
+                &["reason"],
+            )?,
+            last_stored: Mutex::new(None),
             commit_seconds,
             validation_seconds,
+            unready,
             registry: registry.clone(),
         };
         // A rate sees the first event only where there was a zero before.
@@ -145,6 +182,10 @@ impl Metrics {
         for reason in ErrorKind::ALL.map(ErrorKind::code).into_iter().chain(REFUSED_CONNECTIONS) {
             metrics.connections_refused.with_label_values(&[reason]);
         }
+        for reason in AdminClosed::ALL {
+            metrics.admin_closed.with_label_values(&[reason.name()]);
+        }
+        metrics.report_readiness(&Readiness::new());
         for kind in ErrorKind::ALL {
             metrics.uploads.with_label_values(&[outcome(kind), kind.code()]);
         }
@@ -169,7 +210,18 @@ impl Metrics {
         self.uploads.with_label_values(&labels).inc();
         if !receipt.duplicate {
             self.committed_bytes.inc_by(receipt.size);
+            self.set_last_stored(Some(Instant::now()));
         }
+    }
+
+    /// Whether the store took an upload within this time, and has failed none since.
+    pub fn stored_within(&self, time: Duration) -> bool {
+        let last = *self.last_stored.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| last.elapsed() < time)
+    }
+
+    fn set_last_stored(&self, last: Option<Instant>) {
+        *self.last_stored.lock().unwrap_or_else(PoisonError::into_inner) = last;
     }
 
     /// The rules were loaded anew, or could not be.
@@ -184,6 +236,9 @@ impl Metrics {
         let kept = report.is_some_and(|report| report.quarantined.is_some());
         let outcome = if kept { "quarantined" } else { outcome(error.kind()) };
         self.uploads.with_label_values(&[outcome, error.kind().code()]).inc();
+        if matches!(error.kind(), ErrorKind::Store | ErrorKind::NoSpace | ErrorKind::Unknown) {
+            self.set_last_stored(None);
+        }
         if let Some(report) = report {
             self.rejections.with_label_values(&[report.format.name(), report.code()]).inc();
         }
@@ -225,6 +280,18 @@ impl Metrics {
     /// `other_protocol`.
     pub fn connection_refused(&self, reason: &str) {
         self.connections_refused.with_label_values(&[reason]).inc();
+    }
+
+    /// An admin connection was closed before its answer had arrived.
+    pub fn admin_connection_closed(&self, reason: AdminClosed) {
+        self.admin_closed.with_label_values(&[reason.name()]).inc();
+    }
+
+    /// Takes over the conditions that hold now.
+    pub fn report_readiness(&self, readiness: &Readiness) {
+        for condition in Condition::ALL {
+            self.unready.with_label_values(&[condition.name()]).set(i64::from(readiness.holds(condition)));
+        }
     }
 
     /// Lines of the ledger were not written.
@@ -284,6 +351,22 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn a_store_that_fails_an_upload_is_not_proved_by_an_earlier_one() {
+        let metrics = Metrics::new();
+        let hour = Duration::from_hours(1);
+        assert!(!metrics.stored_within(hour));
+        metrics.set_last_stored(Some(Instant::now()));
+        assert!(metrics.stored_within(hour));
+        metrics.refused(&Error::new(ErrorKind::Invalid, "not valid"));
+        assert!(metrics.stored_within(hour));
+        for kind in [ErrorKind::Store, ErrorKind::NoSpace, ErrorKind::Unknown] {
+            metrics.set_last_stored(Some(Instant::now()));
+            metrics.refused(&Error::new(kind, "the store failed"));
+            assert!(!metrics.stored_within(hour), "{}", kind.code());
+        }
+    }
 
     #[test]
     fn every_reason_for_which_the_server_refuses_a_connection_begins_at_zero() {

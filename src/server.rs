@@ -10,6 +10,7 @@ mod admin;
 mod framed;
 mod permits;
 mod plain;
+mod store_monitor;
 mod stream;
 mod sweeper;
 mod tcp;
@@ -23,19 +24,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::budget::Budget;
+use self::admin::Admin;
+use self::store_monitor::{StoreMonitor, Timing};
 use crate::config::{Config, Framed, Limits, Plain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Bounds, Ingest};
 use crate::ledger::{Ledger, Origin};
 use crate::metrics::Metrics;
+use crate::readiness::{Condition, Readiness};
 use crate::sink::Sink;
 use crate::sink::validated::Validated;
 
 /// How long uploads that are cut off at the end of the drain may take to clean up after themselves.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long the admin listener's last answers may take.
-const ADMIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A server that listens, and does not yet accept.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub struct Server {
     senders: TcpListener,
     admin: TcpListener,
     sink: Arc<dyn Sink>,
-    metrics: Arc<Metrics>,
+    store: Arc<StoreMonitor>,
     ledger: Ledger,
     shared: Arc<Shared>,
 }
@@ -57,6 +58,8 @@ struct Shared {
     framed: Framed,
     metrics: Arc<Metrics>,
     budget: Arc<Budget>,
+    /// The conditions that `/readyz` reports.
+    readiness: Arc<Readiness>,
     /// No new uploads from now on.
     drain: CancellationToken,
     /// Connections, and commits, which go on even where their connection has ended.
@@ -111,10 +114,18 @@ impl Server {
             framed: config.framed.clone(),
             metrics: Arc::clone(&metrics),
             budget: Arc::clone(sink.budget()),
+            readiness: Arc::new(Readiness::new()),
             drain: CancellationToken::new(),
             tasks,
         });
-        Ok(Self { senders, admin, sink, metrics, ledger, shared })
+        let readiness = Arc::clone(&shared.readiness);
+        let probed = Arc::clone(&sink);
+        let probe = move || {
+            let sink = Arc::clone(&probed);
+            async move { sink.probe().await }
+        };
+        let store = Arc::new(StoreMonitor::start(probe, metrics, readiness, Timing::default()));
+        Ok(Self { senders, admin, sink, store, ledger, shared })
     }
 
     /// Where senders connect to.
@@ -137,25 +148,33 @@ impl Server {
             .map_err(|error| Error::new(ErrorKind::Io, "asking for the listener's address").because(error))
     }
 
+    /// The store in words, once it was probed. What is wrong with it is logged; the server serves all the same, and is not ready
+    /// until the store is: it may come back.
+    pub async fn store(&self) -> String {
+        self.store.verdict().await.store
+    }
+
     /// Serves until `shutdown` is done; then stops accepting, and gives running uploads `drain_timeout` to finish.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
-        let Self { senders, admin, sink, metrics, ledger, shared } = self;
+        let Self { senders, admin, sink, store, ledger, shared } = self;
         let closed = CancellationToken::new();
-        shared.tasks.spawn(sweeper::run(Arc::clone(&sink), Arc::clone(&shared)));
-        let mut admin = tokio::spawn(admin::serve(admin, sink, Arc::clone(&metrics), shared.drain.clone(), closed.clone()));
+        shared.tasks.spawn(sweeper::run(sink, Arc::clone(&shared)));
+        let pages = Admin {
+            metrics: Arc::clone(&shared.metrics),
+            readiness: Arc::clone(&shared.readiness),
+            store: Arc::clone(&store),
+        };
+        let admin = tokio::spawn(admin::serve(admin, pages, closed.clone()));
         tokio::select! {
             () = tcp::accept(&senders, &shared) => {}
             () = shutdown => {}
         }
         drop(senders);
-        let drained = drain(&shared).await;
+        let (drained, ()) = tokio::join!(drain(&shared), store.close());
         ledger.close().await;
         closed.cancel();
-        // Somebody may hold a request half-sent; nothing that is worth waiting for is left.
-        match tokio::time::timeout(ADMIN_TIMEOUT, &mut admin).await {
-            Ok(Ok(())) => {}
-            Ok(Err(panic)) => tracing::error!(error = %panic, "the admin listener ended early"),
-            Err(_elapsed) => admin.abort(),
+        if let Err(panic) = admin.await {
+            tracing::error!(error = %panic, "the admin listener ended early");
         }
         drained
     }
@@ -165,6 +184,7 @@ async fn drain(shared: &Shared) -> Drained {
     let started = Instant::now();
     let running = shared.metrics.uploads_in_flight();
     tracing::info!(uploads = running, timeout = ?shared.limits.drain_timeout, "draining");
+    shared.readiness.set(Condition::ShuttingDown, "the server is stopping: wait until it is started again");
     shared.drain.cancel();
     shared.tasks.close();
     if tokio::time::timeout(shared.limits.drain_timeout, shared.tasks.wait()).await.is_err() {

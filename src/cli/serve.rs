@@ -5,7 +5,6 @@ use std::io::IsTerminal;
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -16,14 +15,10 @@ use crate::config::{Config, FsDurability, Log, LogFormat, SinkKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 use crate::server::{Drained, Server};
-use crate::sink::Sink;
 use crate::validate::rules::Rulebook;
 
 /// Threads for the disk on each core, where nothing is flushed for a commit.
 const CACHED_WORKERS_PER_CORE: usize = 4;
-
-/// How long the start waits for the first probe of the store.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Run the server
 ///
@@ -92,12 +87,11 @@ async fn serve(config: &Config, layers: &ConfigArgs) -> Result<Drained> {
         Ok(folder) => tracing::info!(folder = %folder.display(), "writing the ledger"),
         Err(why) => tracing::info!(why, "no ledger is written"),
     }
-    let store = first_probe(sink.as_ref()).await;
     // Before the listeners, so that a signal is never missed once somebody can connect.
     let shutdown = shutdown_signal()?;
     let reloads = Arc::clone(&metrics);
     let server = Server::bind(config, sink, ledger, metrics).await?;
-    greet(&server, &store)?;
+    greet(&server, &server.store().await)?;
     // A task of its own: connections are then accepted by a worker, and not by this thread for one.
     let mut running = tokio::spawn(server.run(shutdown));
     tokio::select! {
@@ -127,27 +121,6 @@ async fn reload_at(mut hangup: Signal, layers: &ConfigArgs, rules: &Rulebook, me
                 tracing::info!(rules = count, "rules and schemas are loaded anew; other changes need a restart");
             }
             Err(error) => tracing::error!(%error, "the rules can't be loaded anew: the old ones stay in force"),
-        }
-    }
-}
-
-/// What the store says of itself. What is wrong with it is logged; the server starts all the same, and is not ready until
-/// the store is: it may come back.
-async fn first_probe(sink: &dyn Sink) -> String {
-    match tokio::time::timeout(PROBE_TIMEOUT, sink.probe()).await {
-        Ok(Ok(probe)) => {
-            if let Some(problem) = probe.problem() {
-                tracing::error!(%problem, "the store is not usable; uploads fail until it is (see `tidegate check`)");
-            }
-            probe.store
-        }
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the store is not usable; uploads fail until it is (see `tidegate check`)");
-            "a store that can't be reached".to_owned()
-        }
-        Err(_elapsed) => {
-            tracing::error!(timeout = ?PROBE_TIMEOUT, "the store does not answer; uploads fail until it does (see `tidegate check`)");
-            "a store that does not answer".to_owned()
         }
     }
 }

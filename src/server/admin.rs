@@ -1,7 +1,9 @@
-//! The admin listener: is it alive, is it ready, what has it counted.
+//! The admin listener: whether the server lives, whether it is ready, and its metrics.
 
+mod http;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -9,57 +11,42 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::store_monitor::StoreMonitor;
 use crate::metrics::Metrics;
-use crate::sink::Sink;
+use crate::readiness::{Condition, Readiness};
 
-/// How long a probe of the sink is believed: probes write, so that asking often must not mean writing often.
-const PROBE_BELIEVED: Duration = Duration::from_secs(3);
-/// How long a probe may take before the sink counts as not ready.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// What the pages report.
+#[derive(Debug, Clone)]
+pub(super) struct Admin {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) readiness: Arc<Readiness>,
+    pub(super) store: Arc<StoreMonitor>,
+}
 
-/// Serves until `closed` is cancelled. From `drain` on the server is not ready.
-pub(super) async fn serve(
-    listener: TcpListener,
-    sink: Arc<dyn Sink>,
-    metrics: Arc<Metrics>,
-    drain: CancellationToken,
-    closed: CancellationToken,
-) {
-    let state = Arc::new(Admin { sink, metrics, drain, probed: Mutex::new(None) });
+/// Serves until `closed` is cancelled.
+pub(super) async fn serve(listener: TcpListener, admin: Admin, closed: CancellationToken) {
+    let metrics = Arc::clone(&admin.metrics);
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_text))
-        .with_state(state);
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(closed.cancelled_owned()).await {
-        tracing::error!(%error, "the admin listener failed");
-    }
+        .with_state(admin);
+    http::serve(listener, router, &metrics, closed).await;
 }
 
-#[derive(Debug)]
-struct Admin {
-    sink: Arc<dyn Sink>,
-    metrics: Arc<Metrics>,
-    drain: CancellationToken,
-    /// When the sink was last probed, and what was wrong with it.
-    probed: Mutex<Option<(Instant, Result<(), String>)>>,
+async fn readyz(State(admin): State<Admin>) -> Response {
+    let problems = admin.problems().await;
+    if problems.is_empty() {
+        return (StatusCode::OK, "ready\n").into_response();
+    }
+    let line = |(condition, problem): (&Condition, &String)| format!("not ready: {}: {problem}\n", condition.name());
+    (StatusCode::SERVICE_UNAVAILABLE, problems.iter().map(line).collect::<String>()).into_response()
 }
 
-async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
-    if admin.drain.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "not ready: shutting down\n").into_response();
-    }
-    match admin.probe().await {
-        Ok(()) => (StatusCode::OK, "ready\n").into_response(),
-        Err(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {problem}\n")).into_response(),
-    }
-}
-
-async fn metrics_text(State(admin): State<Arc<Admin>>) -> Response {
+async fn metrics_text(State(admin): State<Admin>) -> Response {
+    admin.metrics.report_readiness(&admin.readiness);
     match admin.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
@@ -67,23 +54,16 @@ async fn metrics_text(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 impl Admin {
-    async fn probe(&self) -> Result<(), String> {
-        // Held while probing: who asks meanwhile gets the same answer.
-        let mut probed = self.probed.lock().await;
-        if let Some((when, outcome)) = probed.as_ref()
-            && when.elapsed() < PROBE_BELIEVED
-        {
-            return outcome.clone();
+    /// Everything that keeps the server from being ready.
+    async fn problems(&self) -> BTreeMap<Condition, String> {
+        // A store that is no longer written to is not waited for.
+        if self.readiness.holds(Condition::ShuttingDown) {
+            return self.readiness.problems();
         }
-        let outcome = match tokio::time::timeout(PROBE_TIMEOUT, self.sink.probe()).await {
-            Ok(Ok(probe)) => probe.problem().map_or(Ok(()), Err),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_elapsed) => Err(format!("the store did not answer within {PROBE_TIMEOUT:?}")),
-        };
-        if let Err(problem) = &outcome {
-            tracing::warn!(%problem, "the sink is not ready");
-        }
-        *probed = Some((Instant::now(), outcome.clone()));
-        outcome
+        let store = self.store.verdict().await.problem;
+        let mut problems = self.readiness.problems();
+        // The verdict may be that no answer came in time, which is known to this request alone.
+        problems.extend(store.map(|problem| (Condition::Store, problem)));
+        problems
     }
 }

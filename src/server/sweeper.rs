@@ -11,19 +11,23 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 const PAUSES_IN_TTL: u32 = 8;
 
+/// How long a sweep may go on once the server stops: until what it has begun to write is deleted again.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
 /// Sweeps until the server is told to stop.
 pub(super) async fn run(sink: Arc<dyn Sink>, shared: Arc<Shared>) {
     let ttl = shared.limits.resume_ttl;
     let pause = (ttl / PAUSES_IN_TTL).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
-    let sweeping = async {
-        loop {
-            sweep(sink.as_ref(), ttl, &shared).await;
-            tokio::time::sleep(pause).await;
+    while !shared.drain.is_cancelled() {
+        let stopped = async {
+            shared.drain.cancelled().await;
+            tokio::time::sleep(STOP_GRACE).await;
+        };
+        tokio::select! {
+            () = sweep(sink.as_ref(), ttl, &shared) => {}
+            () = stopped => return,
         }
-    };
-    tokio::select! {
-        () = sweeping => {}
-        () = shared.drain.cancelled() => {}
+        let _ = tokio::time::timeout(pause, shared.drain.cancelled()).await;
     }
 }
 

@@ -50,6 +50,8 @@ pub enum How {
     DoneButBroken,
     /// The store does it, after this long.
     Late(Duration),
+    /// The store does it, and answers after this long.
+    DoneButLate(Duration),
     /// The store gets a byte of what it is to store as another one.
     Garbled,
 }
@@ -144,6 +146,11 @@ async fn pass(State(behind): State<Behind>, request: Request) -> Response {
             let middle = body.len() / 2;
             body[middle] ^= 1;
             behind.ask(Request::from_parts(parts, body.into())).await
+        }
+        Some(How::DoneButLate(wait)) => {
+            let answer = behind.ask(request).await;
+            tokio::time::sleep(wait).await;
+            answer
         }
         Some(How::Late(wait)) => {
             tokio::time::sleep(wait).await;

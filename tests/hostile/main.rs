@@ -13,6 +13,7 @@ mod bombs;
 mod harness;
 mod kinds;
 
+mod admin;
 mod first;
 mod fuzz;
 mod memory;

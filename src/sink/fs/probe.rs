@@ -32,12 +32,24 @@ impl<D: Disk> Shared<D> {
         probe
     }
 
-    /// What a commit does, with two files of its own. Locked like uploads, lest another process that opens the store sweeps
-    /// them up.
+    /// What a commit does, with two files of its own. Both are removed again whatever fails.
     fn probe_commit(&self, probe: &mut Probe) {
         let name = format!("probe-{}", Uuid::now_v7());
         let other = format!("{name}-other");
-        let written = lock_new(&self.disk, &self.staging, &name, |_| Ok(true)).and_then(|file| {
+        self.probe_files(probe, &name, &other);
+        let removed = [&name, &other].map(|name| match self.disk.unlink(&self.staging, name) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno),
+        });
+        match removed.into_iter().collect::<Result<(), _>>() {
+            Ok(()) => probe.pass("delete", "works"),
+            Err(errno) => probe.fail("delete", errno),
+        }
+    }
+
+    /// The files are locked like uploads, lest another process that opens the store sweeps them up.
+    fn probe_files(&self, probe: &mut Probe, name: &str, other: &str) {
+        let written = lock_new(&self.disk, &self.staging, name, |_| Ok(true)).and_then(|file| {
             self.disk.write_at(&file, b"tidegate", 0)?;
             self.disk.flush(&file)?;
             Ok(file)
@@ -47,8 +59,8 @@ impl<D: Disk> Shared<D> {
             Err(errno) => return probe.fail("write and flush", format!("{errno}: may this user write there?")),
         };
         probe.pass("write and flush", "works");
-        let clobbered = lock_new(&self.disk, &self.staging, &other, |_| Ok(true)).and_then(|file| {
-            tree::rename_new(&self.disk, (&self.staging, &name), (&self.staging, &other))?;
+        let clobbered = lock_new(&self.disk, &self.staging, other, |_| Ok(true)).and_then(|file| {
+            tree::rename_new(&self.disk, (&self.staging, name), (&self.staging, other))?;
             Ok(file)
         });
         match clobbered {
@@ -57,14 +69,6 @@ impl<D: Disk> Shared<D> {
                 probe.fail("create without clobbering", "the file system replaced a file that it should have kept");
             }
             Err(errno) => probe.fail("create without clobbering", errno),
-        }
-        let removed = [&name, &other].map(|name| match self.disk.unlink(&self.staging, name) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(errno),
-        });
-        match removed.into_iter().collect::<Result<(), _>>() {
-            Ok(()) => probe.pass("delete", "works"),
-            Err(errno) => probe.fail("delete", errno),
         }
     }
 }

@@ -7,6 +7,7 @@ mod crashes;
 mod failures;
 mod folders;
 mod forgetful;
+mod probes;
 mod random;
 mod script;
 mod together;

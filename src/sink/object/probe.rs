@@ -5,11 +5,12 @@ mod hiding;
 mod race;
 
 use std::fmt::Display;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{Error as StoreError, MultipartId, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
+use tokio::time::timeout;
 
 use super::remote::{Clients, Remote, Seen};
 use super::words::{is_broken, is_mismatch, is_unsupported};
@@ -18,7 +19,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Probe;
 use crate::upload::UploadId;
 
-/// How long a probe may take in all.
+/// How long a probe goes on to its next step. A step that has begun is not cut off, because a request that is dropped may still
+/// reach the store, and leave there what no delete follows; each request has a deadline of its own.
 const DEADLINE: Duration = Duration::from_secs(15);
 
 /// How long a store may take to show whether it compares checksums.
@@ -35,9 +37,15 @@ const DELETE: &str = "delete";
 /// Writes, reads and deletes an object below the reserved prefix, and tries to create it twice. How
 /// the store keeps conditions, and whether it compares checksums, is tried until it was seen once.
 pub(super) async fn run(remote: &Remote, hasty: &Clients) -> Probe {
-    let mut trial = Trial { checks: true, ..Trial::new(remote, hasty) };
-    if tokio::time::timeout(DEADLINE, trial.run()).await.is_err() {
-        trial.probe.fail("deadline", format!("{} took more than {DEADLINE:?}", remote.store));
+    run_for(remote, hasty, DEADLINE).await
+}
+
+/// The same with another deadline.
+pub(super) async fn run_for(remote: &Remote, hasty: &Clients, deadline: Duration) -> Probe {
+    let mut trial = Trial { checks: true, deadline, ..Trial::new(remote, hasty) };
+    trial.run().await;
+    if trial.is_cut {
+        trial.probe.fail("deadline", format!("{} took more than {deadline:?}", remote.store));
     }
     trial.probe
 }
@@ -70,6 +78,10 @@ struct Trial<'a> {
     path: Path,
     body: Bytes,
     probe: Probe,
+    began: Instant,
+    deadline: Duration,
+    /// Whether steps were left out at the deadline.
+    is_cut: bool,
 }
 
 impl<'a> Trial<'a> {
@@ -82,20 +94,34 @@ impl<'a> Trial<'a> {
             path: remote.probe_path(name.as_str()),
             body: Bytes::from(format!("written by a probe of tidegate, and to be deleted by it: {name}\n")),
             probe: Probe::of(remote.store.clone()),
+            began: Instant::now(),
+            deadline: Duration::MAX,
+            is_cut: false,
         }
     }
 
     async fn run(&mut self) {
         if !self.write().await {
+            // The store may have taken what it did not acknowledge.
+            let _ = remove(self.clients, &self.path).await;
             return;
         }
         self.read().await;
-        self.conditions().await;
-        if self.checks {
+        if self.has_time() {
+            self.conditions().await;
+        }
+        if self.checks && self.has_time() {
             self.hiding().await;
+        }
+        if self.checks && self.has_time() {
             self.integrity().await;
         }
         self.delete().await;
+    }
+
+    fn has_time(&mut self) -> bool {
+        self.is_cut |= self.began.elapsed() >= self.deadline;
+        !self.is_cut
     }
 
     async fn write(&mut self) -> bool {
@@ -145,7 +171,7 @@ impl<'a> Trial<'a> {
     /// Whether it refuses wrong checksums, of an object and of a part, and takes right ones; `None` where it can't be asked.
     async fn compares_checksums(&self) -> Option<bool> {
         let mut open = None;
-        let compares = tokio::time::timeout(CHECKSUM_DEADLINE, self.try_checksums(&mut open)).await.ok().flatten();
+        let compares = self.try_checksums(&mut open).await;
         if let Some(multipart) = open {
             // Else the sweep gives it up.
             let _ = self.clients.checked.abort_multipart(&self.path, &multipart).await;
@@ -153,17 +179,22 @@ impl<'a> Trial<'a> {
         compares
     }
 
-    /// Leaves the multipart upload in `open` that is not completed.
+    /// Leaves the multipart upload in `open` that is not completed. Only the first request is cut off by the deadline: what it
+    /// may have stored is known, and deleted at the end.
     async fn try_checksums(&self, open: &mut Option<MultipartId>) -> Option<bool> {
         let Clients { checked, lying, .. } = self.clients;
         let (path, body) = (&self.path, || self.body.clone().into());
-        match lying.put(path, body()).await {
+        let began = Instant::now();
+        match timeout(CHECKSUM_DEADLINE, lying.put(path, body())).await.ok()? {
             Ok(_) => return Some(false),
             Err(error) if is_mismatch(&error) => {}
             Err(error) => return said(&error),
         }
         if let Err(error) = checked.put(path, body()).await {
             return said(&error);
+        }
+        if began.elapsed() >= CHECKSUM_DEADLINE {
+            return None;
         }
         let multipart = match checked.create_multipart(path).await {
             Ok(multipart) => open.insert(multipart).clone(),
@@ -188,15 +219,9 @@ impl<'a> Trial<'a> {
     }
 
     async fn delete(&mut self) {
-        // A connection that was kept open may have been closed by the store meanwhile, and a delete is not tried again by
-        // itself.
-        let mut attempt = 1;
-        loop {
-            match self.clients.plain.delete(&self.path).await {
-                Ok(()) | Err(StoreError::NotFound { .. }) => return self.probe.pass(DELETE, "nothing stays behind"),
-                Err(error) if attempt < DELETE_ATTEMPTS && is_broken(&error) => attempt += 1,
-                Err(error) => return self.fail(DELETE, &error),
-            }
+        match remove(self.clients, &self.path).await {
+            Ok(()) => self.probe.pass(DELETE, "nothing stays behind"),
+            Err(error) => self.fail(DELETE, &error),
         }
     }
 
@@ -210,6 +235,19 @@ impl<'a> Trial<'a> {
     fn fail(&mut self, what: &'static str, error: &StoreError) {
         let problem = self.remote.failed(format_args!("{:?}", self.path.as_ref()), error);
         self.probe.fail(what, problem);
+    }
+}
+
+/// Deletes an object that a probe may have written. A connection that was kept open may have been closed by the store meanwhile,
+/// and the client does not repeat a delete by itself. What stays even so is removed by a sweep.
+async fn remove(clients: &Clients, path: &Path) -> object_store::Result<()> {
+    let mut attempt = 1;
+    loop {
+        match clients.plain.delete(path).await {
+            Ok(()) | Err(StoreError::NotFound { .. }) => return Ok(()),
+            Err(error) if attempt < DELETE_ATTEMPTS && is_broken(&error) => attempt += 1,
+            Err(error) => return Err(error),
+        }
     }
 }
 

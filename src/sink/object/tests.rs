@@ -4,6 +4,7 @@ mod claims;
 mod faulty;
 mod folders;
 mod nodes;
+mod probes;
 mod rivals;
 mod swept;
 mod versions;

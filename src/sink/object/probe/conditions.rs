@@ -15,14 +15,18 @@ const COMPLETE: &str = "conditional complete of a multipart upload";
 impl Trial<'_> {
     /// Whether conditions are kept: first where something stands, then in races.
     pub(super) async fn conditions(&mut self) {
-        let (create, complete) = (self.create().await, self.is_refused_complete().await);
+        let create = self.create().await;
+        let complete = self.has_time() && self.is_refused_complete().await;
+        if !self.has_time() {
+            return;
+        }
         let (remote, clients) = (self.remote, self.clients);
         let seen = &remote.seen;
         let (puts, completes) = tokio::join!(
             async {
                 let raced = if create && !seen.can_create() { Some(race::puts(remote, clients).await) } else { None };
-                // At once: the trial may be cut off by a deadline, and the next one goes on from
-                // here.
+                // At once: the deadline may end the trial here, and the next one goes on from
+                // there.
                 raced.inspect(|races| seen.create.store(races.are_held(), Ordering::Relaxed))
             },
             async {

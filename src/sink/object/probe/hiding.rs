@@ -3,9 +3,9 @@
 
 use object_store::list::PaginatedListOptions;
 use object_store::path::Path;
-use object_store::{ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
+use object_store::{ObjectStore as _, PutMode, PutOptions};
 
-use super::Trial;
+use super::{Trial, remove};
 use crate::sink::object::words::is_refusal;
 
 const FOLDERS: &str = "names that are also folders";
@@ -53,7 +53,7 @@ impl Trial<'_> {
         };
         for path in [folder, below] {
             // The sweep removes the object where this delete fails.
-            let _ = plain.delete(&path).await;
+            let _ = remove(self.clients, &path).await;
         }
         hides
     }

@@ -9,6 +9,7 @@ use object_store::multipart::PartId;
 use object_store::path::Path;
 use object_store::{Error as StoreError, MultipartId, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
 
+use super::remove;
 use crate::sink::object::remote::{Clients, Completes, Remote};
 use crate::sink::object::words::is_refusal;
 use crate::upload::UploadId;
@@ -166,7 +167,7 @@ impl<'a> Race<'a> {
         let read = async { self.clients.plain.get(&self.path).await?.bytes().await };
         let stored = read.await;
         // The sweep removes the object where this delete fails.
-        let _ = self.clients.plain.delete(&self.path).await;
+        let _ = remove(self.clients, &self.path).await;
         match (&answers, stored) {
             ([Ok(()), Ok(())], _) => Outcome::Lost,
             ([Ok(()), Err(error)], Ok(stored)) if is_refusal(error) => self.held(&stored, 0),
