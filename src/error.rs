@@ -51,6 +51,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The configuration, or a command line, is at fault.
     Config,
+    /// The clock of the server is not set: before 1970, or after 9999.
+    Clock,
     /// Reading or writing on this side of the wire failed (a client's file, a listener).
     Io,
 }
@@ -66,7 +68,7 @@ pub enum Fault {
 
 impl ErrorKind {
     /// Every kind there is.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::BadHeader,
         Self::BadName,
         Self::TooLarge,
@@ -84,6 +86,7 @@ impl ErrorKind {
         Self::Unknown,
         Self::Unsupported,
         Self::Config,
+        Self::Clock,
         Self::Io,
     ];
 
@@ -112,6 +115,7 @@ impl ErrorKind {
             Self::Unknown => "unknown",
             Self::Unsupported => "unsupported",
             Self::Config => "config",
+            Self::Clock => "clock",
             Self::Io => "io",
         }
     }
@@ -136,6 +140,7 @@ impl ErrorKind {
             | Self::ShuttingDown
             | Self::Store
             | Self::Unknown
+            | Self::Clock
             | Self::Io => Fault::Passing,
         }
     }

@@ -23,9 +23,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::budget::Budget;
 use self::admin::Admin;
 use self::store_monitor::{StoreMonitor, Timing};
+use crate::budget::Budget;
 use crate::config::{Config, Framed, Limits, Plain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Bounds, Ingest};

@@ -171,6 +171,8 @@ async fn answer(socket: &mut TcpStream, router: Router, answering: &AtomicBool) 
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEADER_BYTES)
         .keep_alive(false)
+        // hyper panics where the clock is before 1970, and such a clock is what an operator comes to find.
+        .auto_date_header(false)
         // A client that has no more to send still wants its answer.
         .half_close(true)
         .serve_connection(TokioIo::new(socket), service);
