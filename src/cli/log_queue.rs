@@ -98,11 +98,14 @@ impl Shared {
         loop {
             let line = self.next();
             // A line that can't be written (a closed pipe, a full disk) must not end the log: the next one may be.
-            if out.write_all(&line).and_then(|()| out.flush()).is_err() {
-                self.lost.inc();
-                self.waiting().dropped += 1;
+            let written = out.write_all(&line).and_then(|()| out.flush());
+            if let Some(dropped) = self.settle(line.len(), &written) {
+                // Comes back as a line of this queue, in the format that the log has.
+                tracing::error!(
+                    lines = dropped,
+                    "log lines lost: standard error did not take them (tidegate_log_lost_total)"
+                );
             }
-            self.settle(line.len());
         }
     }
 
@@ -118,20 +121,22 @@ impl Shared {
         }
     }
 
-    /// A line of so many bytes is no longer being written.
-    fn settle(&self, bytes: usize) {
+    /// A line of so many bytes is no longer being written. Gives how many lines were dropped, once the stream takes lines again
+    /// and none waits: the report of them would fail as they did, and be reported in its turn.
+    fn settle(&self, bytes: usize, written: &io::Result<()>) -> Option<u64> {
         let mut waiting = self.waiting();
         waiting.bytes -= bytes;
         waiting.writing = false;
-        let dropped = if waiting.lines.is_empty() { std::mem::take(&mut waiting.dropped) } else { 0 };
-        if waiting.lines.is_empty() {
-            self.written.notify_all();
+        if written.is_err() {
+            self.lost.inc();
+            waiting.dropped += 1;
         }
-        drop(waiting);
-        if dropped > 0 {
-            // Comes back as a line of this queue, in the format that the log has.
-            tracing::error!(lines = dropped, "log lines lost: standard error was not read (tidegate_log_lost_total)");
+        if !waiting.lines.is_empty() {
+            return None;
         }
+        self.written.notify_all();
+        let dropped = if written.is_ok() { std::mem::take(&mut waiting.dropped) } else { 0 };
+        (dropped > 0).then_some(dropped)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -231,5 +236,24 @@ mod tests {
         (&queue).write_all(b"b\n").unwrap();
         queue.flush();
         assert_eq!(lost.get(), 1);
+    }
+
+    #[test]
+    fn lost_lines_are_reported_once_the_stream_takes_lines_again_and_none_waits() {
+        let lost = IntCounter::new("lost", "lost").unwrap();
+        let shared = Shared {
+            waiting: Mutex::new(Waiting { bytes: 6, ..Waiting::default() }),
+            arrived: Condvar::new(),
+            written: Condvar::new(),
+            lost,
+        };
+        let failed = Err(io::Error::other("closed"));
+        assert_eq!(shared.settle(1, &failed), None, "a report would fail as well, for ever");
+        assert_eq!(shared.settle(1, &failed), None);
+        shared.waiting().lines.push_back(b"x".to_vec());
+        assert_eq!(shared.settle(1, &Ok(())), None, "a line waits");
+        shared.waiting().lines.clear();
+        assert_eq!(shared.settle(1, &Ok(())), Some(2));
+        assert_eq!(shared.settle(1, &Ok(())), None, "reported");
     }
 }

@@ -1,8 +1,10 @@
 //! `tidegate serve`: runs the server until it is told to stop.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::num::NonZero;
+use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use super::{ConfigArgs, MAX_DISK_WORKERS, bad_config, fail, print, run_with};
 use crate::assemble;
 use crate::config::{Config, FsDurability, Log, LogFormat, SinkKind};
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape;
 use crate::metrics::Metrics;
 use crate::server::{Drained, Server};
 use crate::validate::rules::Rulebook;
@@ -192,6 +195,13 @@ pub(super) fn raise_open_files_limit() {
     }
 }
 
+/// The standard library's hook waits for standard error.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    tracing::error!(panic = %escape::line(&panic.to_string()), backtrace, "a thread panicked");
+}
+
 fn init_log(log: &Log, metrics: &Metrics) -> Result<LogQueue> {
     let filter = EnvFilter::try_new(&log.level).map_err(|error| {
         Error::new(
@@ -215,5 +225,6 @@ fn init_log(log: &Log, metrics: &Metrics) -> Result<LogQueue> {
         LogFormat::Json => builder.json().try_init(),
     };
     started.map_err(|error| Error::new(ErrorKind::Config, "starting the log").because(error))?;
+    std::panic::set_hook(Box::new(log_panic));
     Ok(queue)
 }
