@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::metrics::{AdminClosed, Metrics};
 
 /// Connections at once. Small, because each is a file descriptor that an upload could need.
@@ -160,6 +161,13 @@ async fn exchange(mut socket: TcpStream, router: Router, answering: Arc<AtomicBo
 }
 
 async fn answer(socket: &mut TcpStream, router: Router, answering: &AtomicBool) -> Ended {
+    // hyper panics where the clock is not set, whether or not it sends a date.
+    if let Err(error) = clock::check() {
+        let head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n";
+        let body = format!("not ready: {error}\n");
+        let _ = socket.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
+        return Ended::Done;
+    }
     let router = TowerToHyperService::new(router);
     let service = service_fn(|request| {
         answering.store(true, Ordering::Relaxed);
@@ -171,8 +179,6 @@ async fn answer(socket: &mut TcpStream, router: Router, answering: &AtomicBool) 
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEADER_BYTES)
         .keep_alive(false)
-        // hyper panics where the clock is before 1970, and such a clock is what an operator comes to find.
-        .auto_date_header(false)
         // A client that has no more to send still wants its answer.
         .half_close(true)
         .serve_connection(TokioIo::new(socket), service);
