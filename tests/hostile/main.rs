@@ -14,6 +14,7 @@ mod harness;
 mod kinds;
 
 mod admin;
+mod disk;
 mod first;
 mod fuzz;
 mod memory;
