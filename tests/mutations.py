@@ -1412,6 +1412,55 @@ MUTATIONS = [
         "(old.stamp.is_none_or(|old| version.stamp == Some(old)) || true)",
         "--lib an_object_that_was_replaced_is_looked_at_again",
     ),
+    Mutation(
+        "ledger: a line holds few errors of a report",
+        "src/ledger/line.rs",
+        "    let mut room = MAX_ERRORS_BYTES;\n",
+        "    let mut room = usize::MAX;\n",
+        "--lib a_report_is_cut_and_its_counts_stay",
+    ),
+    Mutation(
+        "ledger: text that a sender chose is cut",
+        "src/ledger/line.rs",
+        "    end.map_or(text, |(end, _)| &text[..end])\n",
+        "    end.map_or(text, |_| text)\n",
+        "--lib no_line_is_longer_whatever_a_sender_chooses",
+    ),
+    Mutation(
+        "ledger: min_free stays free",
+        "src/ledger/writer.rs",
+        "        if self.is_full {\n            return Err(",
+        "        if false {\n            return Err(",
+        "--lib what_is_to_stay_free_is_not_written_to_and_lines_go_on_when_there_is_room",
+    ),
+    Mutation(
+        "ledger: entries that wait are bounded in bytes",
+        "src/ledger/writer.rs",
+        "bytes + weight > self.most_bytes",
+        "bytes + weight == usize::MAX",
+        "--lib what_waits_is_bounded_by_its_bytes",
+    ),
+    Mutation(
+        "log: lines that wait are bounded",
+        "src/cli/log_queue.rs",
+        "        if waiting.bytes + line.len() > QUEUED_BYTES {\n",
+        "        if waiting.bytes + line.len() == usize::MAX {\n",
+        "--lib a_stalled_reader_costs_lines_and_no_time",
+    ),
+    Mutation(
+        "serve: SIGXFSZ ends nothing",
+        "src/cli/serve.rs",
+        "    survive_file_size_limit()?;\n",
+        "    let _ = survive_file_size_limit;\n",
+        "--test hostile a_file_beyond_the_limit_on_file_sizes_is_refused_and_no_other",
+    ),
+    Mutation(
+        "clock: nothing is stored where it is not set",
+        "src/sink/validated.rs",
+        "        clock::check()?;\n        let on_invalid = applied.on_invalid;\n",
+        "        let on_invalid = applied.on_invalid;\n",
+        "--test hostile a_clock_that_is_not_set_refuses_uploads_and_says_so",
+    ),
 ]
 
 
