@@ -138,7 +138,7 @@ impl Budget {
 
     /// Counts a connection's fixed share as taken until the guard is dropped.
     pub fn connection(self: &Arc<Self>) -> ConnectionShare {
-        self.meter(Use::Connections).bytes.add(CONNECTION_BYTES as i64);
+        self.meter(Use::Connections).bytes.add(gauge(CONNECTION_BYTES));
         ConnectionShare(Arc::clone(self))
     }
 
@@ -169,7 +169,7 @@ pub struct ConnectionShare(Arc<Budget>);
 
 impl Drop for ConnectionShare {
     fn drop(&mut self) {
-        self.0.meter(Use::Connections).bytes.sub(CONNECTION_BYTES as i64);
+        self.0.meter(Use::Connections).bytes.sub(gauge(CONNECTION_BYTES));
     }
 }
 
@@ -312,8 +312,7 @@ impl Lease {
 
     /// Counts what has changed since so many units were held.
     fn note(&self, before: usize) {
-        let bytes = |units: usize| i64::try_from(units * UNIT_BYTES).unwrap_or(i64::MAX);
-        self.budget.meter(self.usage).bytes.add(bytes(self.units()) - bytes(before));
+        self.budget.meter(self.usage).bytes.add(gauge(self.units() * UNIT_BYTES) - gauge(before * UNIT_BYTES));
     }
 }
 
@@ -321,6 +320,10 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.shrink(0);
     }
+}
+
+fn gauge(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn as_u32(units: usize) -> u32 {
