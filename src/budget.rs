@@ -1,12 +1,14 @@
 //! The memory that uploads may take, counted in one place and granted before it is allocated.
 //!
-//! A [`Lease`] is memory that one owner holds for one [`Use`]: it grows before the owner allocates, and is given back when
-//! it is dropped. The budget has three parts. Each allowed connection has a fixed share, which is never lent to anybody
-//! else, so that an upload of a few kilobytes needs no lease at all. A reserve is for small leases alone, so that small
-//! uploads go on while large ones wait. The rest is for all.
+//! A [`Lease`] is memory that one owner holds for one [`Use`]: it grows before the owner allocates,
+//! and is given back when it is dropped. The budget has three parts. Each allowed connection has a
+//! fixed share, which is never lent to anybody else, so that an upload of a few kilobytes needs no
+//! lease at all. A reserve is for small leases alone, so that small uploads go on while large ones
+//! wait. The rest is for all.
 //!
-//! A lease that does not fit waits for others to end, in the order of arrival, and is refused after [`MAX_WAIT`]: two
-//! uploads that hold memory and wait for more would otherwise wait for each other for ever. Knows no sink and no protocol.
+//! A lease that does not fit waits for others to end, in the order of arrival, and is refused after
+//! [`MAX_WAIT`]: two uploads that hold memory and wait for more would otherwise wait for each other
+//! for ever. Knows no sink and no protocol.
 
 use std::fmt;
 use std::sync::Arc;
@@ -51,8 +53,8 @@ impl Use {
     }
 }
 
-/// What a connection may take without a lease, in bytes: its tasks, a read of 4 KiB, an upload and its validator, and the
-/// answers of its pending commits. Measured (`docs/limits.md`).
+/// What a connection may take without a lease, in bytes: its tasks, a read of 4 KiB, an upload and
+/// its validator, and the answers of its pending commits. Measured (`docs/limits.md`).
 pub const CONNECTION_BYTES: usize = 32 << 10;
 
 /// The largest lease that the reserve is for, in bytes.
@@ -96,8 +98,8 @@ struct Meter {
 }
 
 impl Budget {
-    /// A budget of `limit_bytes`, in which each of the `wanted` connections has its fixed share, as long as all together
-    /// take no more than half of it.
+    /// A budget of `limit_bytes`, in which each of the `wanted` connections has its fixed share, as
+    /// long as all together take no more than half of it.
     pub fn new(limit_bytes: u64, wanted: usize, metrics: &Metrics) -> Self {
         let fit = limit_bytes / CONNECTIONS_PART / CONNECTION_BYTES as u64;
         let max_connections = wanted.min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1);
@@ -188,7 +190,8 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// Why an upload is [`ErrorKind::Busy`]: it needs memory that others hold. What has come of it can be kept.
+/// Why an upload is [`ErrorKind::Busy`]: it needs memory that others hold. What has come of it can
+/// be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfMemory {
     /// What it needs, in bytes.
@@ -282,7 +285,8 @@ impl Lease {
     /// Where a lease of so many units may come from.
     fn sources(&self, wanted: usize) -> [Option<Source>; 2] {
         let is_small = wanted <= SMALL_BYTES / UNIT_BYTES && wanted <= self.budget.reserve.size;
-        // Answers may wait for a sender as long as it likes: they are not let at what small uploads live on.
+        // Answers may wait for a sender as long as it likes: they are not let at what small uploads
+        // live on.
         let reserve = (is_small && self.usage != Use::Answers).then_some(Source::Reserve);
         [Some(Source::General), reserve]
     }

@@ -171,8 +171,8 @@ impl Server {
             .map_err(|error| Error::new(ErrorKind::Io, "asking for the listener's address").because(error))
     }
 
-    /// The store in words, once it was probed. What is wrong with it is logged; the server serves all the same, and is not ready
-    /// until the store is: it may come back.
+    /// The store in words, once it was probed. What is wrong with it is logged; the server serves
+    /// all the same, and is not ready until the store is: it may come back.
     pub async fn store(&self) -> String {
         self.store.verdict().await.store
     }
@@ -205,7 +205,8 @@ impl Server {
     }
 }
 
-/// Files that plain connections may have open at once where a header has several readings, beside one for each connection.
+/// Files that plain connections may have open at once where a header has several readings, beside
+/// one for each connection.
 pub fn rival_files(max_connections: usize) -> usize {
     /// Connections that share a rival file.
     const CONNECTIONS: usize = 16;

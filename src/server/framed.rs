@@ -230,7 +230,8 @@ impl Session {
             Err(error) => error,
         };
         let answered = self.tell(Event::from_error(id.to_owned(), &error)).await;
-        // Where the rest is lost, the answer has said why; where the upload gave way, so does the connection.
+        // Where the rest is lost, the answer has said why; where the upload gave way, so does the
+        // connection.
         if answered == Next::Close || rest == Rest::Lost || error.kind() == ErrorKind::TooSlow {
             return Next::Close;
         }

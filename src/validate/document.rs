@@ -116,8 +116,9 @@ fn located(error: &ValidationError<'_>, text: &str, start: Place, path: &str, to
 const ALL_ERRORS_BYTES: usize = 64 << 10;
 
 impl Allowance {
-    /// What a document may cost. Two bytes can be a value, which a rich schema looks at some dozen times; a recursive one with
-    /// alternatives, thousands of times. Of errors, a document that is wrong throughout has one in a few bytes.
+    /// What a document may cost. Two bytes can be a value, which a rich schema looks at some dozen
+    /// times; a recursive one with alternatives, thousands of times. Of errors, a document that is
+    /// wrong throughout has one in a few bytes.
     fn for_document(text: &str) -> Self {
         let bytes = text.len() as u64;
         Self { work: 100_000 + 16 * bytes, errors: 256 + bytes / 16 }

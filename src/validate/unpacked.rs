@@ -1,8 +1,8 @@
 //! Validation through decompression: the validator behind sees the text, the store the bytes as they came.
 //!
 //! What a small file may unpack to is bounded, in all and as a multiple of its size. Nothing is held but one buffer and the
-//! decompressor's window: 32 KiB for gzip (RFC 1951 section 2), [`WINDOW_LOG_MAX`] at most for zstd, whose frames say how
-//! much they need before it is allocated.
+//! decompressor's window: 32 KiB for gzip (RFC 1951 section 2), [`WINDOW_LOG_MAX`] at most for
+//! zstd, whose frames say how much they need before it is allocated.
 
 mod gzip;
 mod zstd;
@@ -38,8 +38,8 @@ pub(super) struct Unpacked {
 
 /// A decompressor.
 trait Decoder: std::fmt::Debug + Send {
-    /// Reads some of `input`, and writes some of the text to `output`. Nothing is read and nothing written only where all
-    /// of an empty `input` has been unpacked.
+    /// Reads some of `input`, and writes some of the text to `output`. Nothing is read and nothing
+    /// written only where all of an empty `input` has been unpacked.
     fn decode(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<Decoded>;
 
     /// The memory that it takes, or that the next [`Decoder::decode`] allocates, in bytes.

@@ -1,5 +1,5 @@
-//! What a validator says that it may take is what it takes: each step runs below a limit of just that, beyond which an
-//! allocation fails, and with it the test.
+//! What a validator says that it may take is what it takes: each step runs below a limit of just
+//! that, beyond which an allocation fails, and with it the test.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 

@@ -33,7 +33,8 @@ pub(super) struct Line {
 const SHARE_BYTES: usize = 2 << 10;
 
 impl Line {
-    /// The line for an event. Waits for memory for a long one; where there is none, the report is left out.
+    /// The line for an event. Waits for memory for a long one; where there is none, the report is
+    /// left out.
     pub(super) async fn of(event: Event, budget: &Arc<Budget>) -> Self {
         let mut lease = budget.lease(Use::Answers);
         let text = encode_event(&event);

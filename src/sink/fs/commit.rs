@@ -119,8 +119,8 @@ impl<D: Disk> Shared<D> {
         Ok(Sealed { record, content, known: Vec::new() })
     }
 
-    /// Renames a file that is sealed, then flushes its folder. Says in `name` whether the staged name has become the final one,
-    /// also where the commit fails afterwards.
+    /// Renames a file that is sealed, then flushes its folder. Says in `name` whether the staged
+    /// name has become the final one, also where the commit fails afterwards.
     pub(super) fn commit(&self, spec: &UploadSpec, sealed: &Sealed, name: &mut Name) -> Result<Committed<D::Handle>> {
         let (mut place, mut made) = (Place::new(spec, sealed.content), Made::default());
         let named = self.give_name(&mut place, sealed, &mut made, name);
@@ -243,8 +243,8 @@ impl<D: Disk> Shared<D> {
         }
     }
 
-    /// What stands where the upload should go. What is answered to be a duplicate must be durable too: its writer may not have
-    /// flushed it yet.
+    /// What stands where the upload should go. What is answered to be a duplicate must be durable
+    /// too: its writer may not have flushed it yet.
     pub(super) fn look(&self, folder: &D::Handle, place: &Place<'_>, sealed: &Sealed) -> Result<Seen<D::Handle>> {
         let looking = |errno: Errno| looking_at(place.key(), errno);
         let ours = sealed.record.digest;

@@ -207,7 +207,8 @@ impl<D: Disk> Job<D> {
         }
     }
 
-    /// Commits; whatever comes of it, unless something has to be read first, nothing stays under the staged name.
+    /// Commits; whatever comes of it, unless something has to be read first, nothing stays under
+    /// the staged name.
     pub(super) fn commit(mut self, ending: Ending) -> Result<Committing<D>> {
         let Self { shared, spec, place, tally, .. } = &mut self;
         let sealed = place.write(shared, spec, tally, &[]).and_then(|file| shared.seal(spec, file, tally, ending));

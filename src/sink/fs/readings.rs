@@ -1,9 +1,10 @@
 //! Existing files that are read whole, because only their bytes tell what stands under a key.
 //!
-//! Large files are read a slice at a time, by a few workers in all. Waiting readings take turns after each slice, so that a
-//! small file is not behind a huge one, and no other work of the disk's workers waits for any of them. Callers that ask for the
-//! same file share one reading. A reading without callers goes on while a worker is free; where other readings wait, it stops
-//! and keeps what it has, so that the next caller does not begin anew.
+//! Large files are read a slice at a time, by a few workers in all. Waiting readings take turns
+//! after each slice, so that a small file is not behind a huge one, and no other work of the disk's
+//! workers waits for any of them. Callers that ask for the same file share one reading. A reading
+//! without callers goes on while a worker is free; where other readings wait, it stops and keeps
+//! what it has, so that the next caller does not begin anew.
 //!
 //! Knows neither keys nor receipts.
 
@@ -167,7 +168,8 @@ impl Readings {
         Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 
-    /// The right to read a slice; `None` where another reading waits for it, and no caller for this one.
+    /// The right to read a slice; `None` where another reading waits for it, and no caller for this
+    /// one.
     async fn turn_of(&self, tell: &Tell) -> Option<OwnedSemaphorePermit> {
         let turns = Arc::clone(&self.turns);
         if let Ok(turn) = Arc::clone(&turns).try_acquire_owned() {
@@ -180,7 +182,8 @@ impl Readings {
         }
     }
 
-    /// Remembers how far a reading has come that no caller waits for; gives it back where one has come meanwhile.
+    /// Remembers how far a reading has come that no caller waits for; gives it back where one has
+    /// come meanwhile.
     fn stop(&self, look: Look, progress: Progress, tell: &Tell) -> Option<Progress> {
         let mut under_way = self.under_way();
         if tell.receiver_count() > 0 {

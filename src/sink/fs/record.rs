@@ -88,7 +88,8 @@ impl Record {
     }
 }
 
-/// The receipt of a file that stands under `key` and holds this, as durable as the caller has made it.
+/// The receipt of a file that stands under `key` and holds this, as durable as the caller has made
+/// it.
 pub(super) fn receipt<D: Disk>(
     disk: &D,
     file: &D::Handle,

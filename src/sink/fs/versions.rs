@@ -33,8 +33,8 @@ enum Step {
 }
 
 impl<D: Disk> Shared<D> {
-    /// Renames the staged file to the first version that is not known to be taken, unless one holds the same content. `None`
-    /// where the folder is gone.
+    /// Renames the staged file to the first version that is not known to be taken, unless one holds
+    /// the same content. `None` where the folder is gone.
     pub(super) fn give_next_number(
         &self,
         folder: &Arc<D::Handle>,

@@ -17,7 +17,8 @@ use crate::sink::{Quarantined, Staged};
 use crate::upload::{Ending, Key, Note, OnInvalid, Receipt, UploadSpec};
 use crate::validate::Validator;
 
-/// A file of no more bytes is read where it arrives, if that is cheap: to wake another thread would take longer.
+/// A file of no more bytes is read where it arrives, if that is cheap: to wake another thread would
+/// take longer.
 const DIRECT_BYTES: u64 = 64 << 10;
 
 /// What a validator takes of its connection's share before it needs a lease, in bytes.
@@ -37,7 +38,8 @@ pub(super) struct Terms {
 pub(super) struct Judged {
     staged: Box<dyn Staged>,
     judge: Judge,
-    /// What the validator has read, and the store perhaps not: a write that has failed, or that nobody has waited for.
+    /// What the validator has read, and the store perhaps not: a write that has failed, or that
+    /// nobody has waited for.
     late: Option<Bytes>,
     /// The offset of the last checkpoint that can be gone on from.
     kept: Option<u64>,
@@ -107,7 +109,8 @@ impl Judged {
         self.fit_memory().await
     }
 
-    /// Lets a worker read, and gets the memory for it. Where this is dropped meanwhile, [`Self::settle`] goes on.
+    /// Lets a worker read, and gets the memory for it. Where this is dropped meanwhile,
+    /// [`Self::settle`] goes on.
     async fn hand_over(&mut self, mut rest: Rest) -> Result<()> {
         loop {
             self.judge = match std::mem::replace(&mut self.judge, Judge::Lost) {
@@ -124,8 +127,8 @@ impl Judged {
         }
     }
 
-    /// Waits for the worker that has the validator. What it needs to read on, and what is left to be read, where it has
-    /// stopped for want of memory.
+    /// Waits for the worker that has the validator. What it needs to read on, and what is left to
+    /// be read, where it has stopped for want of memory.
     async fn settle(&mut self) -> Result<Option<(usize, Rest)>> {
         let Judge::Working(outcome) = &mut self.judge else { return Ok(None) };
         // Where this is given up while it waits, the next one goes on waiting.
@@ -143,7 +146,8 @@ impl Judged {
         Ok(None)
     }
 
-    /// Enough was found wrong: refuses the file, or takes the rest of it unread, as its rule wants it.
+    /// Enough was found wrong: refuses the file, or takes the rest of it unread, as its rule wants
+    /// it.
     fn give_up(&mut self, report: Box<Report>, busy: Duration) -> Result<()> {
         self.lease.shrink(0);
         self.judge = Judge::GaveUp(report, busy);
@@ -153,7 +157,8 @@ impl Judged {
         }
     }
 
-    /// Gets so much memory for the validator; where it is not free at once, as little as it can go on with.
+    /// Gets so much memory for the validator; where it is not free at once, as little as it can go
+    /// on with.
     async fn grow(&mut self, mut bytes: usize) -> Result<()> {
         if !self.lease.try_grow(bytes.saturating_sub(SHARE_BYTES)) {
             if let Judge::Reading(reading) = &mut self.judge {
@@ -162,7 +167,8 @@ impl Judged {
             self.lease.grow(bytes.saturating_sub(SHARE_BYTES)).await?;
         }
         if let Judge::Reading(reading) = &mut self.judge {
-            // A lease can be smaller than what was asked for where that is more than there is in all.
+            // A lease can be smaller than what was asked for where that is more than there is in
+            // all.
             reading.granted_bytes = bytes.max(self.lease.bytes() + SHARE_BYTES);
         }
         Ok(())
@@ -182,7 +188,8 @@ impl Judged {
         Ok(())
     }
 
-    /// Brings to the store what only the validator has: else it would be ahead of the bytes, and what is kept of no use.
+    /// Brings to the store what only the validator has: else it would be ahead of the bytes, and
+    /// what is kept of no use.
     async fn catch_up(&mut self) {
         let Judge::Reading(Reading { validator, .. }) = &self.judge else { return };
         let (read_to, stored) = (validator.offset(), self.staged.offset());
@@ -239,7 +246,8 @@ async fn judge_invalid(staged: Box<dyn Staged>, on_invalid: OnInvalid, report: R
         }
         OnInvalid::Quarantine => {
             let file = staged.quarantine(report.clone(), ending).await?;
-            // The same file may have come before, when other rules held: what is told is what was found now.
+            // The same file may have come before, when other rules held: what is told is what was
+            // found now.
             Err(refusal(&file.name, Report { quarantined: Some(file.id.into()), ..report }))
         }
         OnInvalid::Warn => {
@@ -275,8 +283,8 @@ impl Staged for Judged {
         self.staged.until_checkpoint()
     }
 
-    /// With what the validator needs to go on from here. Where it can't, the sink has its bytes flushed, but nothing that could
-    /// be gone on with is replaced.
+    /// With what the validator needs to go on from here. Where it can't, the sink has its bytes
+    /// flushed, but nothing that could be gone on with is replaced.
     async fn checkpoint(&mut self, _note: Note) -> Result<()> {
         match self.saved() {
             Some(saved) => {
@@ -289,10 +297,12 @@ impl Staged for Judged {
         }
     }
 
-    /// Where the validator can't be written down as it is now, the last checkpoint is kept. Where there is none, as for a file
-    /// whose validator has given up, nothing is: it would have to be read from its first byte again.
+    /// Where the validator can't be written down as it is now, the last checkpoint is kept. Where
+    /// there is none, as for a file whose validator has given up, nothing is: it would have to be
+    /// read from its first byte again.
     async fn suspend(mut self: Box<Self>, _note: Note) -> Result<u64> {
-        // How the chunk ends that a worker reads is of no interest but for where the validator stands then.
+        // How the chunk ends that a worker reads is of no interest but for where the validator
+        // stands then.
         let worked = self.settle().await;
         self.catch_up().await;
         self.metrics.validation_took(self.terms.format, self.busy());

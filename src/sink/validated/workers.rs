@@ -1,9 +1,10 @@
 //! Threads that validate, so that the threads which serve connections do not.
 //!
-//! A job is one chunk of one upload, or its end. Jobs take turns: each runs for a slice of about a millisecond and then
-//! goes to the back of its queue, so that a chunk which unpacks to a thousand times its size holds up nobody. Uploads that
-//! have not run for long have a queue of their own, of which most slices are taken: a small file does not wait behind the
-//! large ones. A job whose upload has been given up ends at its next slice.
+//! A job is one chunk of one upload, or its end. Jobs take turns: each runs for a slice of about a
+//! millisecond and then goes to the back of its queue, so that a chunk which unpacks to a thousand
+//! times its size holds up nobody. Uploads that have not run for long have a queue of their own, of
+//! which most slices are taken: a small file does not wait behind the large ones. A job whose
+//! upload has been given up ends at its next slice.
 
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -26,8 +27,9 @@ const SHORT: Duration = Duration::from_millis(20);
 /// Of so many slices, one is for a job that is not short, so that those go on as well.
 const LONG_EVERY: u64 = 4;
 
-/// The text of a step: halved where a step takes more than half a slice, doubled where it takes little. The first ones are
-/// short: a table's header takes many times its bytes, and most validators need little behind it.
+/// The text of a step: halved where a step takes more than half a slice, doubled where it takes
+/// little. The first ones are short: a table's header takes many times its bytes, and most
+/// validators need little behind it.
 const FIRST_STEP_BYTES: usize = 512;
 const LEAST_STEP_BYTES: usize = 256;
 
@@ -227,7 +229,8 @@ impl Queues {
             match state.next() {
                 Some(job) => {
                     drop(state);
-                    // The upload of a validator that panics learns that it is gone; the thread serves the others.
+                    // The upload of a validator that panics learns that it is gone; the thread
+                    // serves the others.
                     let left = std::panic::catch_unwind(AssertUnwindSafe(|| job.run())).unwrap_or_default();
                     state = self.lock();
                     if let Some(job) = left {

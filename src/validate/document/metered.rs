@@ -1,9 +1,11 @@
 //! Documents whose every reading is counted, so that a schema can't be made to read one for ever.
 //!
-//! A recursive schema with alternatives may look at a document of a few hundred bytes an exponential number of times, and
-//! the library keeps an error for each failure of each alternative. So it is given the document through [`Metered`]: each
-//! look at a value costs a unit of work, and each value that it keeps for an error counts as one. When either is used up,
-//! every value looks like `null`, which has nothing inside: all recursion ends at once, and what comes of it is void.
+//! A recursive schema with alternatives may look at a document of a few hundred bytes an
+//! exponential number of times, and the library keeps an error for each failure of each
+//! alternative. So it is given the document through [`Metered`]: each look at a value costs a unit
+//! of work, and each value that it keeps for an error counts as one. When either is used up, every
+//! value looks like `null`, which has nothing inside: all recursion ends at once, and what comes of
+//! it is void.
 
 use std::borrow::Cow;
 use std::cell::Cell;

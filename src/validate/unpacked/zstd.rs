@@ -7,13 +7,16 @@ use zstd::stream::raw::{DParameter, Decoder as Frames, InBuffer, Operation as _,
 
 use super::{Decoded, Decoder};
 
-/// The largest window, as a power of two: 8 MiB, which RFC 8878 section 3.1.1.1.2 asks every decoder to support.
+/// The largest window, as a power of two: 8 MiB, which RFC 8878 section 3.1.1.1.2 asks every
+/// decoder to support.
 const WINDOW_LOG_MAX: u32 = 23;
 
-/// What the decompressor takes beside a frame's buffers, in bytes: its tables, with room for literals.
+/// What the decompressor takes beside a frame's buffers, in bytes: its tables, with room for
+/// literals.
 const CONTEXT_BYTES: usize = 160 << 10;
 
-/// The largest block (RFC 8878 section 3.1.1.2.4). There is one for what comes, and one behind the window.
+/// The largest block (RFC 8878 section 3.1.1.2.4). There is one for what comes, and one behind the
+/// window.
 const BLOCK_BYTES: usize = 128 << 10;
 
 /// A decompressor for a file of frames.
@@ -102,8 +105,9 @@ impl Zstd {
     }
 }
 
-/// How large a window a frame with this beginning needs, in bytes; `None` where more of it has to come. What is no frame
-/// needs none: the decompressor says what is wrong with it. RFC 8878 section 3.1.1.1.
+/// How large a window a frame with this beginning needs, in bytes; `None` where more of it has to
+/// come. What is no frame needs none: the decompressor says what is wrong with it. RFC 8878 section
+/// 3.1.1.1.
 fn window_bytes(header: &[u8]) -> Option<u64> {
     const MAGIC: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
     let magic = &header[..header.len().min(MAGIC.len())];

@@ -1,4 +1,5 @@
-//! Names with many versions: what a commit costs, and that nothing is stored twice or in a place that is taken.
+//! Names with many versions: what a commit costs, and that nothing is stored twice or in a place
+//! that is taken.
 
 use std::path::Path;
 
