@@ -2,9 +2,9 @@
 //!
 //! A [`Lease`] is memory that one owner holds for one [`Use`]: it grows before the owner allocates,
 //! and is given back when it is dropped. The budget has three parts. Each allowed connection has a
-//! fixed share, which is never lent to anybody else, so that an upload of a few kilobytes needs no
-//! lease at all. A reserve is for small leases alone, so that small uploads go on while large ones
-//! wait. The rest is for all.
+//! fixed share, which no other lease can take, so that an upload of a few kilobytes needs no lease
+//! at all. A reserve is for small leases alone, so that small uploads go on while large ones wait.
+//! The rest is for all.
 //!
 //! A lease that does not fit waits for others to end, in the order of arrival, and is refused after
 //! [`MAX_WAIT`]: two uploads that hold memory and wait for more would otherwise wait for each other
@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 
-/// What memory is for: the `use` label of the metrics.
+/// The purpose of memory: the `use` label of the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     /// What every connection takes, open uploads and their tasks included.
@@ -53,8 +53,9 @@ impl Use {
     }
 }
 
-/// What a connection may take without a lease, in bytes: its tasks, a read of 4 KiB, an upload and
-/// its validator, and the answers of its pending commits. Measured (`docs/limits.md`).
+/// The share of a connection, in bytes, which it takes without a lease: its tasks, a read of 4 KiB,
+/// an upload and its validator, and the answers of its pending commits. Measured
+/// (`docs/limits.md`).
 pub const CONNECTION_BYTES: usize = 32 << 10;
 
 /// The largest lease that the reserve is for, in bytes.
@@ -69,7 +70,7 @@ const RESERVE_PART: u64 = 8;
 /// Connections may take this part of the budget.
 const CONNECTIONS_PART: u64 = 2;
 
-/// What leases are counted in, in bytes.
+/// The unit of leases, in bytes.
 const UNIT_BYTES: usize = 1 << 10;
 
 /// The memory that uploads may take.
@@ -90,7 +91,7 @@ struct Pool {
     size: usize,
 }
 
-/// What is counted of one use.
+/// The metrics of one use.
 #[derive(Debug)]
 struct Meter {
     bytes: IntGauge,
@@ -170,7 +171,7 @@ impl Drop for ConnectionShare {
     }
 }
 
-/// Where the memory of a lease comes from.
+/// The pool from which a lease is granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     General,
@@ -190,11 +191,11 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// Why an upload is [`ErrorKind::Busy`]: it needs memory that others hold. What has come of it can
-/// be kept.
+/// Why an upload is [`ErrorKind::Busy`]: it needs memory that other leases hold. The bytes received
+/// so far can be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfMemory {
-    /// What it needs, in bytes.
+    /// The memory that was missing, in bytes.
     pub bytes: usize,
 }
 
@@ -207,7 +208,7 @@ impl fmt::Display for OutOfMemory {
 impl std::error::Error for OutOfMemory {}
 
 impl Lease {
-    /// What is held, in bytes.
+    /// The size of the lease, in bytes.
     pub fn bytes(&self) -> usize {
         self.units() * UNIT_BYTES
     }
@@ -230,7 +231,7 @@ impl Lease {
         self.note(before);
     }
 
-    /// Grows to `bytes`, if they are free; whether so many are held now.
+    /// Grows to `bytes`, if they are free. Returns whether the lease has that size now.
     pub fn try_grow(&mut self, bytes: usize) -> bool {
         let wanted = self.units_of(bytes);
         if wanted <= self.units() {
@@ -282,7 +283,7 @@ impl Lease {
         }
     }
 
-    /// Where a lease of so many units may come from.
+    /// The pools from which a lease of so many units may be granted.
     fn sources(&self, wanted: usize) -> [Option<Source>; 2] {
         let is_small = wanted <= SMALL_BYTES / UNIT_BYTES && wanted <= self.budget.reserve.size;
         // Answers may wait for a sender as long as it likes: they are not let at what small uploads

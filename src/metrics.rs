@@ -320,7 +320,7 @@ impl Metrics {
         self.ledger_lost.inc_by(lines);
     }
 
-    /// What is counted of the memory for one use: the bytes that are taken, and how often more were
+    /// The metrics of the memory for one use: the bytes that are taken, and how often more were
     /// refused.
     pub fn memory(&self, usage: &str) -> (IntGauge, IntCounter) {
         (self.memory_bytes.with_label_values(&[usage]), self.memory_refused.with_label_values(&[usage]))

@@ -1,4 +1,4 @@
-//! What keeps a running server from being ready, as `/readyz` reports it.
+//! The conditions that keep a running server from being ready, as `/readyz` reports them.
 //!
 //! Modules set a condition while it holds and clear it when it ends. This module knows neither HTTP
 //! nor how a condition is found.

@@ -79,7 +79,7 @@ pub trait Validator: Debug + Send {
 /// The most text that is read in one step, in bytes.
 pub const MAX_STEP_BYTES: usize = 32 << 10;
 
-/// What a step has read.
+/// The progress of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
     /// Bytes of the chunk.

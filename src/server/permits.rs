@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// sender can have each of its addresses.
 const NETWORK_BITS: u32 = 64;
 
-/// What counts as one sender: an IPv4 address, whichever way it comes in, or an IPv6 network.
+/// The address under which a sender is counted: its IPv4 address, also where that is mapped into
+/// IPv6, or its IPv6 network.
 fn sender(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !(u128::MAX >> NETWORK_BITS)).into(),

@@ -1,13 +1,13 @@
 //! Whether the store can be written to, as the start and `/readyz` report it.
 //!
 //! A probe writes to the store, so a request never runs one: it reads the last verdict and notes
-//! that it asked. One task probes while requests come, at most once in a pause. It probes nothing
-//! while no request comes: the verdict would serve nobody, and each probe costs several requests to
-//! the store. It probes nothing while uploads are committed either, because a commit proves as
+//! that it asked. One task probes while there are requests, at most once in a pause. It probes
+//! nothing without requests: nothing would read the verdict, and each probe costs several requests
+//! to the store. It probes nothing while uploads are committed either, because a commit proves as
 //! much.
 //!
-//! Every probe runs in a task of its own, so that it removes what it wrote whoever stops waiting
-//! for it.
+//! Every probe runs in a task of its own, so that it removes what it wrote also where its caller is
+//! cancelled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +64,7 @@ impl Timing {
 pub(super) struct Verdict {
     /// The store in words.
     pub(super) store: String,
-    /// What is wrong, and the remedy.
+    /// The cause and the remedy, where the store is unusable.
     pub(super) problem: Option<String>,
     at: Instant,
 }

@@ -22,12 +22,12 @@ use crate::error::{Error, ErrorKind};
 
 /// What is read at once of a header; an idle connection holds no more.
 const SMALL_BYTES: usize = 4 * 1024;
-/// What is read at once of a body; more as long as a sender fills it, so that a fast sender is read
-/// in large pieces, and [`SMALL_BYTES`] of a slow one, or where the memory is in use.
+/// The size of a read of a body, in bytes: more as long as a sender fills it, so that a fast sender
+/// is read in large pieces, and [`SMALL_BYTES`] of a slow one, or where the memory is in use.
 const LARGE_BYTES: usize = 64 * 1024;
 const LARGEST_BYTES: usize = 256 * 1024;
 
-/// What a connection reads without a lease, in bytes.
+/// The size of a read buffer that needs no lease, in bytes.
 const SHARE_BYTES: usize = 2 * SMALL_BYTES;
 
 /// Reads of a body that are in memory at once: one is filled, one is validated, one is on its way

@@ -1,10 +1,10 @@
-//! What is known of the versions beside a name, so that a commit does not look at thousands of them
-//! one by one.
+//! Hints about the versions of a name, so that a commit does not look at thousands of them one by
+//! one.
 //!
-//! All of it is a hint. A sink creates a version only where the store itself finds the key free,
-//! and looks at a file before it answers that it holds the same content. A hint is believed for a
-//! minute: what others remove or put there meanwhile, below the numbers that were seen to be taken,
-//! may go unnoticed for so long.
+//! Nothing relies on a hint. A sink creates a version only where the store itself finds the key
+//! free, and looks at a file before it answers that it holds the same content. A hint is believed
+//! for a minute: changes by other processes below the numbers that were seen to be taken may go
+//! unnoticed for so long.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -27,7 +27,7 @@ const MAX_VERSIONS_KNOWN: usize = 1 << 18;
 /// Names that are remembered.
 const MAX_NAMES: usize = 1 << 10;
 
-/// What a version holds.
+/// The content of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Holds {
     Content(Digest),

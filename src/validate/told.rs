@@ -135,7 +135,7 @@ impl Told {
         COPIES * (self.kept_bytes + more).min(self.patience.max_kept_bytes)
     }
 
-    /// Whether a further flaw is told, and not only counted.
+    /// Whether a further flaw is kept for the report, and not only counted.
     pub(super) fn keeps_more(&self) -> bool {
         self.found.kept.len() < self.patience.max_errors_kept.max(1) && !self.full
     }

@@ -28,7 +28,7 @@ pub(super) struct Unpacked {
     validator: Box<dyn Validator>,
     format: Format,
     limits: Limits,
-    /// What was unpacked last; allocated by the first step.
+    /// The text that the last step has unpacked; allocated by the first step.
     buffer: Vec<u8>,
     /// Bytes of the compressed file that were read.
     packed: u64,
@@ -49,7 +49,7 @@ trait Decoder: std::fmt::Debug + Send {
     fn is_complete(&self) -> bool;
 }
 
-/// What a decompressor has done.
+/// The progress of a decompressor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Decoded {
     /// Bytes of the input.
@@ -94,7 +94,7 @@ impl Unpacked {
         self.refuse(Code::CompressedData, self.text, message)
     }
 
-    /// Of the wrapping no line and no column can be told.
+    /// An error of the compressed data has no line and no column.
     fn refuse(&self, code: Code, offset: u64, message: String) -> Box<Report> {
         let mut told = Told::new(Patience::default(), Snippets::default());
         let _ = told.fatal(Flaw::new(code, Place { line: 0, column: 0, offset }, message));

@@ -98,8 +98,7 @@ enum Ended {
 
 impl Connections {
     /// Serves one more connection. A new one is never refused: at the limit it takes the place of
-    /// another one, because a monitoring system asks and leaves, and who stays is who holds
-    /// connections open.
+    /// another one, because a monitoring system leaves after its answer, and an attacker stays.
     async fn admit(&mut self, socket: TcpStream, peer: SocketAddr, router: &Router, metrics: &Metrics) {
         self.collect(metrics).await;
         let was_full = std::mem::replace(&mut self.is_full, self.open.len() >= self.limit);

@@ -1,4 +1,4 @@
-//! What stands under a key, as a receipt.
+//! The receipt of the existing file under a key.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::{Shared, blocking};
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Key, Receipt, UploadId};
 
-/// What a first look at a key has come to.
+/// The outcome of a first look at a key.
 enum Found<H> {
     Nothing,
     Standing(Receipt),

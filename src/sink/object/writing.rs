@@ -108,8 +108,8 @@ impl Writing {
             return Ok(());
         }
         let capacity = needed.max(self.buffer.capacity() * 2).max(FIRST_BUFFER).min(self.part_bytes);
-        // Where there is no memory, or this is dropped while it waits, the bytes that were to come
-        // are missing.
+        // Without memory, or where this is dropped while it waits, the next bytes are missing from
+        // the buffer.
         let was_broken = std::mem::replace(&mut self.broken, true);
         self.lease.grow(capacity).await?;
         self.broken = was_broken;

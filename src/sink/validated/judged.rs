@@ -21,10 +21,10 @@ use crate::validate::Validator;
 /// take longer.
 const DIRECT_BYTES: u64 = 64 << 10;
 
-/// What a validator takes of its connection's share before it needs a lease, in bytes.
+/// The part of its connection's share that a validator takes before it needs a lease, in bytes.
 const SHARE_BYTES: usize = 4 << 10;
 
-/// What an upload is judged by.
+/// The rule for an upload.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
     pub(super) format: Format,
@@ -38,8 +38,8 @@ pub(super) struct Terms {
 pub(super) struct Judged {
     staged: Box<dyn Staged>,
     judge: Judge,
-    /// What the validator has read, and the store perhaps not: a write that has failed, or that
-    /// nobody has waited for.
+    /// The last chunk that the validator was given, until the store has it: a write may fail, or be
+    /// dropped.
     late: Option<Bytes>,
     /// The offset of the last checkpoint that can be gone on from.
     kept: Option<u64>,
@@ -76,7 +76,7 @@ impl Judged {
         Self { staged, judge, late: None, kept, terms, lease, workers, metrics }
     }
 
-    /// What the validator knows, where it has read what was stored and no more.
+    /// The state of the validator, where it has read exactly the bytes that are stored.
     fn saved(&self) -> Option<Value> {
         match &self.judge {
             Judge::Reading(Reading { validator, .. }) if validator.offset() == self.staged.offset() => validator.save(),
@@ -86,7 +86,7 @@ impl Judged {
 
     /// Lets the validator read `chunk`, if it still reads.
     async fn feed(&mut self, chunk: &Bytes) -> Result<()> {
-        // The one who waited for a write before may have given up.
+        // The caller of an earlier write may have dropped it.
         if self.settle().await?.is_some() {
             let message = "a chunk was not read to its end, and no other can follow";
             return Err(Error::new(ErrorKind::Store, message));
@@ -127,8 +127,8 @@ impl Judged {
         }
     }
 
-    /// Waits for the worker that has the validator. What it needs to read on, and what is left to
-    /// be read, where it has stopped for want of memory.
+    /// Waits for the worker that has the validator. Where the validator has stopped for want of
+    /// memory, returns how much it needs in all, in bytes, and the rest of the chunk.
     async fn settle(&mut self) -> Result<Option<(usize, Rest)>> {
         let Judge::Working(outcome) = &mut self.judge else { return Ok(None) };
         // Where this is given up while it waits, the next one goes on waiting.
@@ -188,8 +188,8 @@ impl Judged {
         Ok(())
     }
 
-    /// Brings to the store what only the validator has: else it would be ahead of the bytes, and
-    /// what is kept of no use.
+    /// Stores the bytes that only the validator has read: else its state would be ahead of the
+    /// stored bytes, and could not be resumed from.
     async fn catch_up(&mut self) {
         let Judge::Reading(Reading { validator, .. }) = &self.judge else { return };
         let (read_to, stored) = (validator.offset(), self.staged.offset());
@@ -202,7 +202,7 @@ impl Judged {
         }
     }
 
-    /// What the upload has taken of the processor.
+    /// The processor time of the upload's validation.
     fn busy(&self) -> Duration {
         match &self.judge {
             Judge::Reading(reading) => reading.busy,
@@ -246,8 +246,8 @@ async fn judge_invalid(staged: Box<dyn Staged>, on_invalid: OnInvalid, report: R
         }
         OnInvalid::Quarantine => {
             let file = staged.quarantine(report.clone(), ending).await?;
-            // The same file may have come before, when other rules held: what is told is what was
-            // found now.
+            // The same file may have been quarantined under other rules: the answer has the
+            // findings of now.
             Err(refusal(&file.name, Report { quarantined: Some(file.id.into()), ..report }))
         }
         OnInvalid::Warn => {
@@ -301,8 +301,7 @@ impl Staged for Judged {
     /// there is none, as for a file whose validator has given up, nothing is: it would have to be
     /// read from its first byte again.
     async fn suspend(mut self: Box<Self>, _note: Note) -> Result<u64> {
-        // How the chunk ends that a worker reads is of no interest but for where the validator
-        // stands then.
+        // The outcome of a chunk at a worker matters only for the state of the validator.
         let worked = self.settle().await;
         self.catch_up().await;
         self.metrics.validation_took(self.terms.format, self.busy());

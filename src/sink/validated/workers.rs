@@ -2,9 +2,9 @@
 //!
 //! A job is one chunk of one upload, or its end. Jobs take turns: each runs for a slice of about a
 //! millisecond and then goes to the back of its queue, so that a chunk which unpacks to a thousand
-//! times its size holds up nobody. Uploads that have not run for long have a queue of their own, of
-//! which most slices are taken: a small file does not wait behind the large ones. A job whose
-//! upload has been given up ends at its next slice.
+//! times its size does not delay other uploads. Uploads that have not run for long have a queue of
+//! their own, of which most slices are taken: a small file does not wait behind the large ones. A
+//! job whose upload has been given up ends at its next slice.
 
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -64,11 +64,11 @@ pub(super) struct Reading {
     pub(super) granted_bytes: usize,
     /// The text of its next step.
     step_bytes: usize,
-    /// What its upload has taken of the processor.
+    /// The processor time of its upload so far.
     pub(super) busy: Duration,
 }
 
-/// How far a job has come.
+/// The outcome of a job.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// All of the chunk is read.
@@ -79,7 +79,7 @@ pub(super) enum Outcome {
     Failed { report: Box<Report>, busy: Duration },
 }
 
-/// What is left of a chunk, which has been read where that is nothing.
+/// The rest of a chunk.
 #[derive(Debug)]
 pub(super) struct Rest {
     chunk: Bytes,
@@ -93,13 +93,13 @@ impl From<Bytes> for Rest {
     }
 }
 
-/// What a slice comes to.
+/// The outcome of a slice.
 enum Slice {
     Done(Outcome),
     Left(Reading, Rest),
 }
 
-/// The verdict, and what the upload has taken of the processor.
+/// The verdict, and the processor time of the upload's validation.
 pub(super) type Finished = (Result<Verdict, Box<Report>>, Duration);
 
 #[derive(Debug)]
@@ -273,7 +273,7 @@ impl Job {
     /// Runs for a slice; what is left to do.
     fn run(self) -> Option<Self> {
         match self {
-            // Nobody waits for it: the upload was given up.
+            // The upload was given up, and its receiver dropped.
             Self::Read { tell, .. } if tell.is_closed() => None,
             Self::Read { reading, rest, tell } => match reading.run(rest) {
                 Slice::Done(outcome) => {
@@ -355,7 +355,7 @@ mod tests {
         for _ in 0..100 {
             drop(workers.read(reading(&steps), Bytes::from_static(&[0; 1_000_000]).into()));
         }
-        // Else this would come after a million slices.
+        // Else this would run after a million slices.
         let last = workers.finish(reading(&steps)).await.unwrap();
         assert!(last.0.is_ok());
         assert!(steps.load(Ordering::SeqCst) < 1000);
