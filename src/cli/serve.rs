@@ -57,7 +57,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Err(error) => return fail(1, &error.to_string()),
     };
     if let Some(lowered) = &plan.lowered {
-        tracing::warn!("{lowered}");
+        tracing::warn!(%lowered, "limits lowered to fit the file descriptors");
     }
     run_with(plan.disk_workers, async {
         match serve(&config, &args.config).await {

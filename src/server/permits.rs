@@ -11,7 +11,7 @@ const NETWORK_BITS: u32 = 64;
 
 /// The address under which a sender is counted: its IPv4 address, also where that is mapped into
 /// IPv6, or its IPv6 network.
-fn sender(address: IpAddr) -> IpAddr {
+pub(in crate::server) fn sender(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !(u128::MAX >> NETWORK_BITS)).into(),
         address @ IpAddr::V4(_) => address,

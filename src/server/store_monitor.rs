@@ -139,7 +139,7 @@ impl StoreMonitor {
         self.stop.cancel();
         self.probes.close();
         if timeout(CLEANUP_TIMEOUT, self.probes.wait()).await.is_err() {
-            tracing::warn!("probe of the store still running; a sweep removes what it leaves");
+            tracing::warn!("store probe not ended in time; a sweep removes its files");
         }
     }
 

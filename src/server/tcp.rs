@@ -115,7 +115,7 @@ impl Connection {
                 // No byte before the end of the stream: a port scan or a health check.
                 Ok(peeked) => peeked.is_ok_and(|bytes| bytes > 0),
                 Err(_elapsed) => {
-                    tracing::info!("nothing came; closing");
+                    tracing::info!("silent connection closed at its deadline");
                     metrics.connection_refused("timeout");
                     false
                 }

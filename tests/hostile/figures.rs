@@ -1,7 +1,6 @@
 //! What connections of each kind cost, as the table of `docs/limits.md`:
 //!
-// !     TIDEGATE_HOSTILE_CONNECTIONS=10000 cargo test --release --test hostile figures --
-// --nocapture
+//!     TIDEGATE_HOSTILE_CONNECTIONS=10000 cargo test --release --test hostile figures -- --nocapture
 //!
 //! Without the variable a few connections of each kind are measured, which shows that the table can
 //! still be made.

@@ -186,7 +186,7 @@ pub(in crate::cli) fn raise_limit() -> usize {
     if current != maximum
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
     {
-        tracing::warn!(%error, "raising the limit of open files");
+        tracing::warn!(%error, "raising the limit of open files failed");
     }
     let Rlimit { current, .. } = getrlimit(Resource::Nofile);
     current.and_then(|current| usize::try_from(current).ok()).unwrap_or(usize::MAX)

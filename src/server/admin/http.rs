@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 use std::future::poll_fn;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{AdminClosed, Metrics};
+use crate::server::permits::sender;
 
 /// From the connection to the last byte of the request's header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -80,7 +81,7 @@ struct Connections {
 }
 
 struct Connection {
-    /// The sender, as it is counted.
+    /// The sender, as [`sender`] counts it.
     network: IpAddr,
     /// Whether an answer is on its way: the request has arrived, and the client has not got all of
     /// it.
@@ -114,7 +115,7 @@ impl Connections {
         }
         let answering = Arc::new(AtomicBool::new(false));
         let task = tokio::spawn(exchange(socket, router.clone(), Arc::clone(&answering)));
-        self.open.push(Connection { network: network(peer.ip()), answering, task });
+        self.open.push(Connection { network: sender(peer.ip()), answering, task });
     }
 
     /// Drops the connections that have ended.
@@ -190,14 +191,5 @@ async fn answer(socket: &mut TcpStream, router: Router, answering: &AtomicBool) 
             Ended::Done
         }
         Ok(()) => Ended::Done,
-    }
-}
-
-/// The network of a sender, which counts as one: an IPv4 address, whichever way it comes in, or the
-/// 64 bits of an IPv6 address that name a network.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
-        address @ IpAddr::V4(_) => address,
     }
 }

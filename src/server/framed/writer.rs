@@ -41,7 +41,7 @@ impl Line {
         if text.len() <= SHARE_BYTES || lease.grow(text.len()).await.is_ok() {
             return Self { text, _lease: lease };
         }
-        tracing::warn!("report left out of an answer: the memory is in use");
+        tracing::warn!(bytes = text.len(), "report left out of an answer for want of memory");
         Self { text: encode_event(&event.without_report()), _lease: lease }
     }
 }
@@ -88,6 +88,6 @@ pub(super) fn outcome(id: String, outcome: Result<Receipt>) -> Event {
 
 fn ended_early(id: String, panic: JoinError) -> String {
     let error = Error::new(ErrorKind::Unknown, "the commit ended early").because(panic);
-    tracing::error!(%error, "a commit ended early");
+    tracing::error!(%error, "commit ended early");
     encode_event(&Event::from_error(id, &error))
 }

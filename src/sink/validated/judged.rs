@@ -198,7 +198,7 @@ impl Judged {
         if (1..=chunk.len()).contains(&missing)
             && let Err(error) = self.staged.write(chunk.slice(..missing)).await
         {
-            tracing::debug!(%error, "the last bytes of an upload that was cut off are not kept");
+            tracing::debug!(%error, "last bytes of an upload not kept");
         }
     }
 
