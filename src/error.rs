@@ -40,7 +40,8 @@ pub enum ErrorKind {
     /// Every connection slot was taken, and this sender was slower than the least rate that keeps
     /// one.
     TooSlow,
-    /// Somebody else writes this upload, or there are too many connections.
+    /// Another connection writes this upload, there are too many connections, or the memory is in
+    /// use.
     Busy,
     /// The store has no room.
     NoSpace,
