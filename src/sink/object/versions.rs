@@ -104,7 +104,7 @@ impl KnownVersions {
         while versions > MAX_KNOWN || names.len() >= MAX_NAMES {
             let oldest = names.iter().min_by_key(|(_, (_, used))| *used).map(|(name, _)| name.clone());
             let Some((list, _)) = oldest.and_then(|name| names.remove(&name)) else { break };
-            versions -= len(&list);
+            versions = versions.saturating_sub(len(&list));
         }
         let list = Arc::<Mutex<List>>::default();
         names.insert(second.clone(), (Arc::clone(&list), now));
