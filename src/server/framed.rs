@@ -115,8 +115,8 @@ impl Session {
         framed::decode_request(&line).map(Some)
     }
 
-    /// Waits for the first byte of a request. Returns whether there is one: not where the sender has
-    /// ended, or the server drains.
+    /// Waits for the first byte of a request. Returns whether there is one: not where the sender
+    /// has ended, or the server drains.
     async fn await_request(&mut self) -> Result<bool> {
         let idle_timeout = self.shared.limits.idle_timeout;
         let mut idle = pin!(idle(self.unwritten.subscribe(), idle_timeout));

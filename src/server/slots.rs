@@ -198,7 +198,7 @@ impl Slots {
             Some(waited) if waited >= PATIENCE => {
                 let problem = format!(
                     "all {max_connections} connection slots are taken, and a connection waits for {waited:.0?}: \
-                     raise limits.max_connections and the limit of open files, or find who holds the slots"
+                     raise limits.max_connections and the limit of open files, or end the senders that hold the slots"
                 );
                 if readiness.set(Condition::Connections, problem) {
                     tracing::warn!(max_connections, "connection slots exhausted");

@@ -110,8 +110,8 @@ impl Readings {
         let mut told = self.join(disk, file, look);
         match told.wait_for(Option::is_some).await.ok().and_then(|outcome| *outcome) {
             Some(Ok(whole)) => Ok(whole),
-            Some(Err(errno)) => Err(Error::new(ErrorKind::Store, "reading a file that stands there").because(errno)),
-            None => Err(Error::new(ErrorKind::Store, "reading a file that stands there ended early")),
+            Some(Err(errno)) => Err(Error::new(ErrorKind::Store, "reading the existing file").because(errno)),
+            None => Err(Error::new(ErrorKind::Store, "reading the existing file ended early: send it again")),
         }
     }
 

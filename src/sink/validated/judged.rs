@@ -88,7 +88,7 @@ impl Judged {
     async fn feed(&mut self, chunk: &Bytes) -> Result<()> {
         // The caller of an earlier write may have dropped it.
         if self.settle().await?.is_some() {
-            let message = "a chunk was not read to its end, and no other can follow";
+            let message = "an earlier chunk was not read to its end: send the file again";
             return Err(Error::new(ErrorKind::Store, message));
         }
         let is_direct = self.terms.is_cheap && self.staged.offset() + chunk.len() as u64 <= DIRECT_BYTES;
@@ -224,7 +224,7 @@ impl Judge {
 }
 
 fn lost() -> Error {
-    Error::new(ErrorKind::Store, "the validator ended early: this is a fault of the server")
+    Error::new(ErrorKind::Store, "the validator ended early, by a fault of the server: report it, and send the file again")
 }
 
 /// The answer to a file that is not valid.
