@@ -1,12 +1,14 @@
 //! The memory that uploads may take, counted in one place and granted before it is allocated.
 //!
-//! A [`Lease`] is memory that one owner holds for one [`Use`]: it grows before the owner allocates, and is given back when
-//! it is dropped. The budget has three parts. Each allowed connection has a fixed share, which is never lent to anybody
-//! else, so that an upload of a few kilobytes needs no lease at all. A reserve is for small leases alone, so that small
-//! uploads go on while large ones wait. The rest is for all.
+//! A [`Lease`] is memory that one owner holds for one [`Use`]: it grows before the owner allocates,
+//! and is given back when it is dropped. The budget has three parts. Each allowed connection has a
+//! fixed share, which no other lease can take, so that an upload of a few kilobytes needs no lease
+//! at all. A reserve is for small leases alone, so that small uploads go on while large ones wait.
+//! The rest is for all.
 //!
-//! A lease that does not fit waits for others to end, in the order of arrival, and is refused after [`MAX_WAIT`]: two
-//! uploads that hold memory and wait for more would otherwise wait for each other for ever. Knows no sink and no protocol.
+//! A lease that does not fit waits for others to end, in the order of arrival, and is refused after
+//! [`MAX_WAIT`]: two uploads that hold memory and wait for more would otherwise wait for each other
+//! for ever. Knows no sink and no protocol.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 
-/// What memory is for: the `use` label of the metrics.
+/// The purpose of memory: the `use` label of the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     /// What every connection takes, open uploads and their tasks included.
@@ -51,8 +53,9 @@ impl Use {
     }
 }
 
-/// What a connection may take without a lease, in bytes: its tasks, a read of 4 KiB, an upload and its validator, and the
-/// answers of its pending commits. Measured (`docs/limits.md`).
+/// The share of a connection, in bytes, which it takes without a lease: its tasks, a read of 4 KiB,
+/// an upload and its validator, and the answers of its pending commits. Measured
+/// (`docs/limits.md`).
 pub const CONNECTION_BYTES: usize = 32 << 10;
 
 /// The largest lease that the reserve is for, in bytes.
@@ -67,7 +70,7 @@ const RESERVE_PART: u64 = 8;
 /// Connections may take this part of the budget.
 const CONNECTIONS_PART: u64 = 2;
 
-/// What leases are counted in, in bytes.
+/// The unit of leases, in bytes.
 const UNIT_BYTES: usize = 1 << 10;
 
 /// The memory that uploads may take.
@@ -88,7 +91,7 @@ struct Pool {
     size: usize,
 }
 
-/// What is counted of one use.
+/// The metrics of one use.
 #[derive(Debug)]
 struct Meter {
     bytes: IntGauge,
@@ -96,8 +99,8 @@ struct Meter {
 }
 
 impl Budget {
-    /// A budget of `limit_bytes`, in which each of the `wanted` connections has its fixed share, as long as all together
-    /// take no more than half of it.
+    /// A budget of `limit_bytes`, in which each of the `wanted` connections has its fixed share, as
+    /// long as all together take no more than half of it.
     pub fn new(limit_bytes: u64, wanted: usize, metrics: &Metrics) -> Self {
         let fit = limit_bytes / CONNECTIONS_PART / CONNECTION_BYTES as u64;
         let max_connections = wanted.min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1);
@@ -173,7 +176,7 @@ impl Drop for ConnectionShare {
     }
 }
 
-/// Where the memory of a lease comes from.
+/// The pool from which a lease is granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     General,
@@ -193,10 +196,11 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// Why an upload is [`ErrorKind::Busy`]: it needs memory that others hold. What has come of it can be kept.
+/// Why an upload is [`ErrorKind::Busy`]: it needs memory that other leases hold. The bytes received
+/// so far can be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfMemory {
-    /// What it needs, in bytes.
+    /// The memory that was missing, in bytes.
     pub bytes: usize,
 }
 
@@ -209,7 +213,7 @@ impl fmt::Display for OutOfMemory {
 impl std::error::Error for OutOfMemory {}
 
 impl Lease {
-    /// What is held, in bytes.
+    /// The size of the lease, in bytes.
     pub fn bytes(&self) -> usize {
         self.units() * UNIT_BYTES
     }
@@ -232,7 +236,7 @@ impl Lease {
         self.note(before);
     }
 
-    /// Grows to `bytes`, if they are free; whether so many are held now.
+    /// Grows to `bytes`, if they are free. Returns whether the lease has that size now.
     pub fn try_grow(&mut self, bytes: usize) -> bool {
         let wanted = self.units_of(bytes);
         if wanted <= self.units() {
@@ -284,10 +288,11 @@ impl Lease {
         }
     }
 
-    /// Where a lease of so many units may come from.
+    /// The pools from which a lease of so many units may be granted.
     fn sources(&self, wanted: usize) -> [Option<Source>; 2] {
         let is_small = wanted <= SMALL_BYTES / UNIT_BYTES && wanted <= self.budget.reserve.size;
-        // Answers may wait for a sender as long as it likes: they are not let at what small uploads live on.
+        // Answers may wait for a sender as long as it likes: they are not let at what small uploads
+        // live on.
         let reserve = (is_small && self.usage != Use::Answers).then_some(Source::Reserve);
         [Some(Source::General), reserve]
     }

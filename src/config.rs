@@ -178,7 +178,8 @@ pub struct Limits {
     pub max_file_bytes: u64,
     /// Connections at once that have sent something; further ones wait.
     pub max_connections: usize,
-    /// Connections at once from one IPv4 address or one IPv6 network of 64 bits; further ones are refused.
+    /// Connections at once from one IPv4 address or one IPv6 network of 64 bits; further ones are
+    /// refused.
     pub max_connections_per_address: usize,
     /// Memory for uploads, in bytes; 0 for a quarter of what the machine or the cgroup has.
     pub max_memory_bytes: u64,
@@ -186,7 +187,8 @@ pub struct Limits {
     pub max_silent_connections: usize,
     /// Connections at once to the admin listener.
     pub max_admin_connections: usize,
-    /// Below which rate an upload may be ended while every connection slot is taken, in bytes per second; 0 for none.
+    /// Below which rate an upload may be ended while every connection slot is taken, in bytes per
+    /// second; 0 for none.
     pub min_rate: u64,
     /// How long the server waits for bytes of a connection before its rate counts.
     pub min_rate_grace: Duration,

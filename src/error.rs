@@ -37,9 +37,11 @@ pub enum ErrorKind {
     Aborted,
     /// A deadline passed while waiting for the sender.
     Timeout,
-    /// Every connection slot was taken, and this sender was slower than the least rate that keeps one.
+    /// Every connection slot was taken, and this sender was slower than the least rate that keeps
+    /// one.
     TooSlow,
-    /// Somebody else writes this upload, or there are too many connections.
+    /// Another connection writes this upload, there are too many connections, or the memory is in
+    /// use.
     Busy,
     /// The store has no room.
     NoSpace,

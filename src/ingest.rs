@@ -106,7 +106,8 @@ pub struct Ingest {
     origin: Option<Arc<Origin>>,
     /// Cancelled to end every upload that is not yet committing.
     stop: CancellationToken,
-    /// Cancelled to end the upload that is being received, where it must give its connection's slot to another one.
+    /// Cancelled to end the upload that is being received, where it must give its connection's slot
+    /// to another one.
     gives_way: CancellationToken,
     stopped: Arc<AtomicU64>,
     /// Commits go on by themselves here, whoever waits for them.
@@ -143,7 +144,8 @@ impl Ingest {
         Self { origin: Some(Arc::new(origin)), ..self.clone() }
     }
 
-    /// The same pump for uploads that end as [`ErrorKind::TooSlow`] where they are waited for after `notice` is cancelled.
+    /// The same pump for uploads that end as [`ErrorKind::TooSlow`] where they are waited for after
+    /// `notice` is cancelled.
     #[must_use]
     pub fn giving_way(&self, notice: CancellationToken) -> Self {
         Self { gives_way: notice, ..self.clone() }

@@ -289,8 +289,8 @@ impl Metrics {
         self.validation_seconds.with_label_values(&[format.name()]).observe(time.as_secs_f64());
     }
 
-    /// A connection was closed before an upload began: an [`ErrorKind::code`], `surplus`, `other_protocol`, or `silent` where it
-    /// made room for others.
+    /// A connection was closed before an upload began: an [`ErrorKind::code`], `surplus`,
+    /// `other_protocol`, or `silent` where it made room for others.
     pub fn connection_refused(&self, reason: &str) {
         self.connections_refused.with_label_values(&[reason]).inc();
     }
@@ -327,7 +327,8 @@ impl Metrics {
         self.log_lost.clone()
     }
 
-    /// What is counted of the memory for one use: the bytes that are taken, and how often more were refused.
+    /// The metrics of the memory for one use: the bytes that are taken, and how often more were
+    /// refused.
     pub fn memory(&self, usage: &str) -> (IntGauge, IntCounter) {
         (self.memory_bytes.with_label_values(&[usage]), self.memory_refused.with_label_values(&[usage]))
     }

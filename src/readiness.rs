@@ -1,6 +1,7 @@
-//! What keeps a running server from being ready, as `/readyz` reports it.
+//! The conditions that keep a running server from being ready, as `/readyz` reports them.
 //!
-//! Modules set a condition while it holds and clear it when it ends. This module knows neither HTTP nor how a condition is found.
+//! Modules set a condition while it holds and clear it when it ends. This module knows neither HTTP
+//! nor how a condition is found.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -45,8 +46,9 @@ impl Readiness {
         Self::default()
     }
 
-    /// A condition holds. `problem` names the cause and the remedy, and replaces an earlier one. Returns whether the condition did
-    /// not hold before, so that a caller logs the change and not each repetition.
+    /// A condition holds. `problem` names the cause and the remedy, and replaces an earlier one.
+    /// Returns whether the condition did not hold before, so that a caller logs the change and not
+    /// each repetition.
     pub fn set(&self, condition: Condition, problem: impl Into<String>) -> bool {
         self.lock().insert(condition, problem.into()).is_none()
     }

@@ -109,18 +109,7 @@ impl Server {
     pub async fn bind(config: &Config, sink: Arc<Validated>, ledger: Ledger, metrics: Arc<Metrics>) -> Result<Self> {
         let senders = listen(config.listen.tcp, "listen.tcp").await?;
         let admin = listen(config.listen.admin, "listen.admin").await?;
-        let mut limits = config.limits.clone();
-        let fit = sink.budget().max_connections();
-        if limits.max_connections > fit {
-            let (wanted, memory) = (limits.max_connections, sink.budget().limit_bytes());
-            tracing::warn!(
-                wanted,
-                lowered_to = fit,
-                memory,
-                "limits.max_connections lowered to fit limits.max_memory_bytes"
-            );
-            limits.max_connections = fit;
-        }
+        let limits = fit_memory(config.limits.clone(), sink.budget());
         let bounds = Bounds::of(&limits);
         let tasks = TaskTracker::new();
         let ingest = Ingest::new(Arc::clone(&sink), bounds, Arc::clone(&metrics), ledger.clone(), tasks.clone());
@@ -172,8 +161,8 @@ impl Server {
             .map_err(|error| Error::new(ErrorKind::Io, "asking for the listener's address").because(error))
     }
 
-    /// The store in words, once it was probed. What is wrong with it is logged; the server serves all the same, and is not ready
-    /// until the store is: it may come back.
+    /// The store in words, once it was probed. What is wrong with it is logged; the server serves
+    /// all the same, and is not ready until the store is: it may come back.
     pub async fn store(&self) -> String {
         self.store.verdict().await.store
     }
@@ -207,11 +196,23 @@ impl Server {
     }
 }
 
-/// Files that plain connections may have open at once where a header has several readings, beside one for each connection.
+/// Files that plain connections may have open at once where a header has several readings, beside
+/// one for each connection.
 pub fn rival_files(max_connections: usize) -> usize {
     /// Connections that share a rival file.
     const CONNECTIONS: usize = 16;
     (max_connections / CONNECTIONS).max(1)
+}
+
+/// Lowers `limits.max_connections` to what the budget has shares for.
+fn fit_memory(limits: Limits, budget: &Budget) -> Limits {
+    let (wanted, fit) = (limits.max_connections, budget.max_connections());
+    if wanted <= fit {
+        return limits;
+    }
+    let memory = budget.limit_bytes();
+    tracing::warn!(wanted, lowered_to = fit, memory, "limits.max_connections lowered to fit limits.max_memory_bytes");
+    Limits { max_connections: fit, ..limits }
 }
 
 async fn drain(shared: &Shared) -> Drained {

@@ -54,12 +54,12 @@ pub trait Validator: Debug + Send {
         }
     }
 
-    /// As [`Validator::feed`], for so much of `chunk` as is `text_bytes` of text at most, unpacked: the work of one step is
-    /// bounded, and others can be served before the next one.
+    /// As [`Validator::feed`], for so much of `chunk` as is `text_bytes` of text at most, unpacked:
+    /// the work of one step is bounded, and others can be served before the next one.
     fn step(&mut self, chunk: &[u8], text_bytes: usize) -> Result<Step, Box<Report>>;
 
-    /// The memory that it takes once it has read `text_bytes` more of text, at most, in bytes. What that is beyond
-    /// what it takes now is allocated by the next [`Validator::step`].
+    /// The memory that it takes once it has read `text_bytes` more of text, at most, in bytes. What
+    /// that is beyond what it takes now is allocated by the next [`Validator::step`].
     fn memory_bytes(&self, text_bytes: usize) -> usize;
 
     /// Bytes read so far, in this process and before.
@@ -79,7 +79,7 @@ pub trait Validator: Debug + Send {
 /// The most text that is read in one step, in bytes.
 pub const MAX_STEP_BYTES: usize = 32 << 10;
 
-/// What a step has read.
+/// The progress of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
     /// Bytes of the chunk.

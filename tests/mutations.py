@@ -729,7 +729,7 @@ MUTATIONS = [
     Mutation(
         "framed: a sender that reads no answers is let go",
         "src/server/framed.rs",
-        "                () = self.answers.closed() => return Ok(None),\n",
+        "                () = self.answers.closed() => return Ok(false),\n",
         "",
         "--test server a_sender_that_reads_no_answers_does_not_keep_its_place",
     ),

@@ -3,14 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Uploads may take this part of the memory: the rest is for the page cache, the kernel's socket buffers and other programs.
+/// Uploads may take this part of the memory: the rest is for the page cache, the kernel's socket
+/// buffers and other programs.
 const PART: u64 = 4;
 
 /// Where control groups are (cgroups(7)).
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// The configured budget in bytes, or the default one: a quarter of the machine's memory, or of the least that a control
-/// group of this process allows.
+/// The configured budget in bytes, or the default one: a quarter of the machine's memory, or of the
+/// least that a control group of this process allows.
 pub(super) fn budget(configured: u64) -> u64 {
     match configured {
         0 => default_budget(machine(), &own_cgroups(), Path::new(CGROUPS)),
@@ -29,14 +30,15 @@ fn machine() -> u64 {
     info.totalram.saturating_mul(u64::from(info.mem_unit))
 }
 
-/// The control groups of this process and all that they are in, relative to the mount; for version 1 below `memory`. Empty
-/// where the system does not tell.
+/// The control groups of this process and all that they are in, relative to the mount; for version
+/// 1 below `memory`. Empty where the system does not tell.
 fn own_cgroups() -> Vec<PathBuf> {
     fs::read_to_string("/proc/self/cgroup").map(|text| cgroups(&text)).unwrap_or_default()
 }
 
-/// Reads `/proc/self/cgroup` (cgroups(7)): `0::/path` for version 2, `4:memory:/path` for version 1. In a container the
-/// path may be that of the host; the limit is then at the mount itself, which is among the ancestors.
+/// Reads `/proc/self/cgroup` (cgroups(7)): `0::/path` for version 2, `4:memory:/path` for
+/// version 1. In a container the path may be that of the host; the limit is then at the mount
+/// itself, which is among the ancestors.
 fn cgroups(text: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for line in text.lines() {
@@ -53,7 +55,8 @@ fn cgroups(text: &str) -> Vec<PathBuf> {
     found
 }
 
-/// What a control group allows, in bytes; `None` where it limits nothing. Version 1 says that with a number near 2^63.
+/// What a control group allows, in bytes; `None` where it limits nothing. Version 1 says that with
+/// a number near 2^63.
 fn limit(group: &Path) -> Option<u64> {
     let read = |name: &str| fs::read_to_string(group.join(name)).ok();
     let text = read("memory.max").or_else(|| read("memory.limit_in_bytes"))?;

@@ -64,7 +64,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Err(error) => return end_with(error),
     };
     if let Some(lowered) = &plan.lowered {
-        tracing::warn!("{lowered}");
+        tracing::warn!(%lowered, "limits lowered to fit the file descriptors");
     }
     run_with(plan.disk_workers, async {
         let served = serve(&config, &args.config, metrics, &log).await;

@@ -184,7 +184,8 @@ pub(super) fn positive_size(value: &ValueKind) -> Parsed<u64> {
     }
 }
 
-/// Memory for uploads: 0 for a part of what the machine has, or enough for a few connections and one large upload.
+/// Memory for uploads: 0 for a part of what the machine has, or enough for a few connections and
+/// one large upload.
 pub(super) fn memory(value: &ValueKind) -> Parsed<u64> {
     const LEAST: u64 = 64 << 20;
     match size(value)? {

@@ -57,8 +57,8 @@ impl Ingest {
     }
 }
 
-/// Whether the same upload may well succeed when it goes on. A full store gets room by giving up, and what is busy is not ours,
-/// unless it is the memory.
+/// Whether the same upload may well succeed when it goes on. A full store gets room by giving up,
+/// and what is busy is not ours, unless it is the memory.
 fn passes(error: &Error) -> bool {
     let is_ours = error.kind() != ErrorKind::Busy || error.find::<OutOfMemory>().is_some();
     error.kind().fault() == Fault::Passing && error.kind() != ErrorKind::NoSpace && is_ours

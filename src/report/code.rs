@@ -57,7 +57,8 @@ pub enum Code {
     SplitValue,
     /// A value that the JSON Schema refuses.
     SchemaError,
-    /// A document that can't be held against the JSON Schema with a bounded number of looks at its values.
+    /// A document that can't be held against the JSON Schema with a bounded number of looks at its
+    /// values.
     SchemaTooExpensive,
     /// A cell that is not of its column's type.
     TypeError,

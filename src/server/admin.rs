@@ -17,7 +17,7 @@ use super::store_monitor::StoreMonitor;
 use crate::metrics::Metrics;
 use crate::readiness::{Condition, Readiness};
 
-/// What the pages report.
+/// The state that the pages report.
 #[derive(Debug, Clone)]
 pub(super) struct Admin {
     pub(super) max_connections: usize,
@@ -63,7 +63,7 @@ impl Admin {
         }
         let store = self.store.verdict().await.problem;
         let mut problems = self.readiness.problems();
-        // The verdict may be that no answer came in time, which is known to this request alone.
+        // The verdict may be that the store did not answer in time, which only this request knows.
         problems.extend(store.map(|problem| (Condition::Store, problem)));
         problems
     }

@@ -96,33 +96,8 @@ impl Session {
 
     /// The next request; `None` where the sender has ended, or the server drains and nothing has begun.
     async fn next_request(&mut self) -> Result<Option<Request>> {
-        let idle_timeout = self.shared.limits.idle_timeout;
-        let mut idle = pin!(idle(self.unwritten.subscribe(), idle_timeout));
-        loop {
-            self.skip_blank();
-            if !self.reader.buffer().is_empty() {
-                break;
-            }
-            self.reader.relax();
-            self.shared.pace.enter(Phase::Idle);
-            let filled = tokio::select! {
-                biased;
-                () = self.shared.drain.cancelled() => return Ok(None),
-                filled = self.reader.fill_small() => filled,
-                () = self.shared.pace.gives_way().cancelled() => {
-                    let message = "every connection slot was taken, and this connection sent nothing: connect again";
-                    return Err(Error::new(ErrorKind::Busy, message));
-                }
-                // The writer has ended: no answer can be sent any more.
-                () = self.answers.closed() => return Ok(None),
-                () = &mut idle => {
-                    return Err(Error::new(ErrorKind::Timeout, format!("no request for {idle_timeout:?}")));
-                }
-            };
-            match filled {
-                Ok(Filled::Some) => {}
-                Ok(Filled::End) | Err(_) => return Ok(None),
-            }
+        if !self.await_request().await? {
+            return Ok(None);
         }
         self.shared.pace.enter(Phase::Sending);
         if self.shared.drain.is_cancelled() {
@@ -134,16 +109,43 @@ impl Session {
             line = tokio::time::timeout(header_timeout, body::read_line(&mut self.reader)) => line,
             () = self.shared.pace.gives_way().cancelled() => return Err(too_slow("the control line was slow")),
         };
-        let line = match line {
-            Ok(line) => line?,
-            Err(_elapsed) => {
-                return Err(Error::new(
-                    ErrorKind::Timeout,
-                    format!("the control line did not end within {header_timeout:?}"),
-                ));
-            }
-        };
+        let line = line.map_err(|_elapsed| {
+            Error::new(ErrorKind::Timeout, format!("the control line did not end within {header_timeout:?}"))
+        })??;
         framed::decode_request(&line).map(Some)
+    }
+
+    /// Waits for the first byte of a request. Returns whether there is one: not where the sender
+    /// has ended, or the server drains.
+    async fn await_request(&mut self) -> Result<bool> {
+        let idle_timeout = self.shared.limits.idle_timeout;
+        let mut idle = pin!(idle(self.unwritten.subscribe(), idle_timeout));
+        loop {
+            self.skip_blank();
+            if !self.reader.buffer().is_empty() {
+                return Ok(true);
+            }
+            self.reader.relax();
+            self.shared.pace.enter(Phase::Idle);
+            let filled = tokio::select! {
+                biased;
+                () = self.shared.drain.cancelled() => return Ok(false),
+                filled = self.reader.fill_small() => filled,
+                () = self.shared.pace.gives_way().cancelled() => {
+                    let message = "every connection slot was taken, and this connection sent nothing: connect again";
+                    return Err(Error::new(ErrorKind::Busy, message));
+                }
+                // The writer has ended: no answer can be sent any more.
+                () = self.answers.closed() => return Ok(false),
+                () = &mut idle => {
+                    return Err(Error::new(ErrorKind::Timeout, format!("no request for {idle_timeout:?}")));
+                }
+            };
+            match filled {
+                Ok(Filled::Some) => {}
+                Ok(Filled::End) | Err(_) => return Ok(false),
+            }
+        }
     }
 
     /// Empty lines between requests harm nobody, and people type them.
@@ -230,7 +232,8 @@ impl Session {
             Err(error) => error,
         };
         let answered = self.tell(Event::from_error(id.to_owned(), &error)).await;
-        // Where the rest is lost, the answer has said why; where the upload gave way, so does the connection.
+        // Where the rest is lost, the answer has said why; where the upload gave way, so does the
+        // connection.
         if answered == Next::Close || rest == Rest::Lost || error.kind() == ErrorKind::TooSlow {
             return Next::Close;
         }

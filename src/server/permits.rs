@@ -1,15 +1,17 @@
-//! How many connections there may be from one address, or from one network that a single sender has as a rule.
+//! How many connections there may be from one address, or from one network that a single sender has
+//! as a rule.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bits of an IPv6 address that name the network of one site (RFC 6177, RFC 4291 section 2.5.4): a sender can have each of its
-/// addresses.
+/// Bits of an IPv6 address that name the network of one site (RFC 6177, RFC 4291 section 2.5.4): a
+/// sender can have each of its addresses.
 const NETWORK_BITS: u32 = 64;
 
-/// What counts as one sender: an IPv4 address, whichever way it comes in, or an IPv6 network.
-fn sender(address: IpAddr) -> IpAddr {
+/// The address under which a sender is counted: its IPv4 address, also where that is mapped into
+/// IPv6, or its IPv6 network.
+pub(in crate::server) fn sender(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !(u128::MAX >> NETWORK_BITS)).into(),
         address @ IpAddr::V4(_) => address,

@@ -6,13 +6,13 @@
 //! ```
 //!
 //! A connection that has sent nothing takes no slot. Silent and waiting connections share a pool of
-//! their own; when it is full, the silent connection that came first is closed. When every slot is
-//! taken and a connection waits, the slots of connections that were idle for long are freed first,
-//! then those of the slowest uploads below `limits.min_rate`, then those of other idle connections.
-//! Uploads at that rate or above are never ended: a server with more honest senders than slots
-//! would end uploads again and again, and complete none. Where only those run, new connections
-//! wait. While there is room, an upload may be as slow as it likes. Knows connections and their
-//! rates; neither protocols nor uploads.
+//! their own; when it is full, the oldest silent connection is closed. When every slot is taken and
+//! a connection waits, the slots of connections that were idle for long are freed first, then those
+//! of the slowest uploads below `limits.min_rate`, then those of other idle connections. Uploads at
+//! that rate or above are never ended: a server with more honest senders than slots would end
+//! uploads again and again, and complete none. Where only those run, new connections wait. While
+//! there is room, an upload may be as slow as it likes. Knows connections and their rates; neither
+//! protocols nor uploads.
 
 mod pace;
 
@@ -30,10 +30,10 @@ use crate::config::Limits;
 use crate::metrics::Metrics;
 use crate::readiness::{Condition, Readiness};
 
-/// How long a connection may be silent before it is closed to make room: the first byte comes right
-/// behind the connection.
+/// How long a connection may be silent before it is closed to make room: an honest sender sends its
+/// first byte at once.
 const SILENCE: Duration = Duration::from_millis(50);
-/// How long a silent connection that is told to close may take before the next one is told, too.
+/// How long a silent connection has to close before the next one has to, too.
 const CLOSING_TIME: Duration = Duration::from_millis(50);
 /// How long a connection that gives way may take before another one is ended for the same waiter.
 const ENDING_TIME: Duration = Duration::from_secs(1);
@@ -84,7 +84,7 @@ struct Silent {
 #[derive(Debug)]
 struct Served {
     pace: Arc<Pace>,
-    /// When it was told to give way.
+    /// When it was notified to give way.
     ended_at: Option<Instant>,
 }
 
@@ -157,8 +157,8 @@ impl Slots {
         Entrance { id, closing, slots: self.clone(), _permit: permit }
     }
 
-    /// Whether so few places are left for connections without a slot that none may be kept for
-    /// courtesy.
+    /// Whether less than half of the places for connections without a slot are free. Refused
+    /// connections then get no answer, because they would occupy a place to read it.
     pub(super) fn is_crowded(&self) -> bool {
         self.0.entrance.available_permits() < self.0.max_silent / 2
     }
@@ -198,7 +198,7 @@ impl Slots {
             Some(waited) if waited >= PATIENCE => {
                 let problem = format!(
                     "all {max_connections} connection slots are taken, and a connection waits for {waited:.0?}: \
-                     raise limits.max_connections and the limit of open files, or find who holds the slots"
+                     raise limits.max_connections and the limit of open files, or end the senders that hold the slots"
                 );
                 if readiness.set(Condition::Connections, problem) {
                     tracing::warn!(max_connections, "connection slots exhausted");
@@ -225,8 +225,8 @@ impl Slots {
 }
 
 impl Registry {
-    /// Closes the first of the silent connections, if it had its time; how long to wait before this
-    /// is tried again.
+    /// Closes the oldest silent connection, if it was silent for [`SILENCE`]. Returns how long to
+    /// wait before the next try.
     fn close_silent(&mut self, now: Instant) -> Duration {
         let Some(first) = self.silent.first_entry() else { return CLOSING_TIME };
         let left = (first.get().since + SILENCE).saturating_duration_since(now);
@@ -244,7 +244,7 @@ impl Registry {
         }
     }
 
-    /// Tells so many connections to give way, less those that are about to.
+    /// Notifies so many connections to give way, less those that are ending already.
     fn end_slowest(&mut self, wanted: usize, terms: Terms, now: Instant) {
         let is_ending = |served: &&Served| served.ended_at.is_some_and(|at| now - at < ENDING_TIME);
         let wanted = wanted.saturating_sub(self.served.values().filter(is_ending).count());

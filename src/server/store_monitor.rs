@@ -1,11 +1,13 @@
 //! Whether the store can be written to, as the start and `/readyz` report it.
 //!
-//! A probe writes to the store, so a request never runs one: it reads the last verdict and notes that it asked. One task probes
-//! while requests come, at most once in a pause. It probes nothing while no request comes: the verdict would serve nobody, and
-//! each probe costs several requests to the store. It probes nothing while uploads are committed either, because a commit proves
-//! as much.
+//! A probe writes to the store, so a request never runs one: it reads the last verdict and notes
+//! that it asked. One task probes while there are requests, at most once in a pause. It probes
+//! nothing without requests: nothing would read the verdict, and each probe costs several requests
+//! to the store. It probes nothing while uploads are committed either, because a commit proves as
+//! much.
 //!
-//! Every probe runs in a task of its own, so that it removes what it wrote whoever stops waiting for it.
+//! Every probe runs in a task of its own, so that it removes what it wrote also where its caller is
+//! cancelled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,8 +40,8 @@ pub(super) struct Timing {
 }
 
 impl Default for Timing {
-    /// `answer` is what a probe of an S3 store with a latency of a second takes; `asked_for` is longer than monitoring systems
-    /// pause, and `patience` shorter than `tidegate health` waits.
+    /// `answer` is what a probe of an S3 store with a latency of a second takes; `asked_for` is
+    /// longer than monitoring systems pause, and `patience` shorter than `tidegate health` waits.
     fn default() -> Self {
         Self {
             pause: Duration::from_secs(10),
@@ -62,7 +64,7 @@ impl Timing {
 pub(super) struct Verdict {
     /// The store in words.
     pub(super) store: String,
-    /// What is wrong, and the remedy.
+    /// The cause and the remedy, where the store is unusable.
     pub(super) problem: Option<String>,
     at: Instant,
 }
@@ -119,7 +121,8 @@ impl StoreMonitor {
         Self { timing, metrics, asked, verdict, probes, stop }
     }
 
-    /// The verdict that counts now. Waits where there is none, but not for longer than `patience`: no answer is a verdict, too.
+    /// The verdict that counts now. Waits where there is none, but not for longer than `patience`:
+    /// no answer is a verdict, too.
     pub(super) async fn verdict(&self) -> Verdict {
         self.asked.send_replace(Some(Instant::now()));
         let mut verdict = self.verdict.clone();
@@ -136,7 +139,7 @@ impl StoreMonitor {
         self.stop.cancel();
         self.probes.close();
         if timeout(CLEANUP_TIMEOUT, self.probes.wait()).await.is_err() {
-            tracing::warn!("probe of the store still running; a sweep removes what it leaves");
+            tracing::warn!("store probe not ended in time; a sweep removes its files");
         }
     }
 
@@ -183,8 +186,9 @@ where
         }
     }
 
-    /// A commit since the last pause is as good as a probe. It only prolongs a good verdict: a probe also finds what fails the
-    /// uploads under other rules, such as a store that keeps no conditions.
+    /// A commit since the last pause is as good as a probe. It only prolongs a good verdict: a
+    /// probe also finds what fails the uploads under other rules, such as a store that keeps no
+    /// conditions.
     fn renew_by_commit(&self) -> bool {
         let is_proved = self.metrics.stored_within(self.timing.pause);
         self.verdict.send_if_modified(|verdict| match verdict {
@@ -196,7 +200,8 @@ where
         })
     }
 
-    /// Runs one probe to its end. Nothing else is sent to the store meanwhile, however long it takes.
+    /// Runs one probe to its end. Nothing else is sent to the store meanwhile, however long it
+    /// takes.
     async fn probe(&self) {
         let mut probe = self.probes.spawn((self.probe)());
         let began = Instant::now();

@@ -22,22 +22,23 @@ use crate::error::{Error, ErrorKind};
 
 /// What is read at once of a header; an idle connection holds no more.
 const SMALL_BYTES: usize = 4 * 1024;
-/// What is read at once of a body; more as long as a sender fills it, so that a fast sender is read in large pieces, and
-/// [`SMALL_BYTES`] of a slow one, or where the memory is in use.
+/// The size of a read of a body, in bytes: more as long as a sender fills it, so that a fast sender
+/// is read in large pieces, and [`SMALL_BYTES`] of a slow one, or where the memory is in use.
 const LARGE_BYTES: usize = 64 * 1024;
 const LARGEST_BYTES: usize = 256 * 1024;
 
-/// What a connection reads without a lease, in bytes.
+/// The size of a read buffer that needs no lease, in bytes.
 const SHARE_BYTES: usize = 2 * SMALL_BYTES;
 
-/// Reads of a body that are in memory at once: one is filled, one is validated, one is on its way to the store.
+/// Reads of a body that are in memory at once: one is filled, one is validated, one is on its way
+/// to the store.
 const READS_IN_MEMORY: usize = 3;
 
 /// How long a sender that was answered may pause before the connection is closed on it.
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
 
-/// How much longer a server that stops listens to a sender that it has refused, and to one that has not begun; and a server whose
-/// slots are all taken to one that gives way.
+/// How much longer a server that stops listens to a sender that it has refused, and to one that has
+/// not begun; and a server whose slots are all taken to one that gives way.
 pub(super) const DRAIN_GRACE: Duration = Duration::from_millis(200);
 
 /// What a read brought.
@@ -83,7 +84,8 @@ impl Reader {
         if let Some(kind) = self.broken {
             return Err(kind.into());
         }
-        // To wait here for memory would look like a sender that is silent, which can prove a header.
+        // To wait here for memory would look like a sender that is silent, which can prove a
+        // header.
         let wanted = self.buffer.len() + room;
         if wanted > SHARE_BYTES && !self.lease.try_grow(2 * wanted) {
             self.broken = Some(io::ErrorKind::OutOfMemory);
@@ -103,7 +105,8 @@ impl Reader {
         }
     }
 
-    /// Reads as much of a body as the sender's speed and the memory suggest into the buffer, which is empty.
+    /// Reads as much of a body as the sender's speed and the memory suggest into the buffer, which
+    /// is empty.
     pub(super) async fn fill_large(&mut self) -> io::Result<Filled> {
         let room = self.room();
         let filled = self.fill(room).await?;
@@ -116,7 +119,8 @@ impl Reader {
         self.broken.is_some()
     }
 
-    /// The error of a connection that broke, and what was lost by it; [`ErrorKind::Busy`] where memory was missing to read on.
+    /// The error of a connection that broke, and what was lost by it; [`ErrorKind::Busy`] where
+    /// memory was missing to read on.
     pub(super) fn broke(&self, message: String) -> Error {
         match self.broken {
             Some(io::ErrorKind::OutOfMemory) => {
@@ -299,8 +303,8 @@ impl<'a> Patience<'a> {
         Self { drain: &shared.drain, pace, until: Instant::now() + most, left_bytes: max_discard_bytes }
     }
 
-    /// Waits for `work`; `None` where that takes too long, a server that stops has waited long enough, or the connection gives
-    /// way.
+    /// Waits for `work`; `None` where that takes too long, a server that stops has waited long
+    /// enough, or the connection gives way.
     pub(super) async fn wait<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let stopping = async {
             tokio::select! {

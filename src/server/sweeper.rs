@@ -11,7 +11,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 const PAUSES_IN_TTL: u32 = 8;
 
-/// How long a sweep may go on once the server stops: until what it has begun to write is deleted again.
+/// How long a sweep may go on once the server stops: until what it has begun to write is deleted
+/// again.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// Sweeps until the server is told to stop.

@@ -101,26 +101,27 @@ impl Connection {
         };
         let stream = Stream::new(socket, Arc::clone(slot.pace()), &shared.budget);
         self.converse(stream, slot.pace()).await;
-        // A commit that nobody waits for any more still holds what a slot stands for.
+        // A commit whose sender has left still holds the file and the memory that its slot accounts
+        // for.
         slot.pace().commits_ended().await;
     }
 
-    /// Waits for the first byte, and leaves it in the socket; whether it came.
+    /// Waits for the first byte, and leaves it in the socket. Returns whether it was received.
     async fn first_byte(&self, socket: &TcpStream, entrance: &Entrance) -> bool {
         let (metrics, mut byte) = (&self.shared.metrics, [0]);
         tokio::select! {
             biased;
             peeked = tokio::time::timeout(self.shared.limits.header_timeout, socket.peek(&mut byte)) => match peeked {
-                // Nothing, where somebody looked whether the port is open.
+                // No byte before the end of the stream: a port scan or a health check.
                 Ok(peeked) => peeked.is_ok_and(|bytes| bytes > 0),
                 Err(_elapsed) => {
-                    tracing::info!("nothing came; closing");
+                    tracing::info!("silent connection closed at its deadline");
                     metrics.connection_refused("timeout");
                     false
                 }
             },
             () = entrance.closing().cancelled() => {
-                // It may have come, and not yet have been reported to this task.
+                // The byte may have been received, and not yet been reported to this task.
                 let came = SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0);
                 if !came {
                     tracing::info!("silent connection closed to make room for others");
@@ -131,7 +132,7 @@ impl Connection {
         }
     }
 
-    /// Serves a connection on which something has come.
+    /// Serves a connection that has sent its first byte.
     async fn converse(&self, mut stream: Stream, pace: &Arc<Pace>) {
         // Does not wait: the first byte is there.
         match tokio::time::timeout(self.shared.limits.header_timeout, stream.fill_small()).await {
@@ -163,7 +164,7 @@ impl Connection {
         let error = Error::new(ErrorKind::Busy, message);
         tracing::warn!(reason = error.kind().code(), %error, "too many connections from one address; refused");
         self.shared.metrics.connection_refused(error.kind().code());
-        // To be told takes a place for a moment, which is not taken from others.
+        // The answer occupies a place for a moment, which other connections may need.
         if !self.shared.slots.is_crowded() {
             tokio::select! {
                 () = self.tell(socket, &error) => {}
@@ -173,8 +174,8 @@ impl Connection {
     }
 
     /// Tells a sender why its connection is not served, in the protocol that it speaks as far as it
-    /// has begun to. Quickly: whoever opens too many connections must not hold places by not
-    /// reading.
+    /// has begun to. With a short deadline, so that a sender with too many connections can't hold
+    /// places by not reading.
     async fn tell(&self, socket: TcpStream, error: &Error) {
         let mut stream = Stream::new(socket, Arc::new(Pace::new()), &self.shared.budget);
         let told = tokio::time::timeout(TURN_AWAY_TIMEOUT, async {

@@ -153,8 +153,8 @@ impl Fs {
         Self::make(root, Terms { durability: Durability::Cache, ..Terms::of(min_free_bytes) })
     }
 
-    /// The same store, whose memory for files that are held back is taken from `budget`. Files for which there is none go to
-    /// the disk at once.
+    /// The same store, whose memory for files that are held back is taken from `budget`. Files for
+    /// which there is none go to the disk at once.
     ///
     /// # Panics
     /// If the store is in use already.

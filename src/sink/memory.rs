@@ -83,7 +83,8 @@ impl Memory {
         Ok(suspended.remove(&spec.id))
     }
 
-    /// Moves on to the first version that is free, unless one holds the same content: that is the receipt.
+    /// Moves on to the first version that is free, unless one holds the same content: that is the
+    /// receipt.
     fn next_number(&self, objects: &BTreeMap<Key, Object>, place: &mut Place<'_>) -> Result<Option<Receipt>> {
         let index = self.versions.of(place.second()?);
         let mut index = version_index::lock(&index);

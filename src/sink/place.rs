@@ -94,7 +94,8 @@ impl<'a> Place<'a> {
     /// Moves on to this version.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`](crate::error::ErrorKind::Conflict) where there is none of this number.
+    /// [`ErrorKind::Conflict`](crate::error::ErrorKind::Conflict) where there is none of this
+    /// number.
     pub(crate) fn go_to(&mut self, number: u32) -> Result<()> {
         if number > MAX_VERSIONS {
             return Err(self.conflict());
@@ -123,7 +124,8 @@ impl<'a> Place<'a> {
         Ok(())
     }
 
-    /// The key of the second version, which names all of them: long names that are cut to the same share their versions.
+    /// The key of the second version, which names all of them: long names that are cut to the same
+    /// share their versions.
     ///
     /// # Errors
     /// As [`go_to`](Self::go_to).
@@ -177,7 +179,8 @@ impl<'a> Place<'a> {
         self.go_below(depth, number).map_err(|error| refusal::below_file(&self.key, file).because(error))
     }
 
-    /// Where an ancestor was in the way: the folder of its second version, and the number that is tried.
+    /// Where an ancestor was in the way: the folder of its second version, and the number that is
+    /// tried.
     pub(crate) fn beside(&self) -> Option<(String, u32)> {
         let (depth, number) = self.beside?;
         let second = self.wanted(depth).and_then(|key| key.version_at(depth, 2)).ok()?;
@@ -198,8 +201,8 @@ impl<'a> Place<'a> {
         Ok(())
     }
 
-    /// The key without a number for the ancestor at `depth`. Numbers that ancestors further down have got were for another
-    /// folder.
+    /// The key without a number for the ancestor at `depth`. Numbers that ancestors further down
+    /// have got were for another folder.
     fn wanted(&self, depth: usize) -> Result<Key> {
         let (above, below) = (self.base.components().take(depth), self.spec.key.components().skip(depth));
         above.chain(below).collect::<Vec<_>>().join("/").parse()

@@ -1,8 +1,10 @@
-//! What is known of the versions beside a name, so that a commit does not look at thousands of them one by one.
+//! Hints about the versions of a name, so that a commit does not look at thousands of them one by
+//! one.
 //!
-//! All of it is a hint. A sink creates a version only where the store itself finds the key free, and looks at a file before it
-//! answers that it holds the same content. A hint is believed for a minute: what others remove or put there meanwhile, below the
-//! numbers that were seen to be taken, may go unnoticed for so long.
+//! Nothing relies on a hint. A sink creates a version only where the store itself finds the key
+//! free, and looks at a file before it answers that it holds the same content. A hint is believed
+//! for a minute: changes by other processes below the numbers that were seen to be taken may go
+//! unnoticed for so long.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -18,13 +20,14 @@ pub(crate) const LOOKED_AT: u32 = 16;
 /// How long a hint is believed.
 const BELIEVED: Duration = Duration::from_mins(1);
 
-/// Versions that are remembered, of all names; about 20 bytes each. The name that was used least recently goes first.
+/// Versions that are remembered, of all names; about 20 bytes each. The name that was used least
+/// recently goes first.
 const MAX_VERSIONS_KNOWN: usize = 1 << 18;
 
 /// Names that are remembered.
 const MAX_NAMES: usize = 1 << 10;
 
-/// What a version holds.
+/// The content of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Holds {
     Content(Digest),
@@ -40,7 +43,8 @@ pub(crate) struct VersionIndex {
     begun: Instant,
     /// Every number from 2 up to this one was seen to be taken.
     next: u32,
-    /// By the first bytes of the digest. Where two share those, the second is not found again, at worst.
+    /// By the first bytes of the digest. Where two share those, the second is not found again, at
+    /// worst.
     contents: HashMap<u64, u16>,
     /// Numbers of versions whose digest is not known, by their size.
     unread: HashMap<u64, Vec<u16>>,
@@ -115,7 +119,8 @@ impl<N> Default for VersionIndexes<N> {
 }
 
 impl<N: Eq + Hash + Clone> VersionIndexes<N> {
-    /// The versions of a name. They are locked while a commit takes a number, so that others take the next ones.
+    /// The versions of a name. They are locked while a commit takes a number, so that others take
+    /// the next ones.
     pub(crate) fn of(&self, name: N) -> Arc<Mutex<VersionIndex>> {
         let now = Instant::now();
         let mut names = self.names();
@@ -160,7 +165,8 @@ fn make_room<N: Eq + Hash + Clone>(names: &mut Names<N>) {
     }
 }
 
-/// For files that are in the way of a folder: the number of the version that is a folder, or was free, by the second version.
+/// For files that are in the way of a folder: the number of the version that is a folder, or was
+/// free, by the second version.
 #[derive(Debug, Default)]
 pub(crate) struct FolderHints(Mutex<HashMap<String, (u32, Instant)>>);
 

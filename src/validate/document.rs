@@ -116,8 +116,9 @@ fn located(error: &ValidationError<'_>, text: &str, start: Place, path: &str, to
 const ALL_ERRORS_BYTES: usize = 64 << 10;
 
 impl Allowance {
-    /// What a document may cost. Two bytes can be a value, which a rich schema looks at some dozen times; a recursive one with
-    /// alternatives, thousands of times. Of errors, a document that is wrong throughout has one in a few bytes.
+    /// The allowance for a document. Two bytes can be a value, which a rich schema looks at some
+    /// dozen times; a recursive one with alternatives, thousands of times. Of errors, a document
+    /// that is wrong throughout has one in a few bytes.
     fn for_document(text: &str) -> Self {
         let bytes = text.len() as u64;
         Self { work: 100_000 + 16 * bytes, errors: 256 + bytes / 16 }
@@ -158,7 +159,7 @@ mod tests {
     use crate::report::Format;
     use crate::validate::told::{Patience, Snippets};
 
-    /// What is told of a document, and how much work and how many errors it took.
+    /// The codes that a document is reported with, and the allowance that is left.
     fn told_of(schema: &Value, text: &str) -> (Vec<String>, Allowance) {
         let schema = JsonSchema::parse(schema).unwrap();
         let patience = Patience { max_errors: u64::MAX, ..Patience::default() };

@@ -61,7 +61,8 @@ impl<'a> Chunk<'a> {
         Self { text, start, before: "", last: None }
     }
 
-    /// Remembers the last place, so that those of many flaws, one behind the other, are found by reading the text once.
+    /// Remembers the last place, so that those of many flaws, one behind the other, are found by
+    /// reading the text once.
     pub(super) const fn remembering(self, last: &'a Cell<Counted>) -> Self {
         Self { last: Some(last), ..self }
     }

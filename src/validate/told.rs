@@ -125,8 +125,8 @@ impl Told {
         &self.found
     }
 
-    /// The memory that the flaws take once `text_bytes` more of text have been read, at most, in bytes: each some three times
-    /// its JSON, in a list that doubles, and in the report once more.
+    /// The memory that the flaws take once `text_bytes` more of text have been read, at most, in
+    /// bytes: each some three times its JSON, in a list that doubles, and in the report once more.
     pub(super) fn memory_bytes(&self, text_bytes: usize) -> usize {
         /// The JSON of a flaw for each byte of text: two bytes can be a record that is wrong.
         const JSON_BYTES: usize = 96;
@@ -135,7 +135,7 @@ impl Told {
         COPIES * (self.kept_bytes + more).min(self.patience.max_kept_bytes)
     }
 
-    /// Whether a further flaw is told, and not only counted.
+    /// Whether a further flaw is kept for the report, and not only counted.
     pub(super) fn keeps_more(&self) -> bool {
         self.found.kept.len() < self.patience.max_errors_kept.max(1) && !self.full
     }

@@ -1,8 +1,8 @@
 //! Validation through decompression: the validator behind sees the text, the store the bytes as they came.
 //!
 //! What a small file may unpack to is bounded, in all and as a multiple of its size. Nothing is held but one buffer and the
-//! decompressor's window: 32 KiB for gzip (RFC 1951 section 2), [`WINDOW_LOG_MAX`] at most for zstd, whose frames say how
-//! much they need before it is allocated.
+//! decompressor's window: 32 KiB for gzip (RFC 1951 section 2), [`WINDOW_LOG_MAX`] at most for
+//! zstd, whose frames say how much they need before it is allocated.
 
 mod gzip;
 mod zstd;
@@ -28,7 +28,7 @@ pub(super) struct Unpacked {
     validator: Box<dyn Validator>,
     format: Format,
     limits: Limits,
-    /// What was unpacked last; allocated by the first step.
+    /// The text that the last step has unpacked; allocated by the first step.
     buffer: Vec<u8>,
     /// Bytes of the compressed file that were read.
     packed: u64,
@@ -38,8 +38,8 @@ pub(super) struct Unpacked {
 
 /// A decompressor.
 trait Decoder: std::fmt::Debug + Send {
-    /// Reads some of `input`, and writes some of the text to `output`. Nothing is read and nothing written only where all
-    /// of an empty `input` has been unpacked.
+    /// Reads some of `input`, and writes some of the text to `output`. Nothing is read and nothing
+    /// written only where all of an empty `input` has been unpacked.
     fn decode(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<Decoded>;
 
     /// The memory that it takes, or that the next [`Decoder::decode`] allocates, in bytes.
@@ -49,7 +49,7 @@ trait Decoder: std::fmt::Debug + Send {
     fn is_complete(&self) -> bool;
 }
 
-/// What a decompressor has done.
+/// The progress of a decompressor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Decoded {
     /// Bytes of the input.
@@ -94,7 +94,7 @@ impl Unpacked {
         self.refuse(Code::CompressedData, self.text, message)
     }
 
-    /// Of the wrapping no line and no column can be told.
+    /// An error of the compressed data has no line and no column.
     fn refuse(&self, code: Code, offset: u64, message: String) -> Report {
         let mut told = Told::new(Patience::default(), Snippets::default());
         let _ = told.fatal(Flaw::new(code, Place { line: 0, column: 0, offset }, message));

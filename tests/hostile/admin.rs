@@ -1,4 +1,5 @@
-//! Attacks on the admin listener: connections that are held, and questions whose answer nobody waits for.
+//! Attacks on the admin listener: connections that are held, and questions whose answer nobody
+//! waits for.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -77,7 +78,8 @@ fn half_open_requests_to_the_admin_port_keep_nobody_out() {
         }
         drop(stopping);
     });
-    // Who shares the attacker's address gets through, too, where the attacker only holds what it has.
+    // Who shares the attacker's address gets through, too, where the attacker only holds what it
+    // has.
     for page in ["/healthz", "/readyz"] {
         let answer = victim.ask(page, ATTACKER);
         assert!(answer.starts_with("HTTP/1.1 200 "), "{page}: {answer}");

@@ -9,8 +9,8 @@ use zstd::stream::raw::CParameter;
 
 use crate::common::chance::Chance;
 
-/// The least that any data compresses to in deflate is a thousandth, which is also what `limits.max_unpack_ratio` allows: so
-/// each block has some digits that hardly compress.
+/// The least that any data compresses to in deflate is a thousandth, which is also what
+/// `limits.max_unpack_ratio` allows: so each block has some digits that hardly compress.
 const BLOCK_BYTES: usize = 1 << 20;
 
 /// Rows of two numbers, which all are valid; the first ones hardly compress.
@@ -31,14 +31,15 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Rows in gzip members of a MiB each, `bytes` of members in all: they unpack to some 600 times as much.
+/// Rows in gzip members of a MiB each, `bytes` of members in all: they unpack to some 600 times as
+/// much.
 pub(crate) fn csv_gz(bytes: usize) -> Vec<u8> {
     let member = gzip(&rows(BLOCK_BYTES, 1000));
     member.repeat(bytes / member.len())
 }
 
-/// Rows in a zstd frame that declares a window of 8 MiB, and fills it: 9 KB. Its end is missing, so that the reader waits with
-/// all that it has.
+/// Rows in a zstd frame that declares a window of 8 MiB, and fills it: 9 KB. Its end is missing, so
+/// that the reader waits with all that it has.
 pub(crate) fn csv_zst() -> Vec<u8> {
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
     encoder.set_parameter(CParameter::WindowLog(23)).unwrap();
@@ -47,7 +48,8 @@ pub(crate) fn csv_zst() -> Vec<u8> {
     encoder.get_ref().clone()
 }
 
-/// A JSON text in gzip whose last name has 15 MiB and does not end: a reader that compares names keeps it. 65 KB.
+/// A JSON text in gzip whose last name has 15 MiB and does not end: a reader that compares names
+/// keeps it. 65 KB.
 pub(crate) fn long_name_gz() -> Vec<u8> {
     let digits = rows(110_000, 110_000);
     let padding = String::from_utf8(digits).unwrap().replace(['\n', ','], "");
@@ -56,8 +58,8 @@ pub(crate) fn long_name_gz() -> Vec<u8> {
     bytes
 }
 
-/// Nested objects in gzip that together have 460,000 names, none of which is closed: a reader that refuses a name twice keeps
-/// them all.
+/// Nested objects in gzip that together have 460,000 names, none of which is closed: a reader that
+/// refuses a name twice keeps them all.
 pub(crate) fn many_names_gz() -> Vec<u8> {
     let digit = |value: usize| char::from(b"0123456789abcdefghijklmnopqrstuvwxyz"[value % 36]);
     let mut object = "{".to_owned();
@@ -68,7 +70,8 @@ pub(crate) fn many_names_gz() -> Vec<u8> {
     gzip(object.repeat(127).as_bytes())
 }
 
-/// A table in gzip with one cell of 15 MiB that does not end: a reader that holds a cell against a schema keeps it. 65 KB.
+/// A table in gzip with one cell of 15 MiB that does not end: a reader that holds a cell against a
+/// schema keeps it. 65 KB.
 pub(crate) fn long_cell_gz() -> Vec<u8> {
     let padding = String::from_utf8(rows(110_000, 110_000)).unwrap().replace(['\n', ','], "");
     let mut bytes = gzip(format!("id,value\n{padding},1\n").as_bytes());
@@ -82,7 +85,8 @@ pub(crate) fn wrong_leaf(depth: usize) -> Vec<u8> {
     format!("{begin}\"wrong one\"{end}").into_bytes()
 }
 
-/// An ordinary schema for it: an expression is a number, or an operation on an expression, and an addition is a sum as well.
+/// An ordinary schema for it: an expression is a number, or an operation on an expression, and an
+/// addition is a sum as well.
 pub(crate) fn expression_schema(combinator: &str) -> String {
     let operation = |names: &str| {
         format!(

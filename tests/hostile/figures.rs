@@ -2,7 +2,8 @@
 //!
 //!     TIDEGATE_HOSTILE_CONNECTIONS=10000 cargo test --release --test hostile figures -- --nocapture
 //!
-//! Without the variable a few connections of each kind are measured, which shows that the table can still be made.
+//! Without the variable a few connections of each kind are measured, which shows that the table can
+//! still be made.
 
 use crate::common::s3_server::S3Server;
 use crate::harness::{Crowd, MIB, Setup, Watch, raise_open_files_limit};

@@ -1,8 +1,8 @@
-//! Random hostile conversations, and random schemas with documents, against a server in little memory: it does not end, no good
-//! sender waits, and every OK is true.
+//! Random hostile conversations, and random schemas with documents, against a server in little
+//! memory: it does not end, no good sender waits, and every OK is true.
 //!
-//! Ten seconds, or `TIDEGATE_HOSTILE_SECONDS`; `TIDEGATE_SEED` repeats what is said and in which order each attacker says it. How
-//! the attackers mix is up to the machine.
+//! Ten seconds, or `TIDEGATE_HOSTILE_SECONDS`; `TIDEGATE_SEED` repeats what is said and in which
+//! order each attacker says it. How the attackers mix is up to the machine.
 
 mod bodies;
 mod conversation;

@@ -29,7 +29,8 @@ pub(crate) const MIB: u64 = 1 << 20;
 /// A debug build is slower by a factor, and so is a machine that builds beside the tests.
 pub(crate) const SLOWNESS: u32 = if cfg!(debug_assertions) { 3 } else { 1 };
 
-/// The longest that a small commit may take, from its connection or its first byte to its receipt (99 of 100 of them).
+/// The longest that a small commit may take, from its connection or its first byte to its receipt
+/// (99 of 100 of them).
 pub(crate) const BOUND: Duration = Duration::from_secs(2).saturating_mul(SLOWNESS);
 
 /// The end of what any victim gets, in KiB.
@@ -62,7 +63,8 @@ impl Setup {
         self.set("limits.max_memory_bytes", bytes)
     }
 
-    /// A configuration file: rules stand nowhere else. `DIR` in it is the folder of [`Setup::file`].
+    /// A configuration file: rules stand nowhere else. `DIR` in it is the folder of
+    /// [`Setup::file`].
     pub(crate) fn config(mut self, toml: &str) -> Self {
         self.config.push_str(toml);
         self
@@ -93,7 +95,8 @@ impl Setup {
             .set("ledger.folder", "DIR/store/.tidegate/ledger")
     }
 
-    /// Starts the server, once no other victim runs: each is measured alone. A test has one victim at a time.
+    /// Starts the server, once no other victim runs: each is measured alone. A test has one victim
+    /// at a time.
     pub(crate) fn start(self) -> Victim {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -168,7 +171,8 @@ impl Victim {
         page.lines().filter_map(value_of).fold(0.0, |sum, value| sum + value)
     }
 
-    /// The lines of the ledger. The last one may still be on its way to the disk: [`Victim::ended`] waits.
+    /// The lines of the ledger. The last one may still be on its way to the disk: [`Victim::ended`]
+    /// waits.
     pub(crate) fn ledger(&self) -> Vec<Value> {
         let folder = self.serve.root.join(".tidegate/ledger");
         let days = crate::common::serve::files(&folder);
@@ -176,7 +180,8 @@ impl Victim {
         lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// How many uploads have ended without a receipt, for `reason`, once the ledger and the counter say the same.
+    /// How many uploads have ended without a receipt, for `reason`, once the ledger and the counter
+    /// say the same.
     pub(crate) fn ended(&self, reason: &str) -> Ended {
         let mut ended = Ended { ledger: 0, metric: 0 };
         until(&format!("agreement on how many uploads ended as {reason}"), || {

@@ -101,14 +101,16 @@ fn half_a_line() -> Vec<u8> {
     format!("{{\"op\":\"put\",\"name\":\"a.csv\",\"meta\":{{\"key\":\"{}", "x".repeat(60_000)).into_bytes()
 }
 
-/// Digits behind a name with a space may be a size or content: both readings are kept until the count decides.
+/// Digits behind a name with a space may be a size or content: both readings are kept until the
+/// count decides.
 fn undecided() -> Vec<u8> {
     let mut bytes = b"a.csv 70000".to_vec();
     bytes.extend(b"17\n18\n".repeat(10_000));
     bytes
 }
 
-/// Small tables with a hundred flaws each, one behind the other: their refusals are sixty times as long.
+/// Small tables with a hundred flaws each, one behind the other: their refusals are sixty times as
+/// long.
 fn refused() -> Vec<u8> {
     let body = format!("id,value\n{}", "1,\n".repeat(100));
     let put = format!("{{\"op\":\"put\",\"name\":\"a.table.csv\",\"size\":{}}}\n{body}", body.len());

@@ -1,4 +1,5 @@
-//! Memory: what connections can hold of it, and that all of them together hold no more than the budget.
+//! Memory: what connections can hold of it, and that all of them together hold no more than the
+//! budget.
 
 use crate::common::left_out;
 use crate::common::s3_server::S3Server;
@@ -121,7 +122,8 @@ fn gzip_decompressors_are_within_the_budget() {
     holds_the_budget("gzip: table", Refused::None);
 }
 
-/// What one connection sends: files that fit in a part, and so are each in memory until the store has them.
+/// What one connection sends: files that fit in a part, and so are each in memory until the store
+/// has them.
 fn files_for_a_store() -> Vec<u8> {
     let mut bytes = Vec::new();
     for number in 0..17 {

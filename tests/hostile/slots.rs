@@ -1,10 +1,11 @@
 //! Connection slots: senders that hold connections, and send next to nothing.
 
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::common::serve::until;
 use crate::harness::{Attacker, GoodSender, MIB, Setup, Victim, Watch, read_line};
@@ -16,13 +17,16 @@ const SLOTS: u32 = 32;
 const ATTACKERS: [&str; 2] = ["127.0.0.2", "127.0.0.3"];
 const PER_ADDRESS: u32 = SLOTS / 2;
 
+/// The pause between two bytes: too short for any deadline of the server to end a connection.
+const DRIP: Duration = Duration::from_secs(1);
+
 /// Its slots are few, so that a test needs no thousands of sockets; all else is the default.
 fn victim() -> Setup {
     Setup::new().set("limits.max_connections", SLOTS).set("limits.max_connections_per_address", PER_ADDRESS)
 }
 
-/// Connections that each send `begins`, then a byte every ten seconds, and connect again whenever
-/// the server closes one.
+/// Connections that each send `begins`, then a byte every [`DRIP`], and connect again whenever the
+/// server closes one.
 struct Drips {
     stop: Arc<AtomicBool>,
     closed: Arc<AtomicUsize>,
@@ -40,7 +44,14 @@ impl Drips {
                     let Ok(mut attacker) = Attacker::reach(server, address) else { continue };
                     attacker.send(begins);
                     let mut stream = attacker.into_stream(Duration::from_millis(100));
-                    while !stop.load(Ordering::Relaxed) && is_open(&mut stream) {}
+                    let mut dripped = Instant::now();
+                    while !stop.load(Ordering::Relaxed) && is_open(&mut stream) {
+                        if dripped.elapsed() >= DRIP {
+                            // Where the server has closed it, the next read says so.
+                            let _ = stream.write_all(b"x");
+                            dripped = Instant::now();
+                        }
+                    }
                     closed.fetch_add(1, Ordering::Relaxed);
                 }
             })

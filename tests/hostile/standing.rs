@@ -1,4 +1,5 @@
-//! Files that stand in the store already: what a sender can make the server read of them, and look for among them.
+//! Files that stand in the store already: what a sender can make the server read of them, and look
+//! for among them.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -26,7 +27,8 @@ fn resume(name: &str, id: &str, size: u64) -> String {
     format!("{{\"op\":\"put\",\"name\":\"{name}\",\"id\":\"{id}\",\"size\":{size},\"resume\":true}}\n")
 }
 
-/// Each of them is read whole before it is answered: the digest in the receipt is that of the bytes.
+/// Each of them is read whole before it is answered: the digest in the receipt is that of the
+/// bytes.
 #[test]
 fn resends_of_huge_files_keep_no_other_name_waiting() {
     let victim = Setup::new().start();

@@ -14,17 +14,18 @@ use crate::config::{Config, SinkKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::server::rival_files;
 
-/// What a server has open that serves nobody: the runtime's epoll and signal descriptors, two
+/// Descriptors that belong to no connection: the runtime's epoll and signal descriptors, two
 /// listeners, the root and three folders of its own, the ledger. Some more for what it opens for a
 /// moment: a connection between its acceptance and its place, the day's next ledger, schemas that
 /// are loaded anew, files of `/proc`, a resolver.
 const FIXED: usize = 22;
 
-/// What a disk worker opens beside the file of the upload: two folders on the way to a key, and the
-/// file that stands there, or a checkpoint; one more while it removes what it made.
+/// Descriptors that a disk worker opens beside the file of the upload: two folders on the way to a
+/// key, and the existing file under it, or a checkpoint; one more while it removes what it made.
 const PER_DISK_WORKER: usize = 4;
 
-/// What looking up the address of a store opens: a file and a socket. Each takes a disk worker.
+/// Descriptors of one look-up of the store's address: a file and a socket. Each look-up occupies a
+/// disk worker.
 const PER_LOOK_UP: usize = 2;
 
 /// Steps between the configured limits and the least ones.
@@ -46,11 +47,11 @@ pub(super) struct Bounds {
 const LEAST: Bounds =
     Bounds { connections: 4, per_address: 1, silent: 8, admin: 2, pending_commits: 2, store_requests: 2, disk_workers: 2 };
 
-/// What is in force.
+/// The limits in force that are no part of the configuration, and how they were reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) disk_workers: usize,
-    /// Where the limits were lowered: what to tell.
+    /// The report, where limits were lowered.
     pub(super) lowered: Option<Lowered>,
 }
 
@@ -108,7 +109,7 @@ pub(super) fn fit(config: &mut Config, disk_workers: usize, allowed: usize, open
         );
         return Err(Error::new(ErrorKind::Config, message));
     };
-    // What the steps leave over is for connections.
+    // Descriptors that the steps leave over are for connections.
     let more = (to.connections..=from.connections).map(|connections| from.share_of(connections, to)).take_while(fits);
     let mut to = more.last().unwrap_or(to);
     if config.sink.kind != SinkKind::S3 {
@@ -185,7 +186,7 @@ pub(in crate::cli) fn raise_limit() -> usize {
     if current != maximum
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
     {
-        tracing::warn!(%error, "raising the limit of open files");
+        tracing::warn!(%error, "raising the limit of open files failed");
     }
     let Rlimit { current, .. } = getrlimit(Resource::Nofile);
     current.and_then(|current| usize::try_from(current).ok()).unwrap_or(usize::MAX)

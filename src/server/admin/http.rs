@@ -1,11 +1,12 @@
 //! HTTP/1.1 for the admin listener, so bounded that no client keeps another one out.
 //!
-//! Knows connections and deadlines, and not what is asked for. A connection carries one request: it has no idle time to bound,
-//! and a deadline for all of it covers slow writers and slow readers. There is no upgrade, and no HTTP/2.
+//! Knows connections and deadlines, and not what is asked for. A connection carries one request: it
+//! has no idle time to bound, and a deadline for all of it covers slow writers and slow readers.
+//! There is no upgrade, and no HTTP/2.
 
 use std::cmp::Reverse;
 use std::future::poll_fn;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,20 +24,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::metrics::{AdminClosed, Metrics};
+use crate::server::permits::sender;
 
 /// From the connection to the last byte of the request's header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// From the connection to the last byte of the answer: `HEADER_TIMEOUT`, what `/readyz` waits for the store, and as much again
-/// for a slow reader.
+/// From the connection to the last byte of the answer: `HEADER_TIMEOUT`, what `/readyz` waits for
+/// the store, and as much again for a slow reader.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The header of a request.
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
-/// How much of a request's unread body is read, and for how long, before the connection is closed: a socket that is closed with
-/// unread bytes is reset, and the answer is lost with it.
+/// How much of a request's unread body is read, and for how long, before the connection is closed:
+/// a socket that is closed with unread bytes is reset, and the answer is lost with it.
 const LINGER_BYTES: u64 = 64 * 1024;
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -80,9 +82,10 @@ struct Connections {
 }
 
 struct Connection {
-    /// The sender, as it is counted.
+    /// The sender, as [`sender`] counts it.
     network: IpAddr,
-    /// Whether an answer is on its way: the request has arrived, and the client has not got all of it.
+    /// Whether an answer is on its way: the request has arrived, and the client has not got all of
+    /// it.
     answering: Arc<AtomicBool>,
     task: JoinHandle<Ended>,
 }
@@ -96,8 +99,8 @@ enum Ended {
 }
 
 impl Connections {
-    /// Serves one more connection. A new one is never refused: at the limit it takes the place of another one, because a
-    /// monitoring system asks and leaves, and who stays is who holds connections open.
+    /// Serves one more connection. A new one is never refused: at the limit it takes the place of
+    /// another one, because a monitoring system leaves after its answer, and an attacker stays.
     async fn admit(&mut self, socket: TcpStream, peer: SocketAddr, router: &Router, metrics: &Metrics) {
         self.collect(metrics).await;
         let was_full = std::mem::replace(&mut self.is_full, self.open.len() >= self.limit);
@@ -113,7 +116,7 @@ impl Connections {
         }
         let answering = Arc::new(AtomicBool::new(false));
         let task = tokio::spawn(exchange(socket, router.clone(), Arc::clone(&answering)));
-        self.open.push(Connection { network: network(peer.ip()), answering, task });
+        self.open.push(Connection { network: sender(peer.ip()), answering, task });
     }
 
     /// Drops the connections that have ended.
@@ -125,8 +128,8 @@ impl Connections {
         }
     }
 
-    /// The place of the connection that makes way: one of the network that has most of them, one that waits for its request rather
-    /// than one that is being answered, and of those the oldest.
+    /// The place of the connection that makes way: one of the network that has most of them, one
+    /// that waits for its request rather than one that is being answered, and of those the oldest.
     fn victim(&self) -> usize {
         let held = |network| self.open.iter().filter(|other| other.network == network).count();
         let rank =
@@ -196,14 +199,5 @@ async fn answer(socket: &mut TcpStream, router: Router, answering: &AtomicBool) 
             Ended::Done
         }
         Ok(()) => Ended::Done,
-    }
-}
-
-/// The network of a sender, which counts as one: an IPv4 address, whichever way it comes in, or the 64 bits of an IPv6 address
-/// that name a network.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
-        address @ IpAddr::V4(_) => address,
     }
 }

@@ -18,7 +18,7 @@ use crate::wire::framed::{Event, encode_event};
 pub(super) enum Answer {
     /// This.
     Now(Line),
-    /// What comes of the commit of this upload.
+    /// The outcome of the commit of this upload.
     Commit { id: String, line: JoinHandle<Line> },
 }
 
@@ -29,18 +29,19 @@ pub(super) struct Line {
     _lease: Lease,
 }
 
-/// What an answer takes of its connection's share, in bytes.
+/// The part of its connection's share that an answer may take, in bytes.
 const SHARE_BYTES: usize = 2 << 10;
 
 impl Line {
-    /// The line for an event. Waits for memory for a long one; where there is none, the report is left out.
+    /// The line for an event. A long line waits for memory, 5 s at most; without memory, the report
+    /// is left out.
     pub(super) async fn of(event: Event, budget: &Arc<Budget>) -> Self {
         let mut lease = budget.lease(Use::Answers);
         let text = encode_event(&event);
         if text.len() <= SHARE_BYTES || lease.grow(text.len()).await.is_ok() {
             return Self { text, _lease: lease };
         }
-        tracing::warn!("report left out of an answer: the memory is in use");
+        tracing::warn!(bytes = text.len(), "report left out of an answer for want of memory");
         Self { text: encode_event(&event.without_report()), _lease: lease }
     }
 }
@@ -77,7 +78,7 @@ pub(super) async fn run(
     }
 }
 
-/// The event that tells what came of a commit.
+/// The event that reports the outcome of a commit.
 pub(super) fn outcome(id: String, outcome: Result<Receipt>) -> Event {
     match outcome {
         Ok(receipt) => Event::Committed { id, receipt },
@@ -87,6 +88,6 @@ pub(super) fn outcome(id: String, outcome: Result<Receipt>) -> Event {
 
 fn ended_early(id: String, panic: JoinError) -> String {
     let error = Error::new(ErrorKind::Unknown, "the commit ended early").because(panic);
-    tracing::error!(%error, "a commit ended early");
+    tracing::error!(%error, "commit ended early");
     encode_event(&Event::from_error(id, &error))
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// What a connection is waited for.
+/// The reason for which the server waits for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::server) enum Phase {
     /// A header, or the bytes of an upload.
@@ -91,7 +91,7 @@ impl Pace {
         Self { measure: Mutex::new(Measure::begin(Phase::Sending, None)), gives_way, commits }
     }
 
-    /// A phase begins, unless it is the one that lasts.
+    /// Begins a phase, and its measure, unless the connection is in that phase already.
     pub(in crate::server) fn enter(&self, phase: Phase) {
         let mut measure = self.measure();
         if measure.phase != phase {
@@ -105,7 +105,7 @@ impl Pace {
         Waiting(self)
     }
 
-    /// Bytes came.
+    /// Counts bytes that were received.
     pub(in crate::server) fn came(&self, bytes: usize) {
         self.measure().total.bytes += bytes as u64;
     }

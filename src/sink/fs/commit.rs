@@ -39,7 +39,7 @@ const MAX_KNOWN: usize = 64;
 pub(super) struct Sealed {
     pub(super) record: Record,
     content: Content,
-    /// What was read for this commit, by the key that it stood under.
+    /// Existing files that were read for this commit, with their keys.
     known: Vec<(Key, Look, Whole)>,
 }
 
@@ -65,16 +65,17 @@ impl Sealed {
     }
 }
 
-/// What a commit has to wait for.
+/// The reason for which a commit waits.
 #[derive(Debug)]
 pub(super) enum Wait<H> {
-    /// What this file holds.
+    /// The digest of this file.
     Unread(Unread<H>),
     /// A turn among long looks: it goes past many versions.
     Turn,
 }
 
-/// A file that stands in the way of a commit. What it holds is told by its bytes alone.
+/// An existing file under the key of a commit. Only its bytes decide whether it holds the same
+/// content.
 #[derive(Debug)]
 pub(super) struct Unread<H> {
     pub(super) key: Key,
@@ -99,7 +100,7 @@ pub(super) enum Named<D: Disk> {
     Waits(Wait<D::Handle>),
 }
 
-/// What a look at a key has found.
+/// The outcome of a look at a key.
 pub(super) enum Seen<H> {
     Nothing,
     Standing(Standing),
@@ -107,7 +108,7 @@ pub(super) enum Seen<H> {
 }
 
 impl<D: Disk> Shared<D> {
-    /// Checks what has come, and flushes it with its record.
+    /// Checks the bytes that were received, and flushes them with their record.
     pub(super) fn seal(&self, spec: &UploadSpec, file: &D::Handle, tally: &Tally, ending: Ending) -> Result<Sealed> {
         let content = Content::seal(tally, spec, ending)?;
         self.check_writable("committing", &spec.key)?;
@@ -119,8 +120,8 @@ impl<D: Disk> Shared<D> {
         Ok(Sealed { record, content, known: Vec::new() })
     }
 
-    /// Renames a file that is sealed, then flushes its folder. Says in `name` whether the staged name has become the final one,
-    /// also where the commit fails afterwards.
+    /// Renames a file that is sealed, then flushes its folder. Says in `name` whether the staged
+    /// name has become the final one, also where the commit fails afterwards.
     pub(super) fn commit(&self, spec: &UploadSpec, sealed: &Sealed, name: &mut Name) -> Result<Committed<D::Handle>> {
         let (mut place, mut made) = (Place::new(spec, sealed.content), Made::default());
         let named = self.give_name(&mut place, sealed, &mut made, name);
@@ -243,8 +244,8 @@ impl<D: Disk> Shared<D> {
         }
     }
 
-    /// What stands where the upload should go. What is answered to be a duplicate must be durable too: its writer may not have
-    /// flushed it yet.
+    /// The existing file under the key of the upload. It is flushed before it is reported as a
+    /// duplicate: its writer may not have flushed it yet.
     pub(super) fn look(&self, folder: &D::Handle, place: &Place<'_>, sealed: &Sealed) -> Result<Seen<D::Handle>> {
         let looking = |errno: Errno| looking_at(place.key(), errno);
         let ours = sealed.record.digest;

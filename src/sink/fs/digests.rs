@@ -47,8 +47,8 @@ impl Digests {
         self.digests().iter().find(|(look, _)| *look == wanted).map(|(_, digest)| *digest)
     }
 
-    /// Keeps the digest of a file that looked so before it was read, which began at `began`, and after it. What has changed
-    /// meanwhile, or shortly before, is not kept.
+    /// Keeps the digest of a file that looked so before it was read, which began at `began`, and
+    /// after it. What has changed meanwhile, or shortly before, is not kept.
     pub(super) fn keep(&self, look: Look, after: &Stat, began: SystemTime, digest: Digest) {
         if !look.is_settled_at(began) || look != Look::of(after) {
             return;

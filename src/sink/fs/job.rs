@@ -37,7 +37,7 @@ pub(super) struct Job<D: Disk> {
     _claim: Claim<UploadId>,
 }
 
-/// A commit, as far as it has come.
+/// The state of a commit.
 #[derive(Debug)]
 pub(super) enum Committing<D: Disk> {
     Done(Receipt),
@@ -207,7 +207,7 @@ impl<D: Disk> Job<D> {
         }
     }
 
-    /// Commits; whatever comes of it, unless something has to be read first, nothing stays under the staged name.
+    /// Commits. Afterwards nothing is left under the staged name, unless the commit waits.
     pub(super) fn commit(mut self, ending: Ending) -> Result<Committing<D>> {
         let Self { shared, spec, place, tally, .. } = &mut self;
         let sealed = place.write(shared, spec, tally, &[]).and_then(|file| shared.seal(spec, file, tally, ending));

@@ -32,7 +32,8 @@ impl<D: Disk> Shared<D> {
         probe
     }
 
-    /// What a commit does, with two files of its own. Both are removed again whatever fails.
+    /// Tries the steps of a commit with two files of its own, and removes both also where a step
+    /// fails.
     fn probe_commit(&self, probe: &mut Probe) {
         let name = format!("probe-{}", clock::new_uuid());
         let other = format!("{name}-other");

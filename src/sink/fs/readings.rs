@@ -1,9 +1,10 @@
-//! Existing files that are read whole, because only their bytes tell what stands under a key.
+//! Existing files that are read whole, because only their bytes prove which content is under a key.
 //!
-//! Large files are read a slice at a time, by a few workers in all. Waiting readings take turns after each slice, so that a
-//! small file is not behind a huge one, and no other work of the disk's workers waits for any of them. Callers that ask for the
-//! same file share one reading. A reading without callers goes on while a worker is free; where other readings wait, it stops
-//! and keeps what it has, so that the next caller does not begin anew.
+//! Large files are read a slice at a time, by a few workers in all. Waiting readings take turns
+//! after each slice, so that a small file is not behind a huge one, and no other work of the disk's
+//! workers waits for any of them. Callers that ask for the same file share one reading. A reading
+//! without callers goes on while a worker is free; where other readings wait, it stops and keeps
+//! what it has, so that the next caller does not begin anew.
 //!
 //! Knows neither keys nor receipts.
 
@@ -28,7 +29,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// Readings without callers that are remembered; the oldest goes first.
 const MAX_STOPPED: usize = 64;
 
-/// What a file holds.
+/// The size and digest of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Whole {
     /// Bytes.
@@ -36,7 +37,7 @@ pub(super) struct Whole {
     pub(super) digest: Digest,
 }
 
-/// What is known of a file without a reading.
+/// The size and digest of a file where no reading is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Glance {
     Known(Whole),
@@ -58,12 +59,12 @@ pub(super) struct Readings {
 
 #[derive(Debug, Default)]
 struct UnderWay {
-    /// Where the outcome is told, for files in which every change would show.
+    /// Readings that callers can join: those of files in which every change would show.
     running: HashMap<Look, Tell>,
     stopped: VecDeque<(Look, Progress)>,
 }
 
-/// How far a reading has come.
+/// The state of a reading.
 #[derive(Debug)]
 struct Progress {
     began: SystemTime,
@@ -80,7 +81,7 @@ impl Readings {
         })
     }
 
-    /// What a file holds, where that is remembered, or no more than a slice.
+    /// The size and digest of a file that is remembered, or no larger than a slice.
     pub(super) fn glance<D: Disk>(&self, disk: &D, file: &D::Handle) -> Result<Glance, Errno> {
         let stat = disk.stat(file)?;
         let look = Look::of(&stat);
@@ -109,8 +110,8 @@ impl Readings {
         let mut told = self.join(disk, file, look);
         match told.wait_for(Option::is_some).await.ok().and_then(|outcome| *outcome) {
             Some(Ok(whole)) => Ok(whole),
-            Some(Err(errno)) => Err(Error::new(ErrorKind::Store, "reading a file that stands there").because(errno)),
-            None => Err(Error::new(ErrorKind::Store, "reading a file that stands there ended early")),
+            Some(Err(errno)) => Err(Error::new(ErrorKind::Store, "reading the existing file").because(errno)),
+            None => Err(Error::new(ErrorKind::Store, "reading the existing file ended early: send it again")),
         }
     }
 
@@ -167,7 +168,8 @@ impl Readings {
         Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 
-    /// The right to read a slice; `None` where another reading waits for it, and no caller for this one.
+    /// The right to read a slice; `None` where another reading waits for it, and no caller for this
+    /// one.
     async fn turn_of(&self, tell: &Tell) -> Option<OwnedSemaphorePermit> {
         let turns = Arc::clone(&self.turns);
         if let Ok(turn) = Arc::clone(&turns).try_acquire_owned() {
@@ -180,7 +182,8 @@ impl Readings {
         }
     }
 
-    /// Remembers how far a reading has come that no caller waits for; gives it back where one has come meanwhile.
+    /// Remembers the state of a reading without callers. Returns it where a caller has joined
+    /// meanwhile.
     fn stop(&self, look: Look, progress: Progress, tell: &Tell) -> Option<Progress> {
         let mut under_way = self.under_way();
         if tell.receiver_count() > 0 {

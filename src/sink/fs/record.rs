@@ -88,7 +88,7 @@ impl Record {
     }
 }
 
-/// The receipt of a file that stands under `key` and holds this, as durable as the caller has made it.
+/// The receipt of the file under `key`, which holds this, as durable as the caller has made it.
 pub(super) fn receipt<D: Disk>(
     disk: &D,
     file: &D::Handle,

@@ -1,4 +1,4 @@
-//! What stands under a key, as a receipt.
+//! The receipt of the existing file under a key.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::{Shared, blocking};
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::{Key, Receipt, UploadId};
 
-/// What a first look at a key has come to.
+/// The outcome of a first look at a key.
 enum Found<H> {
     Nothing,
     Standing(Receipt),
@@ -22,8 +22,8 @@ enum Found<H> {
 }
 
 impl<D: Disk> Shared<D> {
-    /// The receipt of the file under `key`; where an upload is given, only if its record names that. The file is flushed first:
-    /// its writer may not have done so yet.
+    /// The receipt of the file under `key`; where an upload is given, only if its record names
+    /// that. The file is flushed first: its writer may not have done so yet.
     pub(super) async fn standing(self: &Arc<Self>, key: &Key, by: Option<UploadId>) -> Result<Option<Receipt>> {
         let (shared, looked_at) = (Arc::clone(self), key.clone());
         let (opened, look) = match blocking(move || shared.look_at(&looked_at, by.as_ref())).await? {

@@ -46,8 +46,8 @@ pub(super) struct Folder<H> {
     flushed: Vec<(String, (u64, u64))>,
 }
 
-/// Paths of folders that were made for an upload, the outermost first. Not their handles: a name may have hundreds of folders,
-/// and each handle is a descriptor.
+/// Paths of folders that were made for an upload, the outermost first. Not their handles: a name
+/// may have hundreds of folders, and each handle is a descriptor.
 #[derive(Debug, Default)]
 pub(super) struct Made(Vec<String>);
 

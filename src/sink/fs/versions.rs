@@ -18,10 +18,10 @@ use crate::upload::Key;
 /// Versions that a commit goes past in one go.
 const MAX_PASSED: u32 = 256;
 
-/// The versions of a name: the folder that they lie in, and the file name of the second one.
+/// The versions of a name: the identity of their folder, and the file name of the second one.
 pub(super) type Versions = ((u64, u64), String);
 
-/// What follows from what is known of the versions.
+/// The next step of a search for a free version.
 enum Step {
     Named,
     /// This one may hold the same content.
@@ -33,8 +33,8 @@ enum Step {
 }
 
 impl<D: Disk> Shared<D> {
-    /// Renames the staged file to the first version that is not known to be taken, unless one holds the same content. `None`
-    /// where the folder is gone.
+    /// Renames the staged file to the first version that is not known to be taken, unless one holds
+    /// the same content. `None` where the folder is gone.
     pub(super) fn give_next_number(
         &self,
         folder: &Arc<D::Handle>,
@@ -103,7 +103,7 @@ impl<D: Disk> Shared<D> {
         Ok(Step::Pause)
     }
 
-    /// What a version holds, as its record tells; `None` where nothing stands there.
+    /// The content of a version according to its record; `None` where the version does not exist.
     fn held_by(&self, folder: &D::Handle, key: &Key) -> Result<Option<Holds>> {
         let looking = |errno: Errno| looking_at(key, errno);
         let file = match tree::open_regular(&self.disk, folder, key.file_name()).map_err(looking)? {
@@ -117,7 +117,7 @@ impl<D: Disk> Shared<D> {
         }))
     }
 
-    /// Notes what stands under a key from now on, if that is the version of a name that is known.
+    /// Notes the content that was stored under a key, if that is a version of a remembered name.
     pub(super) fn note_version(&self, folder: &D::Handle, key: &Key, content: &Content) {
         let (stem, extension) = key.around_extension();
         let Some((stem, number)) = stem.rsplit_once('~') else { return };

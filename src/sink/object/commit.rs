@@ -219,7 +219,7 @@ impl<'a> Small<'a> {
         }
     }
 
-    /// Decides what follows from what stands at the place, which was believed to be free.
+    /// Decides the next step where an object was found at the place, which was believed to be free.
     fn taken(&self, place: &mut Place<'a>, standing: Standing) -> Result<Step> {
         if let Standing::File(receipt) = &standing {
             self.remote.note_version(&self.base, place.number(), receipt.size, Some(receipt.digest));

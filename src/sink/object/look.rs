@@ -22,7 +22,7 @@ pub(super) struct Found {
     key: Key,
     size: u64,
     modified: SystemTime,
-    /// What changes with the bytes, where the store says so.
+    /// The entity tag (RFC 9110 section 8.8.3), where the store gives one.
     tag: Option<String>,
     marks: Option<Marks>,
     /// What is told of it in a record, and where that lies.
@@ -83,14 +83,14 @@ const MAX_READING: usize = 2;
 /// Digests of objects that were read whole which are remembered; the oldest goes first.
 const MAX_REMEMBERED: usize = 64;
 
-/// What bounds the reading of whole objects, and spares it.
+/// The turns for reading whole objects, and the digests that spare a reading.
 #[derive(Debug)]
 pub(super) struct Reading {
     turns: Semaphore,
     known: Mutex<VecDeque<Known>>,
 }
 
-/// What an object was seen to hold.
+/// The content of an object that was read.
 #[derive(Debug)]
 struct Known {
     key: Key,

@@ -19,8 +19,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Probe;
 use crate::upload::UploadId;
 
-/// How long a probe goes on to its next step. A step that has begun is not cut off, because a request that is dropped may still
-/// reach the store, and leave there what no delete follows; each request has a deadline of its own.
+/// How long a probe goes on to its next step. A step that has begun is not cut off, because a
+/// request that is dropped may still reach the store, and leave there what no delete follows; each
+/// request has a deadline of its own.
 const DEADLINE: Duration = Duration::from_secs(15);
 
 /// How long a store may take to show whether it compares checksums.
@@ -179,8 +180,8 @@ impl<'a> Trial<'a> {
         compares
     }
 
-    /// Leaves the multipart upload in `open` that is not completed. Only the first request is cut off by the deadline: what it
-    /// may have stored is known, and deleted at the end.
+    /// Leaves the multipart upload in `open` that is not completed. Only the first request is cut
+    /// off by the deadline: what it may have stored is known, and deleted at the end.
     async fn try_checksums(&self, open: &mut Option<MultipartId>) -> Option<bool> {
         let Clients { checked, lying, .. } = self.clients;
         let (path, body) = (&self.path, || self.body.clone().into());
@@ -238,8 +239,9 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// Deletes an object that a probe may have written. A connection that was kept open may have been closed by the store meanwhile,
-/// and the client does not repeat a delete by itself. What stays even so is removed by a sweep.
+/// Deletes an object that a probe may have written. A connection that was kept open may have been
+/// closed by the store meanwhile, and the client does not repeat a delete by itself. What stays
+/// even so is removed by a sweep.
 async fn remove(clients: &Clients, path: &Path) -> object_store::Result<()> {
     let mut attempt = 1;
     loop {

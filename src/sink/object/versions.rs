@@ -4,9 +4,10 @@
 //! way to a version, others stepped aside, and then it never came. A list is only a look, and may be old before it is read:
 //! who commits is told by the store whether the place is free.
 //!
-//! What was seen is remembered, so that a commit does not cost a request for each version. A list of one page is asked for each
-//! time. One of several pages is believed for a minute, with what this process has put there since. The digest of a version is
-//! asked for once, for as long as lists show no change of it; before a version is answered to be the same, it is looked at.
+//! Lists and digests are remembered, so that a commit does not cost a request for each version. A
+//! list of one page is asked for each time. One of several pages is believed for a minute, with
+//! what this process has put there since. The digest of a version is asked for once, for as long as
+//! lists show no change of it; before a version is answered to be the same, it is looked at.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
@@ -27,7 +28,8 @@ use crate::upload::{Digest, Key, Receipt};
 /// How long a list of several pages is believed.
 const BELIEVED: Duration = Duration::from_mins(1);
 
-/// Versions that are remembered, of all names; about 50 bytes each. The name that was used least recently goes first.
+/// Versions that are remembered, of all names; about 50 bytes each. The name that was used least
+/// recently goes first.
 const MAX_KNOWN: usize = 100_000;
 
 /// Names that are remembered.
@@ -45,7 +47,7 @@ pub(super) enum Versions {
     Other(Taken),
 }
 
-/// The numbers under which something stands; 1 is that of the name itself.
+/// The numbers of the versions that exist; 1 is that of the name itself.
 #[derive(Debug)]
 pub(super) struct Taken(Vec<bool>);
 
@@ -61,7 +63,7 @@ impl Taken {
     }
 }
 
-/// What is remembered of the versions of names, each by its second version.
+/// The remembered versions of names, each by its second version.
 #[derive(Debug, Default)]
 pub(super) struct KnownVersions {
     names: Mutex<Names>,
@@ -71,7 +73,7 @@ pub(super) struct KnownVersions {
 /// By second version: the versions, and when they were last asked for.
 type Names = HashMap<Key, (Arc<Mutex<List>>, Instant)>;
 
-/// What is remembered of the versions of one name.
+/// The remembered versions of one name.
 #[derive(Debug, Default)]
 struct List {
     /// When the store was asked for all of them, where that took several requests.
@@ -82,7 +84,8 @@ struct List {
 #[derive(Debug, Clone, Copy)]
 struct Version {
     size: u64,
-    /// What a change of the object would change; not yet known of what this process has put there.
+    /// A hash of tag, time and size, as listed; `None` for an object that this process has stored
+    /// since the list.
     stamp: Option<u64>,
     /// The first bytes of its digest, where that was asked for.
     digest: Option<u64>,
@@ -101,7 +104,7 @@ impl KnownVersions {
         while versions > MAX_KNOWN || names.len() >= MAX_NAMES {
             let oldest = names.iter().min_by_key(|(_, (_, used))| *used).map(|(name, _)| name.clone());
             let Some((list, _)) = oldest.and_then(|name| names.remove(&name)) else { break };
-            versions -= len(&list);
+            versions = versions.saturating_sub(len(&list));
         }
         let list = Arc::<Mutex<List>>::default();
         names.insert(second.clone(), (Arc::clone(&list), now));
@@ -150,10 +153,11 @@ impl List {
 impl Remote {
     /// Compares what looks for a place with all that stands under `name` and its versions, but for the key that is its `own`.
     ///
-    /// What this asks of the store: one look at the name, and nothing more if that is it; then one list for each thousand
-    /// versions, once a minute where there are more than that; then one look at each version of the very same size that was not
-    /// looked at before. (A look is a HEAD, and the GET of a record where a multipart upload was committed.) How much else lies
-    /// in the folder does not matter.
+    /// What this asks of the store: one look at the name, and nothing more if that is it; then one
+    /// list for each thousand versions, once a minute where there are more than that; then one look
+    /// at each version of the very same size that was not looked at before. (A look is a HEAD, and
+    /// the GET of a record where a multipart upload was committed.) Other objects in the folder
+    /// cost nothing.
     pub(super) async fn versions(&self, place: &Place<'_>, name: &Key, own: Option<&Key>) -> Result<Versions> {
         let found = if own == Some(name) { None } else { self.look(name).await? };
         let stands = found.is_some();
@@ -171,7 +175,8 @@ impl Remote {
         let looks = keys.into_iter().map(|(number, key)| async move { Ok((number, self.look(&key).await?)) });
         let mut looks = futures::stream::iter(looks).buffered(READERS);
         while let Some((number, found)) = looks.try_next().await? {
-            // Listed, and not there: it is no other content. The store decides whether the place is free.
+            // Listed, and not there: it is no other content. The store decides whether the place is
+            // free.
             let Some(found) = found else {
                 lock(&list).versions.remove(&number);
                 continue;
@@ -189,13 +194,14 @@ impl Remote {
         Ok(Versions::Other(taken))
     }
 
-    /// The numbers under which versions of `name` stand, as far as is known. Whether the name itself stands is not asked.
+    /// The numbers of the versions of `name` that are known to exist. The name itself is not looked
+    /// at.
     pub(super) async fn taken_versions(&self, name: &Key) -> Result<Taken> {
         let list = self.list_versions(name).await?;
         Ok(list.map_or_else(|| taken(false, &List::default()), |list| taken(false, &lock(&list))))
     }
 
-    /// Notes what stands under a version from now on.
+    /// Notes the object that was stored as, or found to be, a version.
     pub(super) fn note_version(&self, name: &Key, number: u32, size: u64, digest: Option<Digest>) {
         if let (2.., Ok(second)) = (number, name.version(2)) {
             let version = Version { size, stamp: None, digest: digest.map(|digest| digest.start()) };
@@ -203,14 +209,15 @@ impl Remote {
         }
     }
 
-    /// Believes no list of the versions of `name` any more: it has proved to be old.
+    /// Discards the list of the versions of `name`, which has proved to be outdated.
     pub(super) fn doubt_versions(&self, name: &Key) {
         if let Some(list) = name.version(2).ok().and_then(|second| self.known_versions.known(&second)) {
             lock(&list).listed = None;
         }
     }
 
-    /// The receipt of what was found, if it is the same content; its digest, where that is another one.
+    /// The receipt of what was found, if it is the same content; its digest, where that is another
+    /// one.
     async fn same(&self, found: Found, place: &Place<'_>) -> Result<Result<Receipt, Option<Digest>>> {
         Ok(match self.standing(found, place.size()).await? {
             Some(Standing::File(receipt)) => place.same(&receipt).ok_or(Some(receipt.digest)),
@@ -218,7 +225,8 @@ impl Remote {
         })
     }
 
-    /// The versions of `name` that stand. The name itself is none of them. `None` where it can't have any.
+    /// The existing versions of `name`, without the name itself. `None` where the name can't have
+    /// versions.
     ///
     /// Not `ObjectStore::list`, which knows no prefix but a whole folder.
     async fn list_versions(&self, name: &Key) -> Result<Option<Arc<Mutex<List>>>> {
@@ -252,7 +260,8 @@ impl Remote {
         Ok(Some(list))
     }
 
-    /// The number of the version of `name` that lies at `path`; `None` where that only looks like one.
+    /// The number of the version of `name` that lies at `path`; `None` where that only looks like
+    /// one.
     fn version_at(&self, name: &Key, prefix: &str, path: &Path) -> Option<u32> {
         let number = path.as_ref().strip_prefix(prefix)?.strip_suffix(name.around_version().1)?.parse().ok()?;
         let key = name.version(number).ok()?;

@@ -100,15 +100,16 @@ impl Writing {
         Self { attempt, tally, note, part_bytes, buffer: tail, lease, state: State::Open(Box::new(parts)), ..new }
     }
 
-    /// Makes room for `more` bytes, but for no more than a part: doubling, so that a small file, and a sender that is slow,
-    /// take little.
+    /// Makes room for `more` bytes, but for no more than a part: doubling, so that a small file,
+    /// and a sender that is slow, take little.
     async fn grow(&mut self, more: usize) -> Result<()> {
         let needed = self.buffer.len() + more;
         if needed <= self.buffer.capacity() {
             return Ok(());
         }
         let capacity = needed.max(self.buffer.capacity() * 2).max(FIRST_BUFFER).min(self.part_bytes);
-        // Where there is no memory, or this is dropped while it waits, the bytes that were to come are missing.
+        // Without memory, or where this is dropped while it waits, the next bytes are missing from
+        // the buffer.
         let was_broken = std::mem::replace(&mut self.broken, true);
         self.lease.grow(capacity).await?;
         self.broken = was_broken;

@@ -17,13 +17,14 @@ use crate::sink::{Quarantined, Staged};
 use crate::upload::{Ending, Key, Note, OnInvalid, Receipt, UploadSpec};
 use crate::validate::Validator;
 
-/// A file of no more bytes is read where it arrives, if that is cheap: to wake another thread would take longer.
+/// A file of no more bytes is read where it arrives, if that is cheap: to wake another thread would
+/// take longer.
 const DIRECT_BYTES: u64 = 64 << 10;
 
-/// What a validator takes of its connection's share before it needs a lease, in bytes.
+/// The part of its connection's share that a validator takes before it needs a lease, in bytes.
 const SHARE_BYTES: usize = 4 << 10;
 
-/// What an upload is judged by.
+/// The rule for an upload.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
     pub(super) format: Format,
@@ -37,7 +38,8 @@ pub(super) struct Terms {
 pub(super) struct Judged {
     staged: Box<dyn Staged>,
     judge: Judge,
-    /// What the validator has read, and the store perhaps not: a write that has failed, or that nobody has waited for.
+    /// The last chunk that the validator was given, until the store has it: a write may fail, or be
+    /// dropped.
     late: Option<Bytes>,
     /// The offset of the last checkpoint that can be gone on from.
     kept: Option<u64>,
@@ -74,7 +76,7 @@ impl Judged {
         Self { staged, judge, late: None, kept, terms, lease, workers, metrics }
     }
 
-    /// What the validator knows, where it has read what was stored and no more.
+    /// The state of the validator, where it has read exactly the bytes that are stored.
     fn saved(&self) -> Option<Value> {
         match &self.judge {
             Judge::Reading(Reading { validator, .. }) if validator.offset() == self.staged.offset() => validator.save(),
@@ -84,9 +86,9 @@ impl Judged {
 
     /// Lets the validator read `chunk`, if it still reads.
     async fn feed(&mut self, chunk: &Bytes) -> Result<()> {
-        // The one who waited for a write before may have given up.
+        // The caller of an earlier write may have dropped it.
         if self.settle().await?.is_some() {
-            let message = "a chunk was not read to its end, and no other can follow";
+            let message = "an earlier chunk was not read to its end: send the file again";
             return Err(Error::new(ErrorKind::Store, message));
         }
         let is_direct = self.terms.is_cheap && self.staged.offset() + chunk.len() as u64 <= DIRECT_BYTES;
@@ -107,7 +109,8 @@ impl Judged {
         self.fit_memory().await
     }
 
-    /// Lets a worker read, and gets the memory for it. Where this is dropped meanwhile, [`Self::settle`] goes on.
+    /// Lets a worker read, and gets the memory for it. Where this is dropped meanwhile,
+    /// [`Self::settle`] goes on.
     async fn hand_over(&mut self, mut rest: Rest) -> Result<()> {
         loop {
             self.judge = match std::mem::replace(&mut self.judge, Judge::Lost) {
@@ -124,8 +127,8 @@ impl Judged {
         }
     }
 
-    /// Waits for the worker that has the validator. What it needs to read on, and what is left to be read, where it has
-    /// stopped for want of memory.
+    /// Waits for the worker that has the validator. Where the validator has stopped for want of
+    /// memory, returns how much it needs in all, in bytes, and the rest of the chunk.
     async fn settle(&mut self) -> Result<Option<(usize, Rest)>> {
         let Judge::Working(outcome) = &mut self.judge else { return Ok(None) };
         // Where this is given up while it waits, the next one goes on waiting.
@@ -143,7 +146,8 @@ impl Judged {
         Ok(None)
     }
 
-    /// Enough was found wrong: refuses the file, or takes the rest of it unread, as its rule wants it.
+    /// Enough was found wrong: refuses the file, or takes the rest of it unread, as its rule wants
+    /// it.
     fn give_up(&mut self, report: Box<Report>, busy: Duration) -> Result<()> {
         self.lease.shrink(0);
         self.judge = Judge::GaveUp(report, busy);
@@ -153,7 +157,8 @@ impl Judged {
         }
     }
 
-    /// Gets so much memory for the validator; where it is not free at once, as little as it can go on with.
+    /// Gets so much memory for the validator; where it is not free at once, as little as it can go
+    /// on with.
     async fn grow(&mut self, mut bytes: usize) -> Result<()> {
         if !self.lease.try_grow(bytes.saturating_sub(SHARE_BYTES)) {
             if let Judge::Reading(reading) = &mut self.judge {
@@ -162,7 +167,8 @@ impl Judged {
             self.lease.grow(bytes.saturating_sub(SHARE_BYTES)).await?;
         }
         if let Judge::Reading(reading) = &mut self.judge {
-            // A lease can be smaller than what was asked for where that is more than there is in all.
+            // A lease can be smaller than what was asked for where that is more than there is in
+            // all.
             reading.granted_bytes = bytes.max(self.lease.bytes() + SHARE_BYTES);
         }
         Ok(())
@@ -182,7 +188,8 @@ impl Judged {
         Ok(())
     }
 
-    /// Brings to the store what only the validator has: else it would be ahead of the bytes, and what is kept of no use.
+    /// Stores the bytes that only the validator has read: else its state would be ahead of the
+    /// stored bytes, and could not be resumed from.
     async fn catch_up(&mut self) {
         let Judge::Reading(Reading { validator, .. }) = &self.judge else { return };
         let (read_to, stored) = (validator.offset(), self.staged.offset());
@@ -191,11 +198,11 @@ impl Judged {
         if (1..=chunk.len()).contains(&missing)
             && let Err(error) = self.staged.write(chunk.slice(..missing)).await
         {
-            tracing::debug!(%error, "the last bytes of an upload that was cut off are not kept");
+            tracing::debug!(%error, "last bytes of an upload not kept");
         }
     }
 
-    /// What the upload has taken of the processor.
+    /// The processor time of the upload's validation.
     fn busy(&self) -> Duration {
         match &self.judge {
             Judge::Reading(reading) => reading.busy,
@@ -217,7 +224,7 @@ impl Judge {
 }
 
 fn lost() -> Error {
-    Error::new(ErrorKind::Store, "the validator ended early: this is a fault of the server")
+    Error::new(ErrorKind::Store, "the validator ended early, by a fault of the server: report it, and send the file again")
 }
 
 /// The answer to a file that is not valid.
@@ -239,7 +246,8 @@ async fn judge_invalid(staged: Box<dyn Staged>, on_invalid: OnInvalid, report: R
         }
         OnInvalid::Quarantine => {
             let file = staged.quarantine(report.clone(), ending).await?;
-            // The same file may have come before, when other rules held: what is told is what was found now.
+            // The same file may have been quarantined under other rules: the answer has the
+            // findings of now.
             Err(refusal(&file.name, Report { quarantined: Some(file.id.into()), ..report }))
         }
         OnInvalid::Warn => {
@@ -275,8 +283,8 @@ impl Staged for Judged {
         self.staged.until_checkpoint()
     }
 
-    /// With what the validator needs to go on from here. Where it can't, the sink has its bytes flushed, but nothing that could
-    /// be gone on with is replaced.
+    /// With what the validator needs to go on from here. Where it can't, the sink has its bytes
+    /// flushed, but nothing that could be gone on with is replaced.
     async fn checkpoint(&mut self, _note: Note) -> Result<()> {
         match self.saved() {
             Some(saved) => {
@@ -289,10 +297,11 @@ impl Staged for Judged {
         }
     }
 
-    /// Where the validator can't be written down as it is now, the last checkpoint is kept. Where there is none, as for a file
-    /// whose validator has given up, nothing is: it would have to be read from its first byte again.
+    /// Where the validator can't be written down as it is now, the last checkpoint is kept. Where
+    /// there is none, as for a file whose validator has given up, nothing is: it would have to be
+    /// read from its first byte again.
     async fn suspend(mut self: Box<Self>, _note: Note) -> Result<u64> {
-        // How the chunk ends that a worker reads is of no interest but for where the validator stands then.
+        // The outcome of a chunk at a worker matters only for the state of the validator.
         let worked = self.settle().await;
         self.catch_up().await;
         self.metrics.validation_took(self.terms.format, self.busy());

@@ -1,9 +1,10 @@
 //! Threads that validate, so that the threads which serve connections do not.
 //!
-//! A job is one chunk of one upload, or its end. Jobs take turns: each runs for a slice of about a millisecond and then
-//! goes to the back of its queue, so that a chunk which unpacks to a thousand times its size holds up nobody. Uploads that
-//! have not run for long have a queue of their own, of which most slices are taken: a small file does not wait behind the
-//! large ones. A job whose upload has been given up ends at its next slice.
+//! A job is one chunk of one upload, or its end. Jobs take turns: each runs for a slice of about a
+//! millisecond and then goes to the back of its queue, so that a chunk which unpacks to a thousand
+//! times its size does not delay other uploads. Uploads that have not run for long have a queue of
+//! their own, of which most slices are taken: a small file does not wait behind the large ones. A
+//! job whose upload has been given up ends at its next slice.
 
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -26,8 +27,9 @@ const SHORT: Duration = Duration::from_millis(20);
 /// Of so many slices, one is for a job that is not short, so that those go on as well.
 const LONG_EVERY: u64 = 4;
 
-/// The text of a step: halved where a step takes more than half a slice, doubled where it takes little. The first ones are
-/// short: a table's header takes many times its bytes, and most validators need little behind it.
+/// The text of a step: halved where a step takes more than half a slice, doubled where it takes
+/// little. The first ones are short: a table's header takes many times its bytes, and most
+/// validators need little behind it.
 const FIRST_STEP_BYTES: usize = 512;
 const LEAST_STEP_BYTES: usize = 256;
 
@@ -62,11 +64,11 @@ pub(super) struct Reading {
     pub(super) granted_bytes: usize,
     /// The text of its next step.
     step_bytes: usize,
-    /// What its upload has taken of the processor.
+    /// The processor time of its upload so far.
     pub(super) busy: Duration,
 }
 
-/// How far a job has come.
+/// The outcome of a job.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// All of the chunk is read.
@@ -77,7 +79,7 @@ pub(super) enum Outcome {
     Failed { report: Box<Report>, busy: Duration },
 }
 
-/// What is left of a chunk, which has been read where that is nothing.
+/// The rest of a chunk.
 #[derive(Debug)]
 pub(super) struct Rest {
     chunk: Bytes,
@@ -91,13 +93,13 @@ impl From<Bytes> for Rest {
     }
 }
 
-/// What a slice comes to.
+/// The outcome of a slice.
 enum Slice {
     Done(Outcome),
     Left(Reading, Rest),
 }
 
-/// The verdict, and what the upload has taken of the processor.
+/// The verdict, and the processor time of the upload's validation.
 pub(super) type Finished = (Result<Verdict, Box<Report>>, Duration);
 
 #[derive(Debug)]
@@ -228,7 +230,8 @@ impl Queues {
             match state.next() {
                 Some(job) => {
                     drop(state);
-                    // The upload of a validator that panics learns that it is gone; the thread serves the others.
+                    // The upload of a validator that panics learns that it is gone; the thread
+                    // serves the others.
                     let left = std::panic::catch_unwind(AssertUnwindSafe(|| job.run())).unwrap_or_default();
                     state = self.lock();
                     if let Some(job) = left {
@@ -271,7 +274,7 @@ impl Job {
     /// Runs for a slice; what is left to do.
     fn run(self) -> Option<Self> {
         match self {
-            // Nobody waits for it: the upload was given up.
+            // The upload was given up, and its receiver dropped.
             Self::Read { tell, .. } if tell.is_closed() => None,
             Self::Read { reading, rest, tell } => match reading.run(rest) {
                 Slice::Done(outcome) => {
@@ -354,7 +357,7 @@ mod tests {
         for _ in 0..100 {
             drop(workers.read(reading(&steps), Bytes::from(vec![0; 1_000_000]).into()));
         }
-        // Else this would come after a million slices.
+        // Else this would run after a million slices.
         let last = workers.finish(reading(&steps)).await.unwrap();
         assert!(last.0.is_ok());
         assert!(steps.load(Ordering::SeqCst) < 1000);

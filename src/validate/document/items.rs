@@ -37,8 +37,8 @@ pub(in crate::validate) struct Item<'a> {
     pub(in crate::validate) index: u64,
 }
 
-/// The memory for a document of which `text` has come, and what it is held against its schema in, once `text_bytes` more
-/// have come.
+/// The memory for a document of which `text` has come, and what it is held against its schema in,
+/// once `text_bytes` more have come.
 pub(in crate::validate) fn memory_bytes(text: &String, text_bytes: usize, max_bytes: usize) -> usize {
     let document = (text.len() + text_bytes).min(max_bytes);
     text.capacity().max(document) + VALUE_FACTOR * document

@@ -1,9 +1,11 @@
 //! Documents whose every reading is counted, so that a schema can't be made to read one for ever.
 //!
-//! A recursive schema with alternatives may look at a document of a few hundred bytes an exponential number of times, and
-//! the library keeps an error for each failure of each alternative. So it is given the document through [`Metered`]: each
-//! look at a value costs a unit of work, and each value that it keeps for an error counts as one. When either is used up,
-//! every value looks like `null`, which has nothing inside: all recursion ends at once, and what comes of it is void.
+//! A recursive schema with alternatives may look at a document of a few hundred bytes an
+//! exponential number of times, and the library keeps an error for each failure of each
+//! alternative. So it is given the document through [`Metered`]: each look at a value costs a unit
+//! of work, and each value that it keeps for an error counts as one. When either is used up, every
+//! value looks like `null`, which has nothing inside: all recursion ends at once, and the outcome
+//! is discarded.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -12,7 +14,7 @@ use jsonschema::json::{Array, Json, Node, NodeIdentity, Object, SerdeJson};
 use jsonschema::types::JsonType;
 use serde_json::{Map, Value};
 
-/// What may be done with one document.
+/// The limits of the work on one document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Allowance {
     /// Looks at values.
@@ -25,7 +27,7 @@ thread_local! {
     static LEFT: Cell<Allowance> = const { Cell::new(Allowance { work: 0, errors: 0 }) };
 }
 
-/// Does something with a document within an allowance; `None` where that was not enough.
+/// Runs `work` on a document within an allowance; `None` where the allowance was used up.
 pub(super) fn within<'a, T>(allowance: Allowance, document: &'a Value, work: impl FnOnce(Metered<'a>) -> T) -> Option<T> {
     LEFT.set(allowance);
     let done = work(Metered(document));
@@ -33,13 +35,13 @@ pub(super) fn within<'a, T>(allowance: Allowance, document: &'a Value, work: imp
     (work > 0 && errors > 0).then_some(done)
 }
 
-/// What the last document of this thread has left.
+/// The allowance that the last document of this thread has left.
 #[cfg(test)]
 pub(super) fn left() -> Allowance {
     LEFT.get()
 }
 
-/// Takes so many units of work; whether they were left.
+/// Takes so many units of work. Returns whether any are left.
 fn work(units: usize) -> bool {
     let mut left = LEFT.get();
     left.work = if left.errors == 0 { 0 } else { left.work.saturating_sub(units as u64) };

@@ -122,7 +122,8 @@ impl Columns {
         }
     }
 
-    /// The memory that the keys take once `text_bytes` more of text have been read, at most, in bytes.
+    /// The memory that the keys take once `text_bytes` more of text have been read, at most, in
+    /// bytes.
     pub fn memory_bytes(&self, text_bytes: usize) -> usize {
         // The shortest row is a character and a line end.
         let more = text_bytes / 2;

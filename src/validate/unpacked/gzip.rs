@@ -9,7 +9,7 @@ use super::{Decoded, Decoder};
 /// The largest window there is: 32 KiB (RFC 1951 section 2).
 const WINDOW_LOG: u8 = 15;
 
-/// What the decompressor takes, in bytes: its window and its tables.
+/// The memory of the decompressor, in bytes: its window and its tables.
 const MEMORY_BYTES: usize = 64 << 10;
 
 /// A decompressor for a file of members.

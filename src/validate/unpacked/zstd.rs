@@ -7,13 +7,16 @@ use zstd::stream::raw::{DParameter, Decoder as Frames, InBuffer, Operation as _,
 
 use super::{Decoded, Decoder};
 
-/// The largest window, as a power of two: 8 MiB, which RFC 8878 section 3.1.1.1.2 asks every decoder to support.
+/// The largest window, as a power of two: 8 MiB, which RFC 8878 section 3.1.1.1.2 asks every
+/// decoder to support.
 const WINDOW_LOG_MAX: u32 = 23;
 
-/// What the decompressor takes beside a frame's buffers, in bytes: its tables, with room for literals.
+/// The memory of the decompressor beside a frame's buffers, in bytes: its tables, with room for
+/// literals.
 const CONTEXT_BYTES: usize = 160 << 10;
 
-/// The largest block (RFC 8878 section 3.1.1.2.4). There is one for what comes, and one behind the window.
+/// The largest block (RFC 8878 section 3.1.1.2.4). There is one for the input, and one behind the
+/// window.
 const BLOCK_BYTES: usize = 128 << 10;
 
 /// A decompressor for a file of frames.
@@ -65,12 +68,12 @@ impl Decoder for Zstd {
 }
 
 impl Zstd {
-    /// Takes the header of the next frame, which may come in pieces.
+    /// Takes the header of the next frame, which may arrive in pieces.
     fn read_header(&mut self, input: &[u8]) -> Decoded {
         for (index, byte) in input.iter().enumerate() {
             self.header.push(*byte);
             if let Some(window_bytes) = window_bytes(&self.header) {
-                // What is larger is refused by the decompressor, which then allocates nothing.
+                // The decompressor refuses a larger window, and then allocates nothing.
                 let window_bytes = usize::try_from(window_bytes.min(1 << WINDOW_LOG_MAX)).expect("23 bits fit");
                 self.buffer_bytes = self.buffer_bytes.max(window_bytes + 2 * BLOCK_BYTES.min(window_bytes + 64));
                 self.is_announced = true;
@@ -102,13 +105,14 @@ impl Zstd {
     }
 }
 
-/// How large a window a frame with this beginning needs, in bytes; `None` where more of it has to come. What is no frame
-/// needs none: the decompressor says what is wrong with it. RFC 8878 section 3.1.1.1.
+/// How large a window a frame with this beginning needs, in bytes; `None` where the header is
+/// incomplete. Bytes that are no frame need none: the decompressor reports the error. RFC 8878
+/// section 3.1.1.1.
 fn window_bytes(header: &[u8]) -> Option<u64> {
     const MAGIC: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
     let magic = &header[..header.len().min(MAGIC.len())];
     if magic != &MAGIC[..magic.len()] {
-        // A skippable frame begins otherwise, and so does what is none.
+        // Skippable frames, and bytes that are no frame, begin otherwise.
         return Some(0);
     }
     let descriptor = *header.get(4)?;

@@ -13,7 +13,8 @@ pub(super) struct Content {
     pub(super) bytes: Arc<[u8]>,
 }
 
-/// Of a gzip file that unpacks to six hundred times as much; a debug build must come to its end as well.
+/// Of a gzip file that unpacks to six hundred times as much; a debug build must come to its end as
+/// well.
 const BOMB_BYTES: usize = if cfg!(debug_assertions) { 10_000 } else { 1_000_000 };
 
 type Bomb = (&'static str, Arc<[u8]>);

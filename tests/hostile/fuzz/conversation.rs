@@ -15,7 +15,8 @@ use super::stored;
 use crate::common::chance::Chance;
 use crate::harness::{Attacker, Victim};
 
-/// How long an answer is waited for. One that does not come in time is not judged: the good sender says whether the server stalls.
+/// How long an answer is waited for. One that does not come in time is not judged: the good sender
+/// says whether the server stalls.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How a connection ends.
@@ -197,7 +198,8 @@ fn contains(sent: &[u8], stored: &[u8]) -> bool {
     stored.is_empty() || memmem::find(sent, stored).is_some()
 }
 
-/// The name, key, size and digest of an answer that is a receipt; of the plain protocol, the name is the key without a version.
+/// The name, key, size and digest of an answer that is a receipt; of the plain protocol, the name
+/// is the key without a version.
 fn receipt(line: &str) -> Option<(String, String, u64, String)> {
     if let Some(plain) = line.strip_prefix("OK ") {
         let mut words = plain.rsplitn(3, ' ');

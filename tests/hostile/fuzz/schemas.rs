@@ -9,8 +9,8 @@ const DEFINITIONS: usize = 3;
 /// Few, so that documents and schemas meet.
 const NAMES: [&str; 4] = ["op", "left", "right", "ab"];
 
-/// A schema whose references all resolve, and lead inside the document at some point: a reference to itself at the same place would
-/// never end.
+/// A schema whose references all resolve, and lead inside the document at some point: a reference
+/// to itself at the same place would never end.
 pub(super) fn schema(chance: &mut Chance) -> Value {
     let definitions: serde_json::Map<_, _> =
         (0..DEFINITIONS).map(|number| (format!("d{number}"), definition(chance))).collect();

@@ -1,4 +1,5 @@
-//! A hostile connection: sends exactly what a test wants, blocks never for longer than the deadline.
+//! A hostile connection: sends exactly what a test wants, blocks never for longer than the
+//! deadline.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -47,7 +48,8 @@ impl Attacker {
         self.0.set_write_timeout(Some(deadline)).unwrap();
     }
 
-    /// Sends all of it, unless the server has closed, or takes nothing within the deadline; whether it was taken.
+    /// Sends all of it, unless the server has closed, or takes nothing within the deadline; whether
+    /// it was taken.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> bool {
         self.0.write_all(bytes).is_ok()
     }
@@ -112,7 +114,8 @@ pub(crate) fn read_line(stream: &mut TcpStream) -> Option<String> {
     None
 }
 
-/// Thousands of sockets in this process need more descriptors than the usual soft limit allows. Gives back how many there are.
+/// Thousands of sockets in this process need more descriptors than the usual soft limit allows.
+/// Gives back how many there are.
 pub(crate) fn raise_open_files_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::{Attacker, Victim};
 use crate::common::serve::until;
 
-/// Connections of one kind, kept open by a thread until this is dropped. They never read an answer unless they are
-/// [asked](Crowd::answers).
+/// Connections of one kind, kept open by a thread until this is dropped. They never read an answer
+/// unless they are [asked](Crowd::answers).
 pub(crate) struct Crowd {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<Vec<Attacker>>>,
@@ -30,7 +30,8 @@ impl Crowd {
         Self::send(victim, count, move |_| Arc::clone(&bytes))
     }
 
-    /// `count` connections, each of which sends its own `bytes`: a thousand from each address of this machine.
+    /// `count` connections, each of which sends its own `bytes`: a thousand from each address of
+    /// this machine.
     pub(crate) fn send(victim: &Victim, count: usize, bytes: impl Fn(usize) -> Arc<[u8]> + Send + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let (theirs, server) = (Arc::clone(&shared), victim.serve.address.parse().unwrap());

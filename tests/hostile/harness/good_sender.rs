@@ -18,8 +18,9 @@ use super::{BOUND, Victim};
 /// How long [`GoodSender::commits`] waits in all.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Commits small files one after the other until it is stopped: in turns framed, on a connection that it keeps, and plain, on a
-/// new connection each. Every answer, and what is then stored, must be right.
+/// Commits small files one after the other until it is stopped: in turns framed, on a connection
+/// that it keeps, and plain, on a new connection each. Every answer, and what is then stored, must
+/// be right.
 pub(crate) struct GoodSender {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,

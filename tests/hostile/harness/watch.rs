@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use super::{MIB, SLOWNESS, Victim};
 
-/// What an allocator may keep of memory that was given back: small pieces in every arena. The same as is allowed on top of the
-/// budget at the peak, so that a second attack does not begin higher than the first one may end.
+/// What an allocator may keep of memory that was given back: small pieces in every arena. The same
+/// as is allowed on top of the budget at the peak, so that a second attack does not begin higher
+/// than the first one may end.
 const MEMORY_SLACK: u64 = 64 * MIB;
 
-/// Descriptors that the server may open once and keep: the day's ledger, folders, idle connections to a store.
+/// Descriptors that the server may open once and keep: the day's ledger, folders, idle connections
+/// to a store.
 const DESCRIPTOR_SLACK: usize = 16;
 
 /// Connections close, and sweeps run, some time after the attack.
@@ -22,7 +24,8 @@ pub(crate) struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Begins once the server has done what it does once: the first commits start threads and open files.
+    /// Begins once the server has done what it does once: the first commits start threads and open
+    /// files.
     pub(crate) fn over(victim: &'a Victim) -> Self {
         for number in 0..4 {
             let answer = victim.serve.exchange(format!("warm/{number}.csv 8\na,b\n1,2\n").as_bytes());

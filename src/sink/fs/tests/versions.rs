@@ -1,4 +1,5 @@
-//! Names with many versions: what a commit costs, and that nothing is stored twice or in a place that is taken.
+//! Names with many versions: what a commit costs, and that nothing is stored twice or in a place
+//! that is taken.
 
 use std::path::Path;
 
@@ -44,7 +45,7 @@ async fn with_versions(disk: &Forgetful, count: u32) -> Fs<Forgetful> {
     sink
 }
 
-/// What the disk is asked to do for one more version.
+/// Operations of the disk for one more version.
 async fn cost(disk: &Forgetful, sink: &Fs<Forgetful>, number: u32) -> u64 {
     let before = disk.operations();
     let receipt = version(sink, &text(number)).await;
@@ -149,7 +150,7 @@ async fn what_is_put_under_the_name_of_a_version_is_known() {
     assert_eq!((moved.key.as_str(), moved.duplicate), (&*name_of(LOOKED_AT + 21), false));
 }
 
-/// Two servers over one root: neither is told what the other one does.
+/// Two servers over one root: neither knows of the other's commits.
 #[tokio::test]
 async fn what_another_server_has_put_there_is_found() {
     let disk = Forgetful::new();

@@ -8,7 +8,8 @@ use crate::sink::object::probe;
 
 #[tokio::test]
 async fn a_probe_of_a_store_that_fails_leaves_nothing() {
-    // An answer that is lost when a multipart upload is opened leaves one that has no known id: the sweep gives it up.
+    // An answer that is lost when a multipart upload is opened leaves one that has no known id: the
+    // sweep gives it up.
     for op in [Op::Put, Op::Get, Op::Delete, Op::PutPart, Op::Complete] {
         for fault in [Fault::TimedOut, Fault::DoneButTimedOut, Fault::Refused] {
             for nth in 0..6 {

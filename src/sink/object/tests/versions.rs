@@ -272,7 +272,7 @@ async fn the_same_content_is_found_among_many_versions() {
     }
 }
 
-/// Two servers over one bucket: neither is told what the other one does.
+/// Two servers over one bucket: neither knows of the other's commits.
 #[tokio::test]
 async fn what_another_server_has_put_among_many_versions_is_found() {
     for more in [1, 2, 30] {
