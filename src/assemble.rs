@@ -56,7 +56,7 @@ pub fn store_connections(max_requests: usize) -> usize {
 pub fn ledger(config: &Config, metrics: &Arc<Metrics>) -> Result<Ledger> {
     let root = (config.sink.kind == SinkKind::Fs).then_some(config.sink.fs.root.as_path());
     match ledger_folder(config) {
-        Ok(folder) => Ledger::open(&folder, root, Arc::clone(metrics)),
+        Ok(folder) => Ledger::open(&folder, root, config.sink.fs.min_free, Arc::clone(metrics)),
         Err(_why) => Ok(Ledger::off()),
     }
 }

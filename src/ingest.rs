@@ -239,7 +239,7 @@ impl Ingest {
         let deadline = TokioInstant::now() + self.bounds.upload_timeout;
         let applied = self.sink.admit(&spec.key)?;
         if let Some(collector) = self.origin.as_ref().and_then(|origin| origin.collector.as_ref()) {
-            spec.collector = Some(cut(collector));
+            spec.collector = Some(cut(collector).to_owned());
         }
         if let Some(on_conflict) = applied.on_conflict {
             spec.on_conflict = on_conflict;

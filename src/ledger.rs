@@ -5,6 +5,7 @@
 //! Nothing is ever removed or rotated here. Knows neither who makes an entry nor where a configuration puts the folder.
 
 mod folder;
+mod line;
 mod reader;
 mod tail;
 mod writer;
@@ -26,14 +27,12 @@ use crate::report::{Report, Verdict};
 use crate::upload::{Digest, Durability, Key, UploadId, rfc3339};
 use crate::wire::Protocol;
 
-/// Entries that wait for the disk; what comes on top of them is lost. Some 3 MiB, as entries usually are.
+/// Entries that wait for the disk, and their bytes; what comes on top of them is lost.
 const QUEUED_ENTRIES: usize = 4096;
+const QUEUED_BYTES: usize = 4 << 20;
 
 /// How long the end of the server waits for the last lines.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// As much as is kept of text that a sender chose, in characters. A key is never cut.
-const MAX_TEXT_CHARS: usize = Key::MAX_BYTES;
 
 /// How an upload ended. What is not known, or does not apply, is left out of the line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +93,9 @@ pub struct Entry {
     /// The file in quarantine that was replayed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<String>,
+    /// Whether errors of the report, or the end of a text, were left out to bound the line.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
 }
 
 /// How an upload ended.
@@ -123,11 +125,13 @@ impl Entry {
     /// An upload that ended now, of which nothing else is known.
     pub fn new(outcome: Outcome, name: &str, origin: Option<&Origin>) -> Self {
         let collector = origin.and_then(|origin| origin.collector.as_deref());
+        let kept_name = line::cut(name, line::MAX_NAME_BYTES);
+        let kept_collector = collector.map(cut);
         Self {
             at: rfc3339::now(),
             outcome,
             duplicate: false,
-            name: cut(name),
+            name: kept_name.to_owned(),
             key: None,
             id: None,
             size: None,
@@ -142,8 +146,9 @@ impl Entry {
             report: None,
             peer: origin.map(|origin| origin.peer),
             protocol: origin.map(|origin| origin.protocol),
-            collector: collector.map(cut),
+            collector: kept_collector.map(str::to_owned),
             quarantine: None,
+            cut: kept_name != name || kept_collector != collector,
         }
     }
 
@@ -151,12 +156,34 @@ impl Entry {
     #[must_use]
     pub fn because(self, error: &Error) -> Self {
         let reason = Some(error.kind().code().to_owned());
-        Self { reason, message: Some(cut(&error.public_message())), report: error.find::<Report>().cloned(), ..self }
+        let message = error.public_message();
+        let kept = cut(&message);
+        let cut = self.cut || kept.len() < message.len();
+        Self { reason, message: Some(kept.to_owned()), cut, ..self }.reporting(error.find())
+    }
+
+    /// The same, with what a line holds of a report.
+    #[must_use]
+    pub fn reporting(self, whole: Option<&Report>) -> Self {
+        let Some(whole) = whole else { return self };
+        let report = line::brief(whole);
+        let cut = self.cut || report.errors.len() < whole.errors.len();
+        Self { report: Some(report), cut, ..self }
+    }
+
+    /// Memory that it takes while it waits, roughly.
+    fn weight(&self) -> usize {
+        let texts = [&self.reason, &self.message, &self.collector, &self.quarantine];
+        let texts = texts.into_iter().flatten().map(String::len).sum::<usize>();
+        let keys = self.name.len() + self.key.as_ref().map_or(0, |key| key.as_str().len());
+        let report = self.report.as_ref().map_or(0, |report| 512 * (1 + report.errors.len()) + 64 * report.counts.len());
+        size_of::<Self>() + texts + keys + report
     }
 }
 
-pub(crate) fn cut(text: &str) -> String {
-    text.chars().take(MAX_TEXT_CHARS).collect()
+/// As much of a text that a sender chose as is kept beside what it sent.
+pub(crate) fn cut(text: &str) -> &str {
+    line::cut(text, line::MAX_TEXT_BYTES)
 }
 
 /// Where entries are handed in, or nothing. Clones hand in to the same ledger.
@@ -175,11 +202,13 @@ impl Ledger {
     /// `root` is the root of the store, which is never made here. Once the root, or else the
     /// folder's parent, is not what was opened first, nothing is written until it is back.
     ///
+    /// `min_free_bytes` of the file system are left free: lines that would use them are lost.
+    ///
     /// # Errors
     /// [`ErrorKind::Io`] where there can't be another thread.
-    pub fn open(folder: &Path, root: Option<&Path>, metrics: Arc<Metrics>) -> Result<Self> {
-        let desk = Arc::new(Desk::new(QUEUED_ENTRIES, metrics));
-        let (writer, served) = (Writer::new(Folder::new(folder, root)), Arc::clone(&desk));
+    pub fn open(folder: &Path, root: Option<&Path>, min_free_bytes: u64, metrics: Arc<Metrics>) -> Result<Self> {
+        let desk = Arc::new(Desk::new(QUEUED_ENTRIES, QUEUED_BYTES, metrics));
+        let (writer, served) = (Writer::new(Folder::new(folder, root), min_free_bytes), Arc::clone(&desk));
         std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || writer.serve(&served))
@@ -192,7 +221,7 @@ impl Ledger {
     /// # Errors
     /// [`ErrorKind::Io`] where it can't.
     pub fn probe(folder: &Path) -> Result<()> {
-        Writer::new(Folder::new(folder, None)).open_today().map_err(|error| {
+        Writer::new(Folder::new(folder, None), 0).open_today().map_err(|error| {
             Error::new(ErrorKind::Io, format!("writing into {:?}", folder.display().to_string())).because(error)
         })
     }

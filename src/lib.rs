@@ -9,6 +9,7 @@ pub mod assemble;
 pub mod budget;
 pub mod cli;
 pub mod client;
+mod clock;
 pub mod config;
 pub mod error;
 pub mod escape;

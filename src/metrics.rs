@@ -35,6 +35,7 @@ pub struct Metrics {
     commit_seconds: Histogram,
     validation_seconds: HistogramVec,
     ledger_lost: IntCounter,
+    log_lost: IntCounter,
     reloads: IntCounterVec,
     memory_bytes: IntGaugeVec,
     memory_refused: IntCounterVec,
@@ -156,6 +157,7 @@ impl Metrics {
                 &["reason"],
             )?,
             ledger_lost: counter("tidegate_ledger_lost_total", "Lines of the ledger that could not be written.")?,
+            log_lost: counter("tidegate_log_lost_total", "Lines of the log that standard error did not take in time.")?,
             reloads: counters(
                 "tidegate_reloads_total",
                 "Times that the rules were to be loaded anew, by outcome (ok, failed).",
@@ -318,6 +320,11 @@ impl Metrics {
     /// Lines of the ledger were not written.
     pub fn ledger_lost(&self, lines: u64) {
         self.ledger_lost.inc_by(lines);
+    }
+
+    /// Counts lines of the log that were not written.
+    pub fn log_lost(&self) -> IntCounter {
+        self.log_lost.clone()
     }
 
     /// The metrics of the memory for one use: the bytes that are taken, and how often more were

@@ -8,6 +8,7 @@
 
 mod admin;
 mod framed;
+mod memory_monitor;
 mod permits;
 mod plain;
 mod slots;
@@ -170,6 +171,7 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
         let Self { senders, admin, sink, store, ledger, shared } = self;
         let closed = CancellationToken::new();
+        shared.tasks.spawn(memory_monitor::run(Arc::clone(&shared)));
         shared.tasks.spawn(sweeper::run(sink, Arc::clone(&shared)));
         shared.tasks.spawn(shared.slots.clone().run(shared.drain.clone()));
         let pages = Admin {

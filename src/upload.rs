@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::digest::{Digest, Tally};
 pub use self::key::Key;
 pub(crate) use self::key::unversioned;
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::{Report, Verdict};
 
@@ -146,7 +147,7 @@ impl UploadId {
 
     /// A new id that sorts by its time of birth (UUID version 7, RFC 9562 section 5.7).
     pub fn generate() -> Self {
-        Self(uuid::Uuid::now_v7().to_string())
+        Self(clock::new_uuid().to_string())
     }
 
     /// The id as text.
@@ -364,18 +365,15 @@ pub struct Receipt {
 
 /// RFC 3339 section 5.6, UTC, in milliseconds.
 pub(crate) mod rfc3339 {
-    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+    use std::time::SystemTime;
 
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    /// Now, in whole milliseconds: as it will be read back.
-    pub(crate) fn now() -> SystemTime {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        UNIX_EPOCH + Duration::from_secs(since.as_secs()) + Duration::from_millis(since.subsec_millis().into())
-    }
+    use crate::clock;
+    pub(crate) use crate::clock::now;
 
     pub(crate) fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&humantime::format_rfc3339_millis(*time))
+        serializer.collect_str(&clock::rfc3339(*time))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {

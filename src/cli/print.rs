@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use indicatif::BinaryBytes;
 
@@ -22,6 +24,21 @@ impl Form {
     /// What the flag `--json` asks for.
     pub(super) fn of(json: bool) -> Self {
         if json { Self::Json } else { Self::Text }
+    }
+}
+
+/// How long [`briefly`] waits.
+const BRIEFLY: Duration = Duration::from_secs(1);
+
+/// Prints something on a thread of its own, and waits for it a moment at most: a pipe that nobody reads must not hold a server.
+pub(super) fn briefly(print: impl FnOnce() + Send + 'static) {
+    let (done, waits) = mpsc::channel::<()>();
+    let printing = std::thread::Builder::new().name("print".to_owned()).spawn(move || {
+        print();
+        drop(done);
+    });
+    if printing.is_ok() {
+        _ = waits.recv_timeout(BRIEFLY);
     }
 }
 

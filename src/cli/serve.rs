@@ -2,9 +2,11 @@
 
 mod descriptors;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::num::NonZero;
+use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,10 +15,12 @@ use tracing_subscriber::EnvFilter;
 
 pub(super) use self::descriptors::raise_limit as raise_open_files_limit;
 
+use super::log_queue::LogQueue;
 use super::{ConfigArgs, MAX_DISK_WORKERS, bad_config, fail, print, run_with};
 use crate::assemble;
 use crate::config::{Config, FsDurability, Log, LogFormat, SinkKind};
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape;
 use crate::metrics::Metrics;
 use crate::server::{Drained, Server};
 use crate::validate::rules::Rulebook;
@@ -48,22 +52,27 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Ok(config) => config,
         Err(error) => return bad_config(&error),
     };
-    if let Err(error) = init_log(&config.log) {
-        return bad_config(&error);
-    }
+    let metrics = Arc::new(Metrics::new());
+    let log = match init_log(&config.log, &metrics) {
+        Ok(log) => log,
+        Err(error) => return bad_config(&error),
+    };
+    let _last_lines = log.flush_at_end();
     let (workers, allowed) = (disk_workers(&config), raise_open_files_limit());
     let plan = match descriptors::fit(&mut config, workers, allowed, descriptors::open_now()) {
         Ok(plan) => plan,
-        Err(error) => return fail(1, &error.to_string()),
+        Err(error) => return end_with(error),
     };
     if let Some(lowered) = &plan.lowered {
         tracing::warn!(%lowered, "limits lowered to fit the file descriptors");
     }
     run_with(plan.disk_workers, async {
-        match serve(&config, &args.config).await {
+        let served = serve(&config, &args.config, metrics, &log).await;
+        // Before the last words, which go past the log.
+        log.flush();
+        match served {
             Ok(drained) => said(&drained),
-            Err(error) if error.kind() == ErrorKind::Config => bad_config(&error),
-            Err(error) => fail(1, &error.to_string()),
+            Err(error) => end_with(error),
         }
     })
 }
@@ -79,18 +88,26 @@ fn disk_workers(config: &Config) -> usize {
     }
 }
 
+/// Says why the server did not start, and gives the exit code.
+fn end_with(error: Error) -> ExitCode {
+    let code = if error.kind() == ErrorKind::Config { 2 } else { 1 };
+    print::briefly(move || _ = fail(code, &error.to_string()));
+    ExitCode::from(code)
+}
+
 /// What there is to say of a server that has stopped.
 fn said(Drained { finished, cut_off, took }: &Drained) -> ExitCode {
     let took = took.as_secs_f64();
-    print::line(&format!("stopped after {took:.1} s: {finished} running uploads ended, {cut_off} were cut off"));
+    let line = format!("stopped after {took:.1} s: {finished} running uploads ended, {cut_off} were cut off");
+    print::briefly(move || print::line(&line));
     if *cut_off == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn serve(config: &Config, layers: &ConfigArgs) -> Result<Drained> {
+async fn serve(config: &Config, layers: &ConfigArgs, metrics: Arc<Metrics>, log: &LogQueue) -> Result<Drained> {
+    survive_file_size_limit()?;
     // First, for a signal that nobody listens to ends the process.
     let hangup =
         signal(SignalKind::hangup()).map_err(|error| Error::new(ErrorKind::Io, "listening for signals").because(error))?;
-    let metrics = Arc::new(Metrics::new());
     let rules = Arc::new(Rulebook::new(assemble::rules(config)?));
     let sink = assemble::sink(config, &rules, &metrics)?;
     let ledger = assemble::ledger(config, &metrics)?;
@@ -99,7 +116,7 @@ async fn serve(config: &Config, layers: &ConfigArgs) -> Result<Drained> {
         Err(why) => tracing::info!(why, "no ledger is written"),
     }
     // Before the listeners, so that a signal is never missed once somebody can connect.
-    let shutdown = shutdown_signal()?;
+    let shutdown = shutdown_signal(log.clone())?;
     let reloads = Arc::clone(&metrics);
     let server = Server::bind(config, sink, ledger, metrics).await?;
     greet(&server, &server.store().await)?;
@@ -138,15 +155,18 @@ async fn reload_at(mut hangup: Signal, layers: &ConfigArgs, rules: &Rulebook, me
 
 fn greet(server: &Server, store: &str) -> Result<()> {
     let (senders, admin) = (server.address()?, server.admin_address()?);
-    print::line(&format!("tidegate {}", env!("CARGO_PKG_VERSION")));
-    print::line(&format!("  listening  {senders} for files, http://{admin} for /healthz /readyz /metrics"));
-    print::line(&format!("  storing    {store}"));
-    print::line(&format!("  try        printf 'hello.txt 6\\nhello\\n' | nc -N {} {}", senders.ip(), senders.port()));
+    let lines = [
+        format!("tidegate {}", env!("CARGO_PKG_VERSION")),
+        format!("  listening  {senders} for files, http://{admin} for /healthz /readyz /metrics"),
+        format!("  storing    {store}"),
+        format!("  try        printf 'hello.txt 6\\nhello\\n' | nc -N {} {}", senders.ip(), senders.port()),
+    ];
+    print::briefly(move || lines.iter().for_each(|line| print::line(line)));
     Ok(())
 }
 
 /// Done at the first SIGTERM or ctrl-c; the second one ends the process.
-fn shutdown_signal() -> Result<impl Future<Output = ()>> {
+fn shutdown_signal(log: LogQueue) -> Result<impl Future<Output = ()>> {
     let failed = |error: std::io::Error| Error::new(ErrorKind::Io, "listening for signals").because(error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -161,13 +181,28 @@ fn shutdown_signal() -> Result<impl Future<Output = ()>> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            print::note("tidegate: stopped at once; uploads that were under way are not committed");
+            log.flush();
+            print::briefly(|| print::note("tidegate: stopped at once; uploads that were under way are not committed"));
             std::process::exit(130);
         });
     })
 }
 
-fn init_log(log: &Log) -> Result<()> {
+/// A write beyond `RLIMIT_FSIZE` fails with `EFBIG`, and its upload with it. Unless SIGXFSZ is handled it ends the process.
+fn survive_file_size_limit() -> Result<()> {
+    let kind = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    // The handler stays in place once its stream is dropped.
+    signal(kind).map(drop).map_err(|error| Error::new(ErrorKind::Io, "listening for signals").because(error))
+}
+
+/// The standard library's hook waits for standard error.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    tracing::error!(panic = %escape::line(&panic.to_string()), backtrace, "a thread panicked");
+}
+
+fn init_log(log: &Log, metrics: &Metrics) -> Result<LogQueue> {
     let filter = EnvFilter::try_new(&log.level).map_err(|error| {
         Error::new(
             ErrorKind::Config,
@@ -175,6 +210,8 @@ fn init_log(log: &Log) -> Result<()> {
         )
         .because(error)
     })?;
+    let queue = LogQueue::start(std::io::stderr(), metrics.log_lost())
+        .map_err(|error| Error::new(ErrorKind::Io, "starting the log's thread").because(error))?;
     let colours = std::io::stderr().is_terminal();
     // A log that can't be written (a full disk, a closed pipe) must not take the server with it: by default the layer would
     // say so on standard error, and panic where that fails as well.
@@ -182,10 +219,12 @@ fn init_log(log: &Log) -> Result<()> {
         .with_env_filter(filter)
         .with_ansi(colours)
         .log_internal_errors(false)
-        .with_writer(std::io::stderr);
+        .with_writer(queue.clone());
     let started = match log.format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
-    started.map_err(|error| Error::new(ErrorKind::Config, "starting the log").because(error))
+    started.map_err(|error| Error::new(ErrorKind::Config, "starting the log").because(error))?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(queue)
 }

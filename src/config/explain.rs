@@ -158,11 +158,11 @@ fn limits_lines(lines: &mut Lines<'_>, limits: &Limits) {
     lines.add("limits.max_file_bytes", &size_text(*max_file_bytes));
     lines.add("limits.max_connections", max_connections);
     lines.add("limits.max_connections_per_address", max_connections_per_address);
-    lines.add("limits.max_memory_bytes", &size_text(*max_memory_bytes));
     lines.add("limits.max_silent_connections", max_silent_connections);
     lines.add("limits.max_admin_connections", max_admin_connections);
     lines.add("limits.min_rate", &size_text(*min_rate));
     lines.add("limits.min_rate_grace", &duration_text(*min_rate_grace));
+    lines.add("limits.max_memory_bytes", &size_text(*max_memory_bytes));
     lines.add("limits.max_discard_bytes", &size_text(*max_discard_bytes));
     lines.add("limits.max_json_depth", max_json_depth);
     lines.add("limits.max_record_bytes", &size_text(*max_record_bytes));

@@ -7,6 +7,10 @@ use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::ledger::{Entry, Outcome};
 use crate::upload::{Receipt, UploadId, UploadSpec};
 
+/// As much of a name and of an error as one line of the log holds.
+const MAX_NAME_CHARS: usize = 200;
+const MAX_ERROR_CHARS: usize = 1000;
+
 /// How far an upload has come.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Course {
@@ -115,8 +119,9 @@ fn committed_entry(pump: &Ingest, spec: &UploadSpec, course: Course, receipt: &R
         took_ms: course.took_ms(),
         durability: Some(receipt.durability),
         verdict: receipt.verdict,
-        report: receipt.report.as_deref().cloned(),
-        ..Entry::new(Outcome::Committed, spec.key.as_str(), pump.origin.as_deref()).replayed(pump, spec)
+        ..Entry::new(Outcome::Committed, spec.key.as_str(), pump.origin.as_deref())
+            .reporting(receipt.report.as_deref())
+            .replayed(pump, spec)
     }
 }
 
@@ -137,10 +142,11 @@ fn refused_entry(pump: &Ingest, name: &str, error: &Error) -> Entry {
 }
 
 fn log_refusal(name: &str, id: Option<&str>, error: &Error) {
-    // What can't be a key may be of any length.
-    let name: String = name.chars().take(200).collect();
-    let reason = error.kind().code();
-    match error.kind().fault() {
+    // What can't be a key may be of any length, and a message may hold it again.
+    let name: String = name.chars().take(MAX_NAME_CHARS).collect();
+    let (reason, fault) = (error.kind().code(), error.kind().fault());
+    let error: String = error.to_string().chars().take(MAX_ERROR_CHARS).collect();
+    match fault {
         Fault::Upload => tracing::warn!(name, id, reason, %error, "rejected"),
         Fault::Passing => tracing::warn!(name, id, reason, %error, "failed"),
     }

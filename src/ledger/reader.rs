@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::tail::{Line, Tail, at};
+use crate::clock;
 
 /// What a day's file is called after its day.
 const EXTENSION: &str = ".jsonl";
@@ -75,7 +76,7 @@ impl Day {
     /// The day of a moment.
     pub fn of(at: SystemTime) -> Self {
         // RFC 3339 section 5.6: the date is what stands before the T.
-        let text = humantime::format_rfc3339_millis(at).to_string();
+        let text = clock::rfc3339(at).to_string();
         Self(text.split('T').next().unwrap_or_default().to_owned())
     }
 

@@ -7,11 +7,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytesize::ByteSize;
 use rustix::fs::{Mode, OFlags};
 use tokio_util::sync::CancellationToken;
 
 use super::Entry;
 use super::folder::Folder;
+use super::line;
 use super::reader::Day;
 use crate::metrics::Metrics;
 use crate::upload::rfc3339;
@@ -28,6 +30,7 @@ pub(super) struct Desk {
     waiting: Mutex<Waiting>,
     come: Condvar,
     most_entries: usize,
+    most_bytes: usize,
     metrics: Arc<Metrics>,
     /// When it was last logged that lines are lost.
     logged: Mutex<Option<Instant>>,
@@ -38,17 +41,20 @@ pub(super) struct Desk {
 #[derive(Debug, Default)]
 struct Waiting {
     entries: Vec<Entry>,
+    /// What they weigh.
+    bytes: usize,
     closed: bool,
     /// Whether the writer sleeps until something comes.
     asleep: bool,
 }
 
 impl Desk {
-    pub(super) fn new(most_entries: usize, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(most_entries: usize, most_bytes: usize, metrics: Arc<Metrics>) -> Self {
         Self {
             waiting: Mutex::default(),
             come: Condvar::new(),
             most_entries,
+            most_bytes,
             metrics,
             logged: Mutex::default(),
             written: CancellationToken::new(),
@@ -57,15 +63,21 @@ impl Desk {
 
     /// Takes an entry, or loses it.
     pub(super) fn enter(&self, entry: Entry) {
+        let weight = entry.weight();
         let lost = {
             let mut waiting = self.waiting();
             let why = match *waiting {
                 Waiting { closed: true, .. } => Some("the server has ended"),
-                Waiting { ref entries, .. } if entries.len() >= self.most_entries => Some("the disk is too slow"),
+                Waiting { ref entries, bytes, .. }
+                    if entries.len() >= self.most_entries || bytes + weight > self.most_bytes =>
+                {
+                    Some("the disk is too slow")
+                }
                 Waiting { .. } => None,
             };
             if why.is_none() {
                 waiting.entries.push(entry);
+                waiting.bytes += weight;
                 if std::mem::take(&mut waiting.asleep) {
                     self.come.notify_one();
                 }
@@ -94,6 +106,7 @@ impl Desk {
             waiting.asleep = true;
             waiting = self.come.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
+        waiting.bytes = 0;
         Some(std::mem::take(&mut waiting.entries))
     }
 
@@ -129,6 +142,9 @@ impl Desk {
 pub(super) struct Writer {
     folder: Folder,
     open: Option<Open>,
+    min_free_bytes: u64,
+    /// Whether lines are lost because the disk is full up to `min_free_bytes`.
+    is_full: bool,
 }
 
 #[derive(Debug)]
@@ -146,8 +162,8 @@ struct Lost {
 }
 
 impl Writer {
-    pub(super) fn new(folder: Folder) -> Self {
-        Self { folder, open: None }
+    pub(super) fn new(folder: Folder, min_free_bytes: u64) -> Self {
+        Self { folder, open: None, min_free_bytes, is_full: false }
     }
 
     /// Writes what comes to the desk until that is closed.
@@ -160,8 +176,13 @@ impl Writer {
         }
         while let Some(entries) = desk.take() {
             for entries in entries.chunk_by(|one, next| Day::of(one.at) == Day::of(next.at)) {
-                if let Err(Lost { lines, error }) = self.write(entries) {
-                    desk.lose(lines as u64, &format!("writing into {}: {error}", self.folder.path().display()));
+                match self.write(entries) {
+                    Ok(()) => {}
+                    // Logged when it began.
+                    Err(Lost { lines, .. }) if self.is_full => desk.metrics.ledger_lost(lines as u64),
+                    Err(Lost { lines, error }) => {
+                        desk.lose(lines as u64, &format!("writing into {}: {error}", self.folder.path().display()));
+                    }
                 }
             }
             desk.gather();
@@ -178,10 +199,12 @@ impl Writer {
         let Some(first) = entries.first() else { return Ok(()) };
         let mut lines = Vec::new();
         for entry in entries {
-            serde_json::to_writer(&mut lines, entry).expect("an entry has text keys only, and a buffer takes all");
-            lines.push(b'\n');
+            lines.extend(line::of(entry));
         }
-        let mut file = self.file_of(Day::of(first.at)).map_err(|error| Lost { lines: entries.len(), error })?;
+        let all_lost = |error| Lost { lines: entries.len(), error };
+        self.file_of(Day::of(first.at)).map_err(all_lost)?;
+        self.check_room(lines.len() as u64).map_err(all_lost)?;
+        let mut file = self.file_of(Day::of(first.at)).map_err(all_lost)?;
         let error = match file.write(&lines) {
             Ok(written) if written == lines.len() => return Ok(()),
             Ok(written) => {
@@ -193,6 +216,28 @@ impl Writer {
         // Opened again, the file gets a line's end behind what may be half a line.
         self.open = None;
         Err(Lost { lines: memchr::memchr_iter(b'\n', &lines).count(), error })
+    }
+
+    /// Fails where `more` bytes would use what is to stay free. Once they would, there has to be an eighth more than that: else every
+    /// file that comes and goes would change the state, and log it.
+    fn check_room(&mut self, more: u64) -> io::Result<()> {
+        let stat = rustix::fs::fstatvfs(self.folder.open()?)?;
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        let kept = self.min_free_bytes.saturating_add(if self.is_full { self.min_free_bytes / 8 } else { 0 });
+        let was_full = std::mem::replace(&mut self.is_full, free.saturating_sub(more) < kept);
+        let (folder, free, kept) = (self.folder.path().display(), ByteSize(free), ByteSize(self.min_free_bytes));
+        match (was_full, self.is_full) {
+            (false, true) => tracing::error!(
+                %folder, %free, %kept,
+                "ledger stopped: the disk is full; lines are lost until there is room (tidegate_ledger_lost_total)"
+            ),
+            (true, false) => tracing::info!(%folder, %free, "ledger resumed: the disk has room again"),
+            (true, true) | (false, false) => {}
+        }
+        if self.is_full {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, format!("disk full ({free} free, {kept} kept)")));
+        }
+        Ok(())
     }
 
     /// The file of a day, where it stands now: somebody may have moved or removed the one that was written last.
@@ -264,13 +309,13 @@ mod tests {
     }
 
     fn writer(folder: &Path) -> Writer {
-        Writer::new(Folder::new(folder, None))
+        Writer::new(Folder::new(folder, None), 0)
     }
 
     /// A desk with these entries, closed, and served to its end.
     fn served(writer: Writer, entries: Vec<Entry>) -> Arc<Metrics> {
         let metrics = Arc::new(Metrics::new());
-        let desk = Desk::new(10, Arc::clone(&metrics));
+        let desk = Desk::new(10, usize::MAX, Arc::clone(&metrics));
         for entry in entries {
             desk.enter(entry);
         }
@@ -305,7 +350,7 @@ mod tests {
     #[test]
     fn what_finds_no_place_is_lost_and_counted() {
         let metrics = Arc::new(Metrics::new());
-        let desk = Desk::new(2, Arc::clone(&metrics));
+        let desk = Desk::new(2, usize::MAX, Arc::clone(&metrics));
         for name in ["a", "b", "c", "d"] {
             desk.enter(entry(name, EVENING));
         }
@@ -317,6 +362,42 @@ mod tests {
         desk.waiting().closed = true;
         desk.enter(entry("f", EVENING));
         assert_eq!((desk.take(), lost(&metrics)), (None, 3));
+    }
+
+    #[test]
+    fn what_waits_is_bounded_by_its_bytes() {
+        let metrics = Arc::new(Metrics::new());
+        let weight = entry("a", EVENING).weight();
+        let desk = Desk::new(usize::MAX, 3 * weight, Arc::clone(&metrics));
+        for _ in 0..5 {
+            desk.enter(entry("a", EVENING));
+        }
+        assert_eq!((desk.take().unwrap().len(), lost(&metrics)), (3, 2));
+        desk.enter(entry("a", EVENING));
+        desk.enter(entry(&"a".repeat(3 * weight), EVENING));
+        assert_eq!((desk.take().unwrap().len(), lost(&metrics)), (1, 3), "there is room again");
+    }
+
+    #[test]
+    fn what_is_to_stay_free_is_not_written_to_and_lines_go_on_when_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        let stat = rustix::fs::statvfs(folder.path()).unwrap();
+        let free = stat.f_bavail * stat.f_frsize;
+        for (min_free_bytes, name, is_written) in [
+            (free * 2, "a", false),
+            (free * 3 / 4, "b", true),
+            (u64::MAX, "c", false),
+            // Not yet: it has to be an eighth more.
+            (free / 100 * 99, "d", false),
+            (free / 2, "e", true),
+        ] {
+            writer.min_free_bytes = min_free_bytes;
+            let written = writer.write(&[entry(name, EVENING)]);
+            assert_eq!(written.is_ok(), is_written, "{name}");
+            assert_eq!(written.map_or_else(|lost| lost.lines, |()| 0), usize::from(!is_written), "{name}");
+        }
+        assert_eq!(names(folder.path(), "2026-10-17.jsonl"), ["b", "e"]);
     }
 
     #[test]

@@ -391,6 +391,10 @@ impl<D: Disk> Shared<D> {
 
 fn failed(doing: &str, spec: &UploadSpec, errno: Errno) -> Error {
     let message = format!("{doing} {:?}", spec.key.as_str());
+    if errno == Errno::FBIG {
+        let why = "larger than this file system, or the limit on file sizes of the server's process (RLIMIT_FSIZE), allows";
+        return Error::new(ErrorKind::NoSpace, format!("{message}: {why}: raise it")).because(errno);
+    }
     if is_full(errno) {
         return Error::new(ErrorKind::NoSpace, format!("{message}: disk full")).because(errno);
     }
@@ -398,7 +402,7 @@ fn failed(doing: &str, spec: &UploadSpec, errno: Errno) -> Error {
 }
 
 fn is_full(errno: Errno) -> bool {
-    matches!(errno, Errno::NOSPC | Errno::DQUOT)
+    matches!(errno, Errno::NOSPC | Errno::DQUOT | Errno::FBIG)
 }
 
 /// Runs what waits for the disk where waiting harms nobody.

@@ -3,6 +3,8 @@
 //! Bytes are fed to the validator before they are forwarded, so that a rejection comes at the first byte that proves it, and
 //! a commit asks the validator first. Where a rule says that broken files are kept, or let pass, the bytes go on behind the flaw, and
 //! are judged no further once the validator has given up. The bytes themselves pass unchanged.
+//!
+//! Where the clock is not set nothing reaches the sink: a receipt would have a wrong time, and the clients of S3 panic.
 
 #![deny(clippy::missing_trait_methods)]
 
@@ -20,6 +22,7 @@ use self::judged::{Judged, Terms};
 use self::workers::Workers;
 use super::{Held, Probe, QuarantineId, Quarantined, Sink, Staged, Swept};
 use crate::budget::{Budget, Use};
+use crate::clock;
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -68,6 +71,7 @@ impl Validated {
     /// # Errors
     /// As [`Sink::stage`].
     pub async fn stage_as(&self, spec: UploadSpec, applied: &Applied) -> Result<Box<dyn Staged>> {
+        clock::check()?;
         let on_invalid = applied.on_invalid;
         let staged = self.inner.stage(UploadSpec { on_invalid, ..spec }).await?;
         match applied.standard.validator() {
@@ -82,6 +86,7 @@ impl Validated {
     /// # Errors
     /// As [`Sink::resume`].
     pub async fn resume_as(&self, spec: UploadSpec, applied: &Applied) -> Result<Option<Box<dyn Staged>>> {
+        clock::check()?;
         let Applied { standard, on_invalid, .. } = applied;
         let on_invalid = *on_invalid;
         let Some(staged) = self.inner.resume(UploadSpec { on_invalid, ..spec }).await? else { return Ok(None) };
@@ -122,14 +127,17 @@ impl Sink for Validated {
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Receipt>> {
+        clock::check()?;
         self.inner.stat(key).await
     }
 
     async fn committed(&self, id: &UploadId, key: &Key) -> Result<Option<Receipt>> {
+        clock::check()?;
         self.inner.committed(id, key).await
     }
 
     async fn sweep(&self, ttl: Duration) -> Result<Swept> {
+        clock::check()?;
         self.inner.sweep(ttl).await
     }
 
@@ -146,6 +154,7 @@ impl Sink for Validated {
     }
 
     async fn probe(&self) -> Result<Probe> {
+        clock::check()?;
         self.inner.probe().await
     }
 }

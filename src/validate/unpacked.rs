@@ -80,25 +80,25 @@ impl Unpacked {
         let Limits { max_unpacked_bytes, max_unpack_ratio, .. } = self.limits;
         if self.text > max_unpacked_bytes {
             let message = format!("the compressed data unpacks to more than {max_unpacked_bytes} bytes");
-            return Err(self.refuse(Code::UnpackedBytes, max_unpacked_bytes, message));
+            return Err(Box::new(self.refuse(Code::UnpackedBytes, max_unpacked_bytes, message)));
         }
         if self.text > RATIO_FROM && self.text / max_unpack_ratio > self.packed {
             let message = format!("the compressed data unpacks to more than {max_unpack_ratio} times its size");
-            return Err(self.refuse(Code::UnpackRatio, self.text, message));
+            return Err(Box::new(self.refuse(Code::UnpackRatio, self.text, message)));
         }
         Ok(())
     }
 
-    fn broken(&self, error: &io::Error, read: u64) -> Box<Report> {
+    fn broken(&self, error: &io::Error, read: u64) -> Report {
         let message = format!("the compressed data can't be unpacked ({error}), within the first {read} bytes of the file");
         self.refuse(Code::CompressedData, self.text, message)
     }
 
     /// An error of the compressed data has no line and no column.
-    fn refuse(&self, code: Code, offset: u64, message: String) -> Box<Report> {
+    fn refuse(&self, code: Code, offset: u64, message: String) -> Report {
         let mut told = Told::new(Patience::default(), Snippets::default());
         let _ = told.fatal(Flaw::new(code, Place { line: 0, column: 0, offset }, message));
-        Box::new(told.report(self.format, 0, None))
+        told.report(self.format, 0, None)
     }
 }
 
@@ -111,7 +111,7 @@ impl Validator for Unpacked {
         let chunk = &chunk[..chunk.len().min(MAX_STEP_BYTES)];
         let decoded = self.decoder.decode(chunk, &mut self.buffer[..piece]);
         let Decoded { read, written, more } =
-            decoded.map_err(|error| self.broken(&error, self.packed + chunk.len() as u64))?;
+            decoded.map_err(|error| Box::new(self.broken(&error, self.packed + chunk.len() as u64)))?;
         self.packed += read as u64;
         self.text += written as u64;
         self.check()?;
@@ -136,7 +136,7 @@ impl Validator for Unpacked {
 
     fn finish(self: Box<Self>) -> Result<Verdict, Box<Report>> {
         if !self.decoder.is_complete() {
-            return Err(self.broken(&io::ErrorKind::UnexpectedEof.into(), self.packed));
+            return Err(Box::new(self.broken(&io::ErrorKind::UnexpectedEof.into(), self.packed)));
         }
         self.validator.finish()
     }

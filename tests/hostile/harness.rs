@@ -148,6 +148,11 @@ impl Victim {
         lines.join("\n")
     }
 
+    /// Where the server's standard error goes.
+    pub(crate) fn log_path(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
     /// Waits until the log says so.
     pub(crate) fn logs(&self, part: &str) {
         until(&format!("{part:?} in the log"), || self.log().contains(part));

@@ -17,6 +17,7 @@ mod kinds;
 
 mod admin;
 mod descriptors;
+mod disk;
 mod figures;
 mod first;
 mod fuzz;

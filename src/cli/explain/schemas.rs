@@ -62,11 +62,7 @@ pub(super) const SCHEMA_TOO_EXPENSIVE: Lesson = Lesson {
 Alternatives (oneOf, anyOf, allOf, not, contains) that refer to themselves may read a small document
 thousands of times, each level of it once for every alternative. Beyond 100,000 looks, and 16 more for
 each byte of the document, it is refused, so that it holds up no other file.",
-    example: Words(
-        "\
-Let the alternatives differ by a value that stands near their top, such as {\"kind\": {\"const\": \"sum\"}},
-or nest the document less.",
-    ),
+    example: Words(r#"alternatives that a value near their top tells apart: {"kind": {"const": "sum"}}"#),
     standard: "JSON Schema, draft 2020-12 or the one that the schema's $schema names",
     setting: Some("the schema"),
 };

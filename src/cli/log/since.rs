@@ -8,7 +8,7 @@ const LAST: Duration = Duration::from_secs(253_402_300_799);
 /// So long ago, or a date or a time of RFC 3339; in UTC where it says no other.
 pub(super) fn parse(text: &str) -> Result<SystemTime, String> {
     match humantime::parse_duration(text) {
-        Ok(ago) => Ok(SystemTime::now().checked_sub(ago).unwrap_or(UNIX_EPOCH).max(UNIX_EPOCH)),
+        Ok(ago) => Ok(SystemTime::now().checked_sub(ago).unwrap_or(UNIX_EPOCH).clamp(UNIX_EPOCH, UNIX_EPOCH + LAST)),
         Err(_) => moment(text).map(|at| at.clamp(UNIX_EPOCH, UNIX_EPOCH + LAST)).ok_or_else(|| {
             "use a duration such as 90s, 2h or 3days, a date such as 2026-10-17, or a time such as 2026-10-17T08:00, \
              2026-10-17T08:00:00Z or 2026-10-17T10:00+02:00"

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::metrics::{AdminClosed, Metrics};
 use crate::server::permits::sender;
 
@@ -169,6 +170,13 @@ async fn exchange(mut socket: TcpStream, router: Router, answering: Arc<AtomicBo
 }
 
 async fn answer(socket: &mut TcpStream, router: Router, answering: &AtomicBool) -> Ended {
+    // hyper panics where the clock is not set, whether or not it sends a date.
+    if let Err(error) = clock::check() {
+        let head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n";
+        let body = format!("not ready: {error}\n");
+        let _ = socket.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
+        return Ended::Done;
+    }
     let router = TowerToHyperService::new(router);
     let service = service_fn(|request| {
         answering.store(true, Ordering::Relaxed);

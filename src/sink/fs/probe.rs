@@ -2,11 +2,11 @@
 
 use bytesize::ByteSize;
 use rustix::io::Errno;
-use uuid::Uuid;
 
 use super::disk::Disk;
 use super::staging::lock_new;
 use super::{Shared, tree};
+use crate::clock;
 use crate::sink::Probe;
 
 impl<D: Disk> Shared<D> {
@@ -35,7 +35,7 @@ impl<D: Disk> Shared<D> {
     /// Tries the steps of a commit with two files of its own, and removes both also where a step
     /// fails.
     fn probe_commit(&self, probe: &mut Probe) {
-        let name = format!("probe-{}", Uuid::now_v7());
+        let name = format!("probe-{}", clock::new_uuid());
         let other = format!("{name}-other");
         self.probe_files(probe, &name, &other);
         let removed = [&name, &other].map(|name| match self.disk.unlink(&self.staging, name) {

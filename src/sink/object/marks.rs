@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use object_store::{Attribute, Attributes};
 use serde::{Deserialize, Serialize};
 
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Verdict;
 use crate::upload::{Digest, Key, Receipt, UploadId, UploadSpec};
@@ -26,7 +27,7 @@ pub(super) struct Attempt(String);
 impl Attempt {
     /// A new one.
     pub(super) fn new() -> Self {
-        Self(uuid::Uuid::now_v7().simple().to_string())
+        Self(clock::new_uuid().simple().to_string())
     }
 }
 
@@ -86,7 +87,7 @@ impl Marks {
 pub(super) fn of_receipt(spec: &UploadSpec, attempt: &Attempt, receipt: &Receipt) -> Attributes {
     let mut attributes = of_spec(spec, attempt, &receipt.key);
     set(&mut attributes, DIGEST, receipt.digest.to_string());
-    set(&mut attributes, COMMITTED_AT, humantime::format_rfc3339_millis(receipt.committed_at).to_string());
+    set(&mut attributes, COMMITTED_AT, clock::rfc3339(receipt.committed_at).to_string());
     if let Some(Verdict { format, records, errors }) = receipt.verdict {
         let errors = if errors == 0 { String::new() } else { format!(" {errors}") };
         set(&mut attributes, VERDICT, format!("{format} {records}{errors}"));
