@@ -1,7 +1,8 @@
-//! The time of day, which an operator may have set wrong: never a panic, and always a time that RFC 3339 can express.
+//! The time of day, which an operator may have set wrong: never a panic, and always a time that RFC
+//! 3339 can express.
 //!
-//! Many libraries panic where the clock is before 1970, and some after 9999. Nothing else here reads the clock for a date, an id or
-//! a receipt.
+//! Many libraries panic where the clock is before 1970, and some after 9999. Nothing else here
+//! reads the clock for a date, an id or a receipt.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

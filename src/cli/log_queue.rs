@@ -1,7 +1,8 @@
 //! The server's log: lines wait in a bounded queue, and one thread writes them to standard error.
 //!
-//! Standard error may be a pipe that nobody reads. A caller that logs never waits for it: a line that finds no room is dropped and
-//! counted, and once the queue is empty again one line reports how many were. Knows nothing of what the lines say.
+//! Standard error may be a pipe that nobody reads. A caller that logs never waits for it: a line
+//! that finds no room is dropped and counted, and once the queue is empty again one line reports
+//! how many were. Knows nothing of what the lines say.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -14,7 +15,8 @@ use tracing_subscriber::fmt::MakeWriter;
 /// Lines that wait, in bytes: some thousands of them.
 const QUEUED_BYTES: usize = 1 << 20;
 
-/// The longest line; what is longer is cut. Fields that a sender chose are cut before, so that no line of tidegate is as long.
+/// The longest line; what is longer is cut. Fields that a sender chose are cut before, so that no
+/// line of tidegate is as long.
 const MAX_LINE_BYTES: usize = 16 << 10;
 
 /// The end of a line that was cut.
@@ -56,7 +58,8 @@ impl Drop for FlushAtEnd {
 }
 
 impl LogQueue {
-    /// A queue whose lines a thread of its own writes to `out`. `lost` counts those that were dropped.
+    /// A queue whose lines a thread of its own writes to `out`. `lost` counts those that were
+    /// dropped.
     ///
     /// # Errors
     /// Where there can't be another thread.
@@ -73,7 +76,8 @@ impl LogQueue {
         FlushAtEnd(self.clone())
     }
 
-    /// Waits until everything is written, or for a moment. A reader that has stalled does not hold the caller.
+    /// Waits until everything is written, or for a moment. A reader that has stalled does not hold
+    /// the caller.
     pub(super) fn flush(&self) {
         let busy = |waiting: &mut Waiting| waiting.writing || !waiting.lines.is_empty();
         drop(self.0.written.wait_timeout_while(self.0.waiting(), FLUSH_TIMEOUT, busy));
@@ -97,7 +101,8 @@ impl Shared {
     fn write_to(&self, mut out: impl Write) {
         loop {
             let line = self.next();
-            // A line that can't be written (a closed pipe, a full disk) must not end the log: the next one may be.
+            // A line that can't be written (a closed pipe, a full disk) must not end the log: the
+            // next one may be.
             let written = out.write_all(&line).and_then(|()| out.flush());
             if let Some(dropped) = self.settle(line.len(), &written) {
                 // Comes back as a line of this queue, in the format that the log has.
@@ -121,8 +126,9 @@ impl Shared {
         }
     }
 
-    /// A line of so many bytes is no longer being written. Gives how many lines were dropped, once the stream takes lines again
-    /// and none waits: the report of them would fail as they did, and be reported in its turn.
+    /// A line of so many bytes is no longer being written. Gives how many lines were dropped, once
+    /// the stream takes lines again and none waits: the report of them would fail as they did, and
+    /// be reported in its turn.
     fn settle(&self, bytes: usize, written: &io::Result<()>) -> Option<u64> {
         let mut waiting = self.waiting();
         waiting.bytes -= bytes;

@@ -30,7 +30,8 @@ impl Form {
 /// How long [`briefly`] waits.
 const BRIEFLY: Duration = Duration::from_secs(1);
 
-/// Prints something on a thread of its own, and waits for it a moment at most: a pipe that nobody reads must not hold a server.
+/// Prints something on a thread of its own, and waits for it a moment at most: a pipe that nobody
+/// reads must not hold a server.
 pub(super) fn briefly(print: impl FnOnce() + Send + 'static) {
     let (done, waits) = mpsc::channel::<()>();
     let printing = std::thread::Builder::new().name("print".to_owned()).spawn(move || {

@@ -188,7 +188,8 @@ fn shutdown_signal(log: LogQueue) -> Result<impl Future<Output = ()>> {
     })
 }
 
-/// A write beyond `RLIMIT_FSIZE` fails with `EFBIG`, and its upload with it. Unless SIGXFSZ is handled it ends the process.
+/// A write beyond `RLIMIT_FSIZE` fails with `EFBIG`, and its upload with it. Unless SIGXFSZ is
+/// handled it ends the process.
 fn survive_file_size_limit() -> Result<()> {
     let kind = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
     // The handler stays in place once its stream is dropped.

@@ -1,17 +1,18 @@
 //! How an entry becomes a line of bounded length.
 //!
-//! The ledger records every upload's end, and so a sender chooses how many lines there are. It must not choose how long they are:
-//! a report of 100 errors made 14.6 KB of a file of 248 bytes. The whole report is in the answer, and beside a file in quarantine.
+//! The ledger records every upload's end, and so a sender chooses how many lines there are. It must
+//! not choose how long they are: a report of 100 errors made 14.6 KB of a file of 248 bytes. The
+//! whole report is in the answer, and beside a file in quarantine.
 
 use super::Entry;
 use crate::report::Report;
 
-/// The longest line, with its end. Two keys of [`Key::MAX_BYTES`](crate::upload::Key), each escaped, and everything else that is
-/// never cut, fit in.
+/// The longest line, with its end. Two keys of [`Key::MAX_BYTES`](crate::upload::Key), each
+/// escaped, and everything else that is never cut, fit in.
 pub(super) const MAX_LINE_BYTES: usize = 8 * 1024;
 
-/// The errors of a report that a line holds: two or three. A line of a small invalid file has some 900 bytes, most of which say who
-/// sent it and when.
+/// The errors of a report that a line holds: two or three. A line of a small invalid file has some
+/// 900 bytes, most of which say who sent it and when.
 const MAX_ERRORS_BYTES: usize = 512;
 
 /// The longest name, as JSON: a key of the longest kind, each byte escaped by another one.

@@ -218,8 +218,9 @@ impl Writer {
         Err(Lost { lines: memchr::memchr_iter(b'\n', &lines).count(), error })
     }
 
-    /// Fails where `more` bytes would use what is to stay free. Once they would, there has to be an eighth more than that: else every
-    /// file that comes and goes would change the state, and log it.
+    /// Fails where `more` bytes would use what is to stay free. Once they would, there has to be an
+    /// eighth more than that: else every file that comes and goes would change the state, and log
+    /// it.
     fn check_room(&mut self, more: u64) -> io::Result<()> {
         let stat = rustix::fs::fstatvfs(self.folder.open()?)?;
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);

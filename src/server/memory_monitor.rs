@@ -1,4 +1,5 @@
-//! Reports a memory budget that is used up: uploads were refused for want of memory since the last look.
+//! Reports a memory budget that is used up: uploads were refused for want of memory since the last
+//! look.
 
 use std::sync::Arc;
 use std::time::Duration;

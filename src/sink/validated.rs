@@ -4,7 +4,8 @@
 //! a commit asks the validator first. Where a rule says that broken files are kept, or let pass, the bytes go on behind the flaw, and
 //! are judged no further once the validator has given up. The bytes themselves pass unchanged.
 //!
-//! Where the clock is not set nothing reaches the sink: a receipt would have a wrong time, and the clients of S3 panic.
+//! Where the clock is not set nothing reaches the sink: a receipt would have a wrong time, and the
+//! clients of S3 panic.
 
 #![deny(clippy::missing_trait_methods)]
 

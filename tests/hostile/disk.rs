@@ -1,4 +1,5 @@
-//! Attacks on the disk and on what is written beside the uploads: the ledger and the log; and a clock that is not set.
+//! Attacks on the disk and on what is written beside the uploads: the ledger and the log; and a
+//! clock that is not set.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
