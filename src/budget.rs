@@ -6,8 +6,7 @@
 //! at all. A reserve is for small leases alone, so that small uploads go on while large ones wait.
 //! The rest is for all.
 //!
-//! A lease that does not fit waits for others to end, in the order of arrival, and is refused after
-//! [`MAX_WAIT`]: two uploads that hold memory and wait for more would otherwise wait for each other
+//! A lease that does not fit waits for others to end, and is refused after [`MAX_WAIT`]: two uploads that hold memory and wait for more would otherwise wait for each other
 //! for ever. Knows no sink and no protocol.
 
 use std::fmt;
@@ -63,6 +62,9 @@ pub const SMALL_BYTES: usize = 256 << 10;
 
 /// How long a lease waits for memory before it is refused.
 pub const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// The pause between two tries of a lease that waits.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// The reserve for small leases is this part of the budget.
 const RESERVE_PART: u64 = 8;
@@ -132,6 +134,11 @@ impl Budget {
     /// How many leases were refused so far.
     pub fn refused(&self) -> u64 {
         self.meters.iter().map(|meter| meter.refused.get()).sum()
+    }
+
+    /// Whether nearly all that is for leases of any size is taken.
+    pub fn is_exhausted(&self) -> bool {
+        self.general.units.available_permits() < self.general.size / 16
     }
 
     /// A lease of nothing, which may grow.
@@ -254,38 +261,25 @@ impl Lease {
     /// # Errors
     /// [`ErrorKind::Busy`] because of [`OutOfMemory`] after [`MAX_WAIT`].
     pub async fn grow(&mut self, bytes: usize) -> Result<()> {
-        if self.try_grow(bytes) {
-            return Ok(());
-        }
-        let wanted = self.units_of(bytes);
-        let (source, permit) = match tokio::time::timeout(MAX_WAIT, self.wait(wanted)).await {
-            Ok(granted) => granted,
-            Err(_elapsed) => {
-                self.budget.meter(self.usage).refused.inc();
-                let missing = OutOfMemory { bytes: bytes - self.bytes() };
-                let message = "the server's memory is in use (limits.max_memory_bytes): send it again later";
-                return Err(Error::new(ErrorKind::Busy, message).because(missing));
+        // In the queue of a semaphore, a large lease at its head would take each unit that is given back, and the small
+        // ones behind it none.
+        let granted = async {
+            while !self.try_grow(bytes) {
+                tokio::time::sleep(RETRY_PAUSE).await;
             }
         };
-        self.take(source, permit);
-        Ok(())
+        if tokio::time::timeout(MAX_WAIT, granted).await.is_ok() {
+            return Ok(());
+        }
+        Err(self.refuse(bytes))
     }
 
-    async fn wait(&self, wanted: usize) -> (Source, OwnedSemaphorePermit) {
-        let from = |source| async move {
-            let units = Arc::clone(&self.budget.pool(source).units);
-            let more = as_u32(wanted - self.units_from(source));
-            (source, units.acquire_many_owned(more).await.expect("no pool is ever closed"))
-        };
-        let [general, reserve] = self.sources(wanted);
-        match (general, reserve) {
-            (Some(general), Some(reserve)) => tokio::select! {
-                granted = from(general) => granted,
-                granted = from(reserve) => granted,
-            },
-            (Some(source), None) | (None, Some(source)) => from(source).await,
-            (None, None) => unreachable!("the general pool is for every lease"),
-        }
+    /// The refusal of a lease of so many bytes, which is counted.
+    pub fn refuse(&self, bytes: usize) -> Error {
+        self.budget.meter(self.usage).refused.inc();
+        let missing = OutOfMemory { bytes: bytes.saturating_sub(self.bytes()) };
+        let message = "the server's memory is in use (limits.max_memory_bytes): send it again later";
+        Error::new(ErrorKind::Busy, message).because(missing)
     }
 
     /// The pools from which a lease of so many units may be granted.

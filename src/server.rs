@@ -201,7 +201,9 @@ impl Server {
 pub fn rival_files(max_connections: usize) -> usize {
     /// Connections that share a rival file.
     const CONNECTIONS: usize = 16;
-    (max_connections / CONNECTIONS).max(1)
+    /// More readings than most headers have.
+    const LEAST: usize = 4;
+    (max_connections / CONNECTIONS).max(LEAST)
 }
 
 /// Lowers `limits.max_connections` to what the budget has shares for.
@@ -212,7 +214,8 @@ fn fit_memory(limits: Limits, budget: &Budget) -> Limits {
     }
     let memory = budget.limit_bytes();
     tracing::warn!(wanted, lowered_to = fit, memory, "limits.max_connections lowered to fit limits.max_memory_bytes");
-    Limits { max_connections: fit, ..limits }
+    let share = limits.max_connections_per_address * fit / wanted;
+    Limits { max_connections: fit, max_connections_per_address: share.max(1), ..limits }
 }
 
 async fn drain(shared: &Shared) -> Drained {

@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tracing::Instrument;
 
@@ -35,7 +36,8 @@ pub(super) async fn serve(stream: Stream, shared: &Arc<Shared>) {
     let (answers, queue) = mpsc::channel(shared.framed.max_pending_commits);
     let (unwritten, _) = watch::channel(0);
     let unwritten = Arc::new(unwritten);
-    let writer = writer::run(writer, queue, Arc::clone(&unwritten), shared.limits.idle_timeout);
+    let writer =
+        writer::run(writer, queue, Arc::clone(&unwritten), (shared.limits.idle_timeout, shared.pace.gives_way().clone()));
     let session = Session {
         reader,
         shared: Arc::clone(shared),
@@ -300,10 +302,18 @@ impl Session {
     /// Queues an answer, behind those of the requests before.
     async fn answer(&self, answer: Answer) -> Next {
         self.unwritten.send_modify(|count| *count += 1);
-        match self.answers.send(answer).await {
-            Ok(()) => Next::Request,
+        let answer = match self.answers.try_send(answer) {
+            Ok(()) => return Next::Request,
             // The sender takes no more answers.
-            Err(_closed) => Next::Close,
+            Err(TrySendError::Closed(_)) => return Next::Close,
+            Err(TrySendError::Full(answer)) => answer,
+        };
+        // A sender that reads no answers holds its slot as one that is idle does.
+        self.shared.pace.enter(Phase::Idle);
+        let _waiting = self.shared.pace.wait();
+        tokio::select! {
+            sent = self.answers.send(answer) => if sent.is_ok() { Next::Request } else { Next::Close },
+            () = self.shared.pace.gives_way().cancelled() => Next::Close,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Reports a memory budget that is used up: uploads were refused for want of memory since the last
-//! look.
+//! Reports a memory budget that is used up: it was so at two looks, and uploads were refused between
+//! them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,13 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// Looks until the server is told to stop.
 pub(super) async fn run(shared: Arc<Shared>) {
-    let mut before = 0;
+    let (mut before, mut was_exhausted) = (0, false);
     while tokio::time::timeout(PAUSE, shared.drain.cancelled()).await.is_err() {
-        let refused = shared.budget.refused();
-        report(&shared, refused - before);
-        before = refused;
+        let (refused, is_exhausted) = (shared.budget.refused(), shared.budget.is_exhausted());
+        // One sender whose uploads need too much does not make the server unready.
+        let counts = is_exhausted && was_exhausted;
+        report(&shared, if counts { refused - before } else { 0 });
+        (before, was_exhausted) = (refused, is_exhausted);
     }
 }
 
@@ -29,7 +31,7 @@ fn report(shared: &Shared, refused: u64) {
         return;
     }
     let problem = format!(
-        "all {} bytes of memory for uploads are in use, and {refused} requests for more were refused within {PAUSE:?}: \
+        "nearly all of the {} bytes of memory for uploads are in use, and {refused} requests for more were refused within {PAUSE:?}: \
          raise limits.max_memory_bytes, or look at tidegate_memory_bytes for what takes it",
         budget.limit_bytes()
     );

@@ -282,10 +282,13 @@ impl Entrance {
             registry.waiting.insert(self.id, Instant::now());
             self.slots.report_waiting(&registry);
         }
-        if inner.slots.available_permits() == 0 {
-            inner.wanted.notify_one();
-        }
-        let permit = Arc::clone(&inner.slots).acquire_owned().await.expect("this semaphore is never closed");
+        let permit = match Arc::clone(&inner.slots).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                inner.wanted.notify_one();
+                Arc::clone(&inner.slots).acquire_owned().await.expect("this semaphore is never closed")
+            }
+        };
         let pace = Arc::new(Pace::new());
         let served = Served { pace: Arc::clone(&pace), ended_at: None };
         self.slots.registry().served.insert(self.id, served);

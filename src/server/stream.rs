@@ -123,9 +123,7 @@ impl Reader {
     /// memory was missing to read on.
     pub(super) fn broke(&self, message: String) -> Error {
         match self.broken {
-            Some(io::ErrorKind::OutOfMemory) => {
-                Error::new(ErrorKind::Busy, "the server's memory is in use (limits.max_memory_bytes): send it again later")
-            }
+            Some(io::ErrorKind::OutOfMemory) => self.lease.refuse(2 * (self.buffer.len() + SMALL_BYTES)),
             Some(kind) => Error::new(ErrorKind::Incomplete, message).because(io::Error::from(kind)),
             None => Error::new(ErrorKind::Incomplete, message),
         }

@@ -47,6 +47,7 @@ use self::dropped::Dropped;
 use self::flusher::Flusher;
 pub use self::flusher::Grouping;
 use self::job::Job;
+pub(crate) use self::readings::MAX_CALLERS as MAX_READINGS;
 use self::readings::{Readings, SLICE_BYTES};
 use self::staged::StagedFile;
 use self::tree::Tree;

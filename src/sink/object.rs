@@ -152,7 +152,8 @@ impl Sink for Object {
         }
         // For what did not fill a part, and is read back.
         let mut lease = self.remote.budget.lease(Use::Parts);
-        lease.grow(self.remote.part_bytes).await?;
+        let whole = spec.size.and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX);
+        lease.grow(whole.min(self.remote.part_bytes)).await?;
         let Some(resumed) = resume::resume(&self.remote, spec).await? else { return Ok(None) };
         Ok(Some(Box::new(Writing::resumed(Arc::clone(&self.remote), resumed, lease, claim))))
     }

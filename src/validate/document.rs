@@ -5,6 +5,7 @@
 mod items;
 mod locate;
 mod metered;
+mod unique;
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, ValidationError};
@@ -121,7 +122,7 @@ impl Allowance {
     /// that is wrong throughout has one in a few bytes.
     fn for_document(text: &str) -> Self {
         let bytes = text.len() as u64;
-        Self { work: 100_000 + 16 * bytes, errors: 256 + bytes / 16 }
+        Self { work: 10_000 + 32 * bytes, errors: 256 + bytes / 16 }
     }
 }
 
@@ -211,15 +212,15 @@ mod tests {
     #[test]
     fn alternatives_that_look_at_a_document_too_often_are_refused() {
         for combinator in ["oneOf", "anyOf", "allOf"] {
-            let schema = alternatives(combinator, 8);
-            let text = format!("{}\"wrong\"{}", "[".repeat(8), "]".repeat(8));
+            let schema = alternatives(combinator, 7);
+            let text = format!("{}\"wrong\"{}", "[".repeat(7), "]".repeat(7));
             let (codes, _) = told_of(&schema, &text);
             // The first alternative that fails ends `allOf`.
             let expected = if combinator == "allOf" { "schema-error" } else { "schema-too-expensive" };
             assert_eq!(codes, [expected], "{combinator}");
         }
         let (codes, left) =
-            told_of(&json!({"not": alternatives("anyOf", 8)}), &format!("{}\"x\"{}", "[".repeat(8), "]".repeat(8)));
+            told_of(&json!({"not": alternatives("anyOf", 7)}), &format!("{}\"x\"{}", "[".repeat(7), "]".repeat(7)));
         assert_eq!(
             (codes.as_slice(), left.work),
             (["schema-too-expensive".to_owned()].as_slice(), 0),

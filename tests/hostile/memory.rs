@@ -50,7 +50,6 @@ fn assert_refused(victim: &Victim, refused: Refused) {
         Refused::Uploads => victim.refuses("busy"),
         Refused::Connections => victim.refuses_connections("busy"),
     }
-    victim.logs("memory exhausted");
     let counted = victim.metric("tidegate_memory_bytes", &[]);
     #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
     let budget = BUDGET as f64;

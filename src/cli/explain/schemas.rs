@@ -60,7 +60,7 @@ pub(super) const SCHEMA_TOO_EXPENSIVE: Lesson = Lesson {
     title: "a document that the JSON Schema has to look at too often",
     meaning: "\
 Alternatives (oneOf, anyOf, allOf, not, contains) that refer to themselves may read a small document
-thousands of times, each level of it once for every alternative. Beyond 100,000 looks, and 16 more for
+thousands of times, each level of it once for every alternative. Beyond 10,000 looks, and 32 more for
 each byte of the document, it is refused, so that it holds up no other file.",
     example: Words(r#"alternatives that a value near their top tells apart: {"kind": {"const": "sum"}}"#),
     standard: "JSON Schema, draft 2020-12 or the one that the schema's $schema names",

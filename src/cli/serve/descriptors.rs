@@ -13,6 +13,7 @@ use crate::assemble::store_connections;
 use crate::config::{Config, SinkKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::server::rival_files;
+use crate::sink::fs;
 
 /// Descriptors that belong to no connection: the runtime's epoll and signal descriptors, two
 /// listeners, the root and three folders of its own, the ledger. Some more for what it opens for a
@@ -141,7 +142,10 @@ impl Bounds {
             + match config.sink.kind {
                 // A connection receives one file, of which its rivals and its commits may have
                 // more.
-                SinkKind::Fs => connections + rival_files(connections) + pending_commits + PER_DISK_WORKER * disk_workers,
+                SinkKind::Fs => {
+                    let readings = fs::MAX_READINGS.min(connections + pending_commits);
+                    connections + rival_files(connections) + pending_commits + readings + PER_DISK_WORKER * disk_workers
+                }
                 SinkKind::S3 => store_connections(store_requests) + PER_LOOK_UP * disk_workers.min(store_requests),
                 SinkKind::Memory => 0,
             }

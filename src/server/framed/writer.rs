@@ -8,6 +8,8 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::budget::{Budget, Lease, Use};
 use crate::error::{Error, ErrorKind, Result};
 use crate::upload::Receipt;
@@ -21,6 +23,9 @@ pub(super) enum Answer {
     /// The outcome of the commit of this upload.
     Commit { id: String, line: JoinHandle<Line> },
 }
+
+/// How long an answer may take to a sender whose connection gives way to another one.
+const LAST_WRITE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// An answer with the memory that it takes until the sender has read it.
 #[derive(Debug)]
@@ -52,7 +57,7 @@ pub(super) async fn run(
     mut socket: OwnedWriteHalf,
     mut queue: mpsc::Receiver<Answer>,
     unwritten: Arc<watch::Sender<usize>>,
-    timeout: Duration,
+    (timeout, gives_way): (Duration, CancellationToken),
 ) {
     while let Some(answer) = queue.recv().await {
         // The memory is held until the line is written.
@@ -61,7 +66,15 @@ pub(super) async fn run(
             Answer::Commit { id, line } => line.await.map_err(|panic| ended_early(id, panic)),
         };
         let text = line.as_ref().map_or_else(String::as_str, |line| line.text.as_str());
-        match tokio::time::timeout(timeout, socket.write_all(text.as_bytes())).await {
+        let given_up = async {
+            gives_way.cancelled().await;
+            tokio::time::sleep(LAST_WRITE_TIMEOUT).await;
+        };
+        let written = tokio::select! {
+            written = tokio::time::timeout(timeout, socket.write_all(text.as_bytes())) => written,
+            () = given_up => return,
+        };
+        match written {
             Ok(Ok(())) => unwritten.send_modify(|count| *count -= 1),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "the sender takes no more answers");

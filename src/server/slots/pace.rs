@@ -65,10 +65,10 @@ pub(in crate::server) struct Pace {
 #[derive(Debug, Clone, Copy)]
 struct Measure {
     phase: Phase,
-    /// Since the phase began.
-    total: Sum,
-    /// The total at the two latest ends of a window.
-    marks: [Sum; 2],
+    /// Since the phase began, with what it was at the two latest ends of a window.
+    of_phase: Windowed,
+    /// In all phases: a connection of many short requests is in none of them for long.
+    of_all: Windowed,
     /// Since when the server waits for this connection now.
     waiting_since: Option<Instant>,
 }
@@ -79,23 +79,66 @@ struct Sum {
     waited: Duration,
 }
 
+/// A sum that grows, and what it was at the two latest ends of a window.
+#[derive(Debug, Clone, Copy, Default)]
+struct Windowed {
+    total: Sum,
+    marks: [Sum; 2],
+}
+
+impl Windowed {
+    /// Since the end of the window before the last one, with a wait that has not ended.
+    fn recent(&self, waiting: Duration) -> Sum {
+        let Self { total, marks: [mark, _] } = self;
+        // Of a window in which the store was slow, little is the sender's.
+        Sum { bytes: total.bytes - mark.bytes, waited: (total.waited + waiting).saturating_sub(mark.waited) }
+    }
+
+    fn rotate(&mut self) {
+        self.marks = [self.marks[1], self.total];
+    }
+}
+
+impl Sum {
+    /// Thousandths of a byte per second.
+    fn rate(self) -> u128 {
+        u128::from(self.bytes) * 1_000_000_000 / self.waited.as_micros().max(1)
+    }
+
+    fn is_slow(self, terms: Terms) -> bool {
+        self.waited >= terms.grace && self.rate() < u128::from(terms.min_rate) * 1000
+    }
+}
+
 impl Measure {
-    fn begin(phase: Phase, waiting_since: Option<Instant>) -> Self {
-        Self { phase, total: Sum::default(), marks: [Sum::default(); 2], waiting_since }
+    fn begin(phase: Phase) -> Self {
+        Self { phase, of_phase: Windowed::default(), of_all: Windowed::default(), waiting_since: None }
+    }
+
+    /// Counts what was waited so far.
+    fn count_wait(&mut self) {
+        if let Some(since) = self.waiting_since.take() {
+            let waited = since.elapsed();
+            self.of_phase.total.waited += waited;
+            self.of_all.total.waited += waited;
+        }
     }
 }
 
 impl Pace {
     pub(in crate::server) fn new() -> Self {
         let (gives_way, commits) = (CancellationToken::new(), TaskTracker::new());
-        Self { measure: Mutex::new(Measure::begin(Phase::Sending, None)), gives_way, commits }
+        Self { measure: Mutex::new(Measure::begin(Phase::Sending)), gives_way, commits }
     }
 
     /// Begins a phase, and its measure, unless the connection is in that phase already.
     pub(in crate::server) fn enter(&self, phase: Phase) {
         let mut measure = self.measure();
         if measure.phase != phase {
-            *measure = Measure::begin(phase, measure.waiting_since.map(|_| Instant::now()));
+            let is_waiting = measure.waiting_since.is_some();
+            measure.count_wait();
+            let waiting_since = is_waiting.then(Instant::now);
+            *measure = Measure { of_all: measure.of_all, waiting_since, ..Measure::begin(phase) };
         }
     }
 
@@ -107,7 +150,9 @@ impl Pace {
 
     /// Counts bytes that were received.
     pub(in crate::server) fn came(&self, bytes: usize) {
-        self.measure().total.bytes += bytes as u64;
+        let mut measure = self.measure();
+        measure.of_phase.total.bytes += bytes as u64;
+        measure.of_all.total.bytes += bytes as u64;
     }
 
     /// Cancelled when this connection has to free its slot: the upload that is being received ends,
@@ -133,26 +178,24 @@ impl Pace {
 
     pub(super) fn rotate_window(&self) {
         let mut measure = self.measure();
-        measure.marks = [measure.marks[1], measure.total];
+        measure.of_phase.rotate();
+        measure.of_all.rotate();
     }
 
     /// When this connection gives way, compared to others; `None` where it must not: the server
     /// does not wait for it, it has been waited for too shortly to know, or it is fast enough.
     pub(super) fn precedence(&self, terms: Terms, now: Instant) -> Option<Precedence> {
-        let Measure { phase, total, marks: [mark, _], waiting_since } = *self.measure();
-        // Of a window in which the store was slow, little is the sender's.
-        let waited = (total.waited + now.saturating_duration_since(waiting_since?)).saturating_sub(mark.waited);
-        if waited < terms.grace {
-            return None;
-        }
+        let Measure { phase, of_phase, of_all, waiting_since } = *self.measure();
+        let waiting = now.saturating_duration_since(waiting_since?);
+        let (recent, recent_of_all) = (of_phase.recent(waiting), of_all.recent(waiting));
         match phase {
             Phase::Idle if !self.commits.is_empty() => None,
-            Phase::Idle if waited >= LONG_IDLE => Some(Precedence::LongIdle(Reverse(waited))),
-            Phase::Idle => Some(Precedence::Idle(Reverse(waited))),
-            Phase::Sending => {
-                let rate = u128::from(total.bytes - mark.bytes) * 1_000_000_000 / waited.as_micros().max(1);
-                (rate < u128::from(terms.min_rate) * 1000).then_some(Precedence::Sending(rate))
+            Phase::Idle if recent.waited >= LONG_IDLE => Some(Precedence::LongIdle(Reverse(recent.waited))),
+            Phase::Idle if recent.waited >= terms.grace || recent_of_all.is_slow(terms) => {
+                Some(Precedence::Idle(Reverse(recent.waited)))
             }
+            Phase::Sending if recent.is_slow(terms) => Some(Precedence::Sending(recent.rate())),
+            Phase::Idle | Phase::Sending => None,
         }
     }
 
@@ -167,10 +210,7 @@ pub(in crate::server) struct Waiting<'a>(&'a Pace);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut measure = self.0.measure();
-        if let Some(since) = measure.waiting_since.take() {
-            measure.total.waited += since.elapsed();
-        }
+        self.0.measure().count_wait();
     }
 }
 

@@ -22,6 +22,8 @@ use crate::upload::{Digest, Tally};
 
 /// Slices that are read at the same time.
 const MAX_READING: usize = 2;
+/// Callers that wait for a reading at once.
+pub(crate) const MAX_CALLERS: usize = 64;
 /// Bytes of a slice. A file that has no more is read by the worker that looks at it.
 pub(super) const SLICE_BYTES: u64 = 1 << 20;
 /// Bytes that are read by one call.
@@ -53,6 +55,8 @@ type Tell = Arc<watch::Sender<Option<Outcome>>>;
 pub(super) struct Readings {
     slice_bytes: u64,
     turns: Arc<Semaphore>,
+    /// For callers, each of which holds a file open while it waits.
+    callers: Semaphore,
     digests: Digests,
     under_way: Mutex<UnderWay>,
 }
@@ -76,6 +80,7 @@ impl Readings {
         Arc::new(Self {
             slice_bytes,
             turns: Arc::new(Semaphore::new(MAX_READING)),
+            callers: Semaphore::new(MAX_CALLERS),
             digests: Digests::default(),
             under_way: Mutex::default(),
         })
@@ -105,8 +110,12 @@ impl Readings {
     /// Reads a file that looks so, or joins the reading that is under way.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] where it can't be read.
+    /// [`ErrorKind::Store`] where it can't be read, [`ErrorKind::Busy`] where too many wait already.
     pub(super) async fn read<D: Disk>(self: &Arc<Self>, disk: &D, file: Arc<D::Handle>, look: Look) -> Result<Whole> {
+        let Ok(_caller) = self.callers.try_acquire() else {
+            let message = format!("more than {MAX_CALLERS} existing files have to be read: send it again later");
+            return Err(Error::new(ErrorKind::Busy, message));
+        };
         let mut told = self.join(disk, file, look);
         match told.wait_for(Option::is_some).await.ok().and_then(|outcome| *outcome) {
             Some(Ok(whole)) => Ok(whole),

@@ -52,7 +52,7 @@ struct State {
     /// Slices that were taken.
     slices: u64,
     /// Threads that were started: by the first job.
-    is_started: bool,
+    threads: usize,
     is_closed: bool,
 }
 
@@ -192,22 +192,35 @@ impl Workers {
         finished
     }
 
+    /// Queues a job. Where no thread can be started it is dropped, which its upload learns.
     fn add(&self, job: Job) {
         let mut state = self.queues.lock();
-        if !state.is_started {
-            state.is_started = true;
-            let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-            for number in 0..threads {
-                let queues = Arc::clone(&self.queues);
-                let thread = std::thread::Builder::new().name(format!("validate-{number}"));
-                if let Err(error) = thread.spawn(move || queues.work()) {
-                    tracing::error!(%error, "starting a validator thread failed");
-                }
+        if state.threads == 0 {
+            state.threads = self.start();
+            if state.threads == 0 {
+                return;
             }
         }
         state.add(job);
         drop(state);
         self.queues.waiting.notify_one();
+    }
+
+    /// Starts a thread for each core; how many were started.
+    fn start(&self) -> usize {
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let start = |number: usize| {
+            let queues = Arc::clone(&self.queues);
+            let thread = std::thread::Builder::new().name(format!("validate-{number}"));
+            match thread.spawn(move || queues.work()) {
+                Ok(_detached) => true,
+                Err(error) => {
+                    tracing::error!(%error, "validator thread not started");
+                    false
+                }
+            }
+        };
+        (0..threads).filter(|number| start(*number)).count()
     }
 }
 

@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 
+use super::unique;
 use jsonschema::json::{Array, Json, Node, NodeIdentity, Object, SerdeJson};
 use jsonschema::types::JsonType;
 use serde_json::{Map, Value};
@@ -212,7 +213,7 @@ impl<'a> Array<'a, MeteredJson> for MeteredArray<'a> {
     }
 
     fn is_unique(&self) -> bool {
-        self.0.iter().all(work_through) && Array::<SerdeJson>::is_unique(&self.0)
+        self.0.iter().all(work_through) && unique::is_unique(self.0)
     }
 }
 
