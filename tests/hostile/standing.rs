@@ -36,7 +36,9 @@ fn resends_of_huge_files_keep_no_other_name_waiting() {
         note(&path, name, digest);
     };
     let huge: Vec<_> = (0..12).map(|number| format!("huge-{number}.bin")).collect();
-    huge.iter().for_each(|name| stand(name, GIB, GIB_DIGEST));
+    for name in &huge {
+        stand(name, GIB, GIB_DIGEST);
+    }
     let size = 16 * MIB;
     let digest = Digest::of(&vec![0; usize::try_from(size).unwrap()]).to_string();
     stand("smaller.bin", size, &digest);

@@ -90,7 +90,7 @@ impl<D: Disk> Shared<D> {
                 let (staged, new_name) = (sealed.record.id.as_str(), place.key().file_name());
                 match tree::rename_new(&self.disk, (&self.staging, staged), (folder, new_name)) {
                     Ok(()) => {
-                        index.pass(Holds::Content(place.content().digest));
+                        index.take(place.content().digest);
                         return Ok(Step::Named);
                     }
                     Err(Errno::EXIST) => continue,
