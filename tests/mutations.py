@@ -1189,13 +1189,6 @@ MUTATIONS = [
         "--lib nothing_of_other_names_waits_for_a_reading",
     ),
     Mutation(
-        "disk: a large file is read in turns",
-        "src/sink/fs/readings.rs",
-        "        if stat.size > self.slice_bytes {\n",
-        "        if false && stat.size > self.slice_bytes {\n",
-        "--lib a_commit_that_has_to_read_what_stands_leaves_its_worker_to_others",
-    ),
-    Mutation(
         "disk: callers of one file share its reading",
         "src/sink/fs/readings.rs",
         "        if look.is_settled_at(progress.began) {\n",
@@ -1221,7 +1214,7 @@ MUTATIONS = [
         "src/sink/fs/versions.rs",
         "                    if let Some(receipt) = place.same(&receipt) {\n",
         "                    if let Some(receipt) = None.or_else(|| place.same(&receipt)).filter(|_| false) {\n",
-        "--lib the_same_content_is_found_among_many_versions",
+        "--lib sink::fs::tests::versions::the_same_content_is_found_among_many_versions",
     ),
     Mutation(
         "disk: what is put under the name of a version is noted",

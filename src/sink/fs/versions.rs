@@ -64,7 +64,10 @@ impl<D: Disk> Shared<D> {
                     }
                     let mut index = lock(&index);
                     index.differs(number, place.content());
-                    index.note(number, Holds::Content(receipt.digest));
+                    // Else it would be a candidate once more.
+                    if receipt.digest.start() != place.content().digest.start() {
+                        index.note(number, Holds::Content(receipt.digest));
+                    }
                 }
                 Seen::Standing(Standing::Other | Standing::Obstacle) | Seen::Nothing => {
                     lock(&index).differs(number, place.content());
