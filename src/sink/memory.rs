@@ -102,7 +102,7 @@ impl Memory {
                 Some(Standing::File(receipt)) => index.pass(Holds::Content(receipt.digest)),
                 Some(Standing::Obstacle | Standing::Other) => index.pass(Holds::Other),
                 None => {
-                    index.pass(Holds::Content(place.content().digest));
+                    index.take(place.content().digest);
                     return Ok(None);
                 }
             }

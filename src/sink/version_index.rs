@@ -11,7 +11,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::place::Content;
+use super::place::{Content, MAX_VERSIONS};
 use crate::upload::Digest;
 
 /// Versions up to this number are looked at by each commit, one by one.
@@ -40,7 +40,9 @@ pub(crate) enum Holds {
 /// The versions of one name.
 #[derive(Debug)]
 pub(crate) struct VersionIndex {
-    begun: Instant,
+    /// When the first free number was found, or that there is none. Before that nothing is too old: where looking takes long,
+    /// it would never come to an end.
+    complete: Option<Instant>,
     /// Every number from 2 up to this one was seen to be taken.
     next: u32,
     /// By the first bytes of the digest. Where two share those, the second is not found again, at
@@ -52,7 +54,7 @@ pub(crate) struct VersionIndex {
 
 impl VersionIndex {
     fn new() -> Self {
-        Self { begun: Instant::now(), next: LOOKED_AT + 1, contents: HashMap::new(), unread: HashMap::new() }
+        Self { complete: None, next: LOOKED_AT + 1, contents: HashMap::new(), unread: HashMap::new() }
     }
 
     /// The first number that is not known to be taken.
@@ -71,6 +73,15 @@ impl VersionIndex {
         let number = self.next;
         self.next += 1;
         self.note(number, holds);
+        if self.next > MAX_VERSIONS {
+            self.complete.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Notes that [`next`](Self::next) was free, and holds this from now on.
+    pub(crate) fn take(&mut self, digest: Digest) {
+        self.pass(Holds::Content(digest));
+        self.complete.get_or_insert_with(Instant::now);
     }
 
     /// Notes what a version holds that is known to be taken.
@@ -97,7 +108,7 @@ impl VersionIndex {
     }
 
     fn is_old(&self) -> bool {
-        self.begun.elapsed() >= BELIEVED
+        self.complete.is_some_and(|complete| complete.elapsed() >= BELIEVED)
     }
 
     fn len(&self) -> usize {
@@ -235,7 +246,10 @@ mod tests {
         let known: usize = indexes.names().values().map(|(index, _)| index.lock().unwrap().len()).sum();
         assert!((MAX_VERSIONS_KNOWN - 9_000..MAX_VERSIONS_KNOWN + 18_000).contains(&known), "{known}");
         let index = indexes.of(39);
-        index.lock().unwrap().begun -= BELIEVED;
+        assert!(index.lock().unwrap().complete.is_none(), "what is not complete is not old");
+        lock(&index).take(Digest::of(b"last"));
+        assert_eq!(lock(&index).next(), LOOKED_AT + 9_002);
+        *index.lock().unwrap().complete.as_mut().unwrap() -= BELIEVED;
         assert_eq!(lock(&index).next(), LOOKED_AT + 1);
     }
 }

@@ -64,7 +64,10 @@ impl<D: Disk> Shared<D> {
                     }
                     let mut index = lock(&index);
                     index.differs(number, place.content());
-                    index.note(number, Holds::Content(receipt.digest));
+                    // Else it would be a candidate once more.
+                    if receipt.digest.start() != place.content().digest.start() {
+                        index.note(number, Holds::Content(receipt.digest));
+                    }
                 }
                 Seen::Standing(Standing::Other | Standing::Obstacle) | Seen::Nothing => {
                     lock(&index).differs(number, place.content());
@@ -90,7 +93,7 @@ impl<D: Disk> Shared<D> {
                 let (staged, new_name) = (sealed.record.id.as_str(), place.key().file_name());
                 match tree::rename_new(&self.disk, (&self.staging, staged), (folder, new_name)) {
                     Ok(()) => {
-                        index.pass(Holds::Content(place.content().digest));
+                        index.take(place.content().digest);
                         return Ok(Step::Named);
                     }
                     Err(Errno::EXIST) => continue,
