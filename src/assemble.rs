@@ -13,6 +13,7 @@ use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::report::Format;
 use crate::sink::Sink;
+pub(crate) use crate::sink::fs::max_readings;
 use crate::sink::fs::{self, Fs};
 use crate::sink::memory::Memory;
 use crate::sink::object::{self, Object};

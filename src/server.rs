@@ -201,8 +201,8 @@ impl Server {
 pub fn rival_files(max_connections: usize) -> usize {
     /// Connections that share a rival file.
     const CONNECTIONS: usize = 16;
-    /// More readings than most headers have.
-    const LEAST: usize = 4;
+    /// Most headers with several readings have two.
+    const LEAST: usize = 2;
     (max_connections / CONNECTIONS).max(LEAST)
 }
 

@@ -1191,15 +1191,15 @@ MUTATIONS = [
     Mutation(
         "slots: only an upload below the least rate gives way",
         "src/server/slots/pace.rs",
-        "                (rate < u128::from(terms.min_rate) * 1000).then_some(Precedence::Sending(rate))\n",
-        "                Some(Precedence::Sending(rate))\n",
+        "            Phase::Sending if recent.is_slow(terms) => ",
+        "            Phase::Sending if recent.waited >= terms.grace => ",
         "--test server an_upload_that_is_fast_enough_is_never_ended",
     ),
     Mutation(
         "slots: a rate is not judged before its grace",
         "src/server/slots/pace.rs",
-        "        if waited < terms.grace {\n",
-        "        if false {\n",
+        "        self.waited >= terms.grace && self.rate()",
+        "        self.rate()",
         "--lib a_rate_counts_once_the_server_has_waited_for_the_grace",
     ),
     Mutation(
@@ -1245,10 +1245,24 @@ MUTATIONS = [
         "--lib a_request_waits_until_the_answer_before_it_is_read",
     ),
     Mutation(
+        "schema: looks at a document are counted",
+        "src/validate/document/metered.rs",
+        "    left.work = if left.errors == 0 { 0 } else { left.work.saturating_sub(units as u64) };\n",
+        "    left.work = left.work.max(units as u64);\n",
+        "--lib alternatives_that_look_at_a_document_too_often_are_refused",
+    ),
+    Mutation(
+        "schema: uniqueItems pays for what it reads",
+        "src/validate/document/metered.rs",
+        "        self.0.iter().all(work_through) && unique::is_unique(self.0)\n",
+        "        unique::is_unique(self.0)\n",
+        "--lib keywords_that_read_all_of_a_value_pay_for_all_of_it",
+    ),
+    Mutation(
         "memory: a lease beyond the budget waits",
         "src/budget.rs",
-        "        if self.try_grow(bytes) {\n",
-        "        if self.try_grow(bytes) || true {\n",
+        "            while !self.try_grow(bytes) {\n",
+        "            while false && !self.try_grow(bytes) {\n",
         "--lib budget::",
     ),
     Mutation(

@@ -47,7 +47,7 @@ use self::dropped::Dropped;
 use self::flusher::Flusher;
 pub use self::flusher::Grouping;
 use self::job::Job;
-pub(crate) use self::readings::MAX_CALLERS as MAX_READINGS;
+pub(crate) use self::readings::max_callers as max_readings;
 use self::readings::{Readings, SLICE_BYTES};
 use self::staged::StagedFile;
 use self::tree::Tree;
@@ -161,7 +161,10 @@ impl Fs {
     /// If the store is in use already.
     #[must_use]
     pub fn within(mut self, budget: Arc<Budget>) -> Self {
-        Arc::get_mut(&mut self.0).expect("a store gets its budget before it is used").budget = budget;
+        let shared = Arc::get_mut(&mut self.0).expect("a store gets its budget before it is used");
+        let readings = Arc::get_mut(&mut shared.readings).expect("nothing is read before the store is used");
+        readings.limit_callers(budget.max_connections());
+        shared.budget = budget;
         self
     }
 

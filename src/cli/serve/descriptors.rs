@@ -9,11 +9,11 @@
 
 use std::fmt;
 
+use crate::assemble::max_readings;
 use crate::assemble::store_connections;
 use crate::config::{Config, SinkKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::server::rival_files;
-use crate::sink::fs;
 
 /// Descriptors that belong to no connection: the runtime's epoll and signal descriptors, two
 /// listeners, the root and three folders of its own, the ledger. Some more for what it opens for a
@@ -143,7 +143,7 @@ impl Bounds {
                 // A connection receives one file, of which its rivals and its commits may have
                 // more.
                 SinkKind::Fs => {
-                    let readings = fs::MAX_READINGS.min(connections + pending_commits);
+                    let readings = max_readings(connections);
                     connections + rival_files(connections) + pending_commits + readings + PER_DISK_WORKER * disk_workers
                 }
                 SinkKind::S3 => store_connections(store_requests) + PER_LOOK_UP * disk_workers.min(store_requests),

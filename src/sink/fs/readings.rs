@@ -23,7 +23,14 @@ use crate::upload::{Digest, Tally};
 /// Slices that are read at the same time.
 const MAX_READING: usize = 2;
 /// Callers that wait for a reading at once.
-pub(crate) const MAX_CALLERS: usize = 64;
+const MAX_CALLERS: usize = 64;
+/// How many callers may wait for a reading at once, in a server of so many connections.
+pub(crate) fn max_callers(connections: usize) -> usize {
+    /// Connections that share a caller's place.
+    const CONNECTIONS: usize = 16;
+    (connections / CONNECTIONS).clamp(1, MAX_CALLERS)
+}
+
 /// Bytes of a slice. A file that has no more is read by the worker that looks at it.
 pub(super) const SLICE_BYTES: u64 = 1 << 20;
 /// Bytes that are read by one call.
@@ -57,6 +64,7 @@ pub(super) struct Readings {
     turns: Arc<Semaphore>,
     /// For callers, each of which holds a file open while it waits.
     callers: Semaphore,
+    max_callers: usize,
     digests: Digests,
     under_way: Mutex<UnderWay>,
 }
@@ -81,9 +89,16 @@ impl Readings {
             slice_bytes,
             turns: Arc::new(Semaphore::new(MAX_READING)),
             callers: Semaphore::new(MAX_CALLERS),
+            max_callers: MAX_CALLERS,
             digests: Digests::default(),
             under_way: Mutex::default(),
         })
+    }
+
+    /// Lets no more callers wait than a server of so many connections may have.
+    pub(super) fn limit_callers(&mut self, connections: usize) {
+        self.max_callers = max_callers(connections);
+        self.callers = Semaphore::new(self.max_callers);
     }
 
     /// The size and digest of a file that is remembered, or no larger than a slice.
@@ -113,7 +128,7 @@ impl Readings {
     /// [`ErrorKind::Store`] where it can't be read, [`ErrorKind::Busy`] where too many wait already.
     pub(super) async fn read<D: Disk>(self: &Arc<Self>, disk: &D, file: Arc<D::Handle>, look: Look) -> Result<Whole> {
         let Ok(_caller) = self.callers.try_acquire() else {
-            let message = format!("more than {MAX_CALLERS} existing files have to be read: send it again later");
+            let message = format!("more than {} existing files have to be read: send it again later", self.max_callers);
             return Err(Error::new(ErrorKind::Busy, message));
         };
         let mut told = self.join(disk, file, look);

@@ -112,6 +112,12 @@ impl Judged {
     /// Lets a worker read, and gets the memory for it. Where this is dropped meanwhile,
     /// [`Self::settle`] goes on.
     async fn hand_over(&mut self, mut rest: Rest) -> Result<()> {
+        if let Judge::Reading(reading) = &self.judge
+            && reading.needed_bytes() > reading.granted_bytes
+        {
+            let bytes = reading.needed_bytes();
+            self.grow(bytes).await?;
+        }
         loop {
             self.judge = match std::mem::replace(&mut self.judge, Judge::Lost) {
                 Judge::Reading(reading) => Judge::Working(self.workers.read(reading, rest)),
@@ -177,7 +183,8 @@ impl Judged {
     /// Holds as much memory as the validator has now, or gives back what it does not need any more.
     async fn fit_memory(&mut self) -> Result<()> {
         let Judge::Reading(reading) = &mut self.judge else { return Ok(()) };
-        let bytes = reading.validator.memory_bytes(0);
+        // With what the next step takes, so that it need not ask again.
+        let bytes = reading.needed_bytes();
         if bytes > reading.granted_bytes {
             return self.grow(bytes).await;
         }

@@ -113,10 +113,15 @@ impl Reading {
         Self { validator, granted_bytes, step_bytes: FIRST_STEP_BYTES, busy: Duration::ZERO }
     }
 
+    /// The memory for its next step, in bytes.
+    pub(super) fn needed_bytes(&self) -> usize {
+        self.validator.memory_bytes(self.step_bytes)
+    }
+
     /// Takes the shortest steps, which need the least memory; how much that is in all, in bytes.
     pub(super) fn shorten_steps(&mut self) -> usize {
         self.step_bytes = LEAST_STEP_BYTES;
-        self.validator.memory_bytes(self.step_bytes)
+        self.needed_bytes()
     }
 
     /// Reads a whole chunk here and now.
@@ -137,7 +142,7 @@ impl Reading {
     fn run(mut self, mut rest: Rest) -> Slice {
         let (start, mut before) = (Instant::now(), Duration::ZERO);
         loop {
-            let bytes = self.validator.memory_bytes(self.step_bytes);
+            let bytes = self.needed_bytes();
             if bytes > self.granted_bytes {
                 return Slice::Done(Outcome::NeedsMemory { reading: self, bytes, rest });
             }
