@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
     let (workers, allowed) = (disk_workers(&config), raise_open_files_limit());
     let plan = match descriptors::fit(&mut config, workers, allowed, descriptors::open_now()) {
         Ok(plan) => plan,
-        Err(error) => return end_with(error),
+        Err(error) => return fail(1, &error.to_string()),
     };
     if let Some(lowered) = &plan.lowered {
         tracing::warn!(%lowered, "limits lowered to fit the file descriptors");
