@@ -50,3 +50,26 @@ fn a_document_of_495_bytes_costs_neither_memory_nor_time() {
         watch.assert_back();
     }
 }
+
+#[test]
+fn lines_that_are_all_wrong_are_counted_in_one_pass() {
+    let rule = "[[rules]]\nmatch = '*.ndjson'\nformat = 'ndjson'\nmax_errors = 1000000\n";
+    let victim = Setup::new().config(rule).start();
+    let watch = Watch::over(&victim);
+    let good = GoodSender::beside(&victim);
+    let lines = "x\n".repeat(150_000);
+    let attackers: Vec<_> = (0..8)
+        .map(|number| {
+            let mut attacker = Attacker::connect(&victim);
+            attacker.send(format!("wrong-{number}.ndjson {}\n{lines}", lines.len()).as_bytes());
+            attacker
+        })
+        .collect();
+    good.commits(10);
+    for attacker in attackers {
+        let answer = attacker.rest();
+        assert!(answer.starts_with("ERR invalid ") && answer.contains("149999 more errors"), "{answer:?}\n{}", victim.log());
+    }
+    good.assert_unharmed();
+    watch.assert_back();
+}

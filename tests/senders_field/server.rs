@@ -48,6 +48,8 @@ impl Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         // These tests are of what is stored, not of what a power cut leaves.
         command.arg("serve").env("TIDEGATE__SINK__FS__DURABILITY", "cache");
+        // All senders of a test have one address.
+        command.env("TIDEGATE__LIMITS__MAX_CONNECTIONS_PER_ADDRESS", "4096");
         for (key, value) in keys {
             command.env(format!("TIDEGATE__{}", key.to_uppercase().replace('.', "__")), value);
         }
