@@ -6,8 +6,9 @@
 //! at all. A reserve is for small leases alone, so that small uploads go on while large ones wait.
 //! The rest is for all.
 //!
-//! A lease that does not fit waits for others to end, and is refused after [`MAX_WAIT`]: two uploads that hold memory and wait for more would otherwise wait for each other
-//! for ever. Knows no sink and no protocol.
+//! A lease that does not fit waits for others to end, and is refused after [`MAX_WAIT`]: two uploads
+//! that hold memory and wait for more would otherwise wait for each other for ever. Knows no sink
+//! and no protocol.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::metrics::Metrics;
 /// The purpose of memory: the `use` label of the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// What every connection takes, open uploads and their tasks included.
+    /// The share of every connection, open uploads and their tasks included.
     Connections,
     /// Bytes on their way from a socket to a sink, beyond a connection's share.
     ReadBuffers,
@@ -261,8 +262,8 @@ impl Lease {
     /// # Errors
     /// [`ErrorKind::Busy`] because of [`OutOfMemory`] after [`MAX_WAIT`].
     pub async fn grow(&mut self, bytes: usize) -> Result<()> {
-        // In the queue of a semaphore, a large lease at its head would take each unit that is given back, and the small
-        // ones behind it none.
+        // In the queue of a semaphore, a large lease at its head would take each unit that is given
+        // back, and the small ones behind it none.
         let granted = async {
             while !self.try_grow(bytes) {
                 tokio::time::sleep(RETRY_PAUSE).await;

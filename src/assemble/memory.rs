@@ -55,7 +55,7 @@ fn cgroups(text: &str) -> Vec<PathBuf> {
     found
 }
 
-/// What a control group allows, in bytes; `None` where it limits nothing. Version 1 says that with
+/// The limit of a control group, in bytes; `None` where it limits nothing. Version 1 says that with
 /// a number near 2^63.
 fn limit(group: &Path) -> Option<u64> {
     let read = |name: &str| fs::read_to_string(group.join(name)).ok();

@@ -142,7 +142,7 @@ fn refused_entry(pump: &Ingest, name: &str, error: &Error) -> Entry {
 }
 
 fn log_refusal(name: &str, id: Option<&str>, error: &Error) {
-    // What can't be a key may be of any length, and a message may hold it again.
+    // A name that is no key may be of any length, and a message may hold it again.
     let name: String = name.chars().take(MAX_NAME_CHARS).collect();
     let (reason, fault) = (error.kind().code(), error.kind().fault());
     let error: String = error.to_string().chars().take(MAX_ERROR_CHARS).collect();

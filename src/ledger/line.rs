@@ -38,7 +38,7 @@ fn json(entry: &Entry) -> Vec<u8> {
     line
 }
 
-/// What a line holds of a report: its counts, and the first errors.
+/// The part of a report that a line holds: its counts, and the first errors.
 pub(super) fn brief(report: &Report) -> Report {
     let mut room = MAX_ERRORS_BYTES;
     let mut fits = |error: &_| {

@@ -41,7 +41,7 @@ pub(super) struct Desk {
 #[derive(Debug, Default)]
 struct Waiting {
     entries: Vec<Entry>,
-    /// What they weigh.
+    /// Their size in memory, in bytes.
     bytes: usize,
     closed: bool,
     /// Whether the writer sleeps until something comes.

@@ -190,7 +190,7 @@ impl<'a> Place<'a> {
     /// Moves on to another version of the ancestor that is in the way.
     pub(crate) fn go_beside(&mut self, number: u32) {
         if let Some((depth, _)) = self.beside {
-            // What fits with one number fits with each.
+            // A name that fits with one number fits with each.
             let _ = self.go_below(depth, number);
         }
     }

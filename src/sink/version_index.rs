@@ -40,8 +40,8 @@ pub(crate) enum Holds {
 /// The versions of one name.
 #[derive(Debug)]
 pub(crate) struct VersionIndex {
-    /// When the first free number was found, or that there is none. Before that nothing is too old: where looking takes long,
-    /// it would never come to an end.
+    /// When the first free number was found, or that there is none. Before that nothing is too old:
+    /// a search that takes long would never end.
     complete: Option<Instant>,
     /// Every number from 2 up to this one was seen to be taken.
     next: u32,

@@ -41,7 +41,8 @@ use crate::report::Code;
 /// The longest header, in bytes: its names are kept to find one that is repeated.
 const MAX_HEADER_BYTES: u64 = 1024 * 1024;
 
-/// What a name of the header takes while it is compared with the others, in bytes, beside its text:
+/// The memory for a name of the header while it is compared with the others, in bytes, beside
+/// its text:
 /// its span, its cell, its label, the label of the row above, and its place in a table. Some of
 /// that is in a list that doubles.
 const NAME_BYTES: usize = 256;

@@ -96,7 +96,7 @@ impl JsonSchema {
     }
 }
 
-/// What is wrong and where; a flaw that is only counted is not looked for in the text.
+/// The flaw for an error, with its place; a flaw that is only counted is not looked for in the text.
 fn located(error: &ValidationError<'_>, text: &str, start: Place, path: &str, told: &Told) -> Flaw {
     if !told.keeps_more() {
         return Flaw::new(Code::SchemaError, start, "");

@@ -78,7 +78,8 @@ fn half_open_requests_to_the_admin_port_keep_nobody_out() {
         }
         drop(stopping);
     });
-    // Who shares the attacker's address gets through, too, where the attacker only holds what it
+    // A client that shares the attacker's address gets through, too, where the attacker only holds
+    // what it
     // has.
     for page in ["/healthz", "/readyz"] {
         let answer = victim.ask(page, ATTACKER);
@@ -151,7 +152,7 @@ impl SlowBucket {
         Some(Self { runtime, bucket, _store: store, victim })
     }
 
-    /// What probes have written and not deleted.
+    /// Objects that probes have written and not deleted.
     fn left(&self) -> Vec<String> {
         let objects = self.runtime.block_on(self.bucket.list());
         objects.into_iter().filter(|path| path.contains(".tidegate/probe/")).collect()

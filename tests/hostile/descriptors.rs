@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::common::serve::{DEADLINE, until};
 use crate::harness::{Attacker, GoodSender, Setup, Victim, Watch, raise_open_files_limit, read_line};
 
-/// What a server says that has no descriptor left (EMFILE).
+/// The message of a server that has no descriptor left (EMFILE).
 const TOO_MANY: &str = "Too many open files";
 
 fn few_descriptors(limit: usize) -> Victim {

@@ -1,4 +1,4 @@
-//! What connections of each kind cost, as the table of `docs/limits.md`:
+//! The cost of connections of each kind, as the table of `docs/limits.md`:
 //!
 //!     TIDEGATE_HOSTILE_CONNECTIONS=10000 cargo test --release --test hostile figures -- --nocapture
 //!

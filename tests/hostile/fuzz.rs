@@ -18,7 +18,7 @@ use crate::harness::{GoodSender, MIB, Setup, Victim, Watch};
 
 /// All that the process may have in memory.
 const MEMORY: u64 = 512 * MIB;
-/// What it is told to use: a quarter, as it does by default.
+/// The budget of the server: a quarter, as it does by default.
 const BUDGET: u64 = MEMORY / 4;
 const ATTACKERS: usize = 6;
 /// A server lasts so long; then new schemas begin.

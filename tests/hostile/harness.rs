@@ -36,7 +36,7 @@ pub(crate) const BOUND: Duration = Duration::from_secs(2).saturating_mul(SLOWNES
 /// The end of what any victim gets, in KiB.
 const HARD_KIBIBYTES: u64 = 4 << 20;
 
-/// What a test configures.
+/// The configuration of a test.
 #[derive(Debug, Default)]
 pub(crate) struct Setup {
     variables: Vec<(String, String)>,
@@ -140,7 +140,7 @@ pub(crate) struct Ended {
 }
 
 impl Victim {
-    /// What the server has logged of everything but the good sender.
+    /// The log of the server without the lines of the good sender.
     pub(crate) fn log(&self) -> String {
         let text = fs::read(self.folder.path().join("log")).unwrap();
         let text = String::from_utf8_lossy(&text);

@@ -1,4 +1,4 @@
-//! What a connection can hold of the server's memory, by what it sends and then leaves.
+//! The share of the server's memory that a connection can hold, by what it sends and then leaves.
 
 use crate::bombs;
 use crate::harness::Setup;
@@ -47,7 +47,7 @@ pub(crate) fn setup() -> Setup {
 /// A kind of connection.
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
-    /// What each sends; the same for all.
+    /// The bytes that each sends; the same for all.
     pub(crate) bytes: fn() -> Vec<u8>,
     /// How many of them a test opens.
     pub(crate) count: usize,

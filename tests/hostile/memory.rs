@@ -7,10 +7,10 @@ use crate::harness::{Crowd, GoodSender, MIB, Victim, Watch, raise_open_files_lim
 use crate::kinds::{KINDS, setup};
 
 const BUDGET: u64 = 256 * MIB;
-/// What the process may have on top of its budget.
+/// The memory that the process may have on top of its budget.
 const BESIDE: u64 = 64 * MIB;
 
-/// What a crowd of a kind is told.
+/// The refusals that a crowd of a kind hears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refused {
     /// Nothing: the budget is enough for all of them.
@@ -121,7 +121,8 @@ fn gzip_decompressors_are_within_the_budget() {
     holds_the_budget("gzip: table", Refused::None);
 }
 
-/// What one connection sends: files that fit in a part, and so are each in memory until the store
+/// The bytes that one connection sends: files that fit in a part, and so are each in memory until
+/// the store
 /// has them.
 fn files_for_a_store() -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -3,7 +3,7 @@
 use crate::bombs::{csv_gz, expression_schema, wrong_leaf};
 use crate::harness::{Attacker, Crowd, GoodSender, MIB, Setup, Watch};
 
-/// What each connection sends: 1.9 GB of rows. A debug build reads a hundredth as much in the same
+/// The rows that each connection sends: 1.9 GB. A debug build reads a hundredth as much in the same
 /// time, and what was sent before the attack ends is read to its end.
 const BOMB_BYTES: usize = if cfg!(debug_assertions) { 12_000 } else { 3_100_000 };
 

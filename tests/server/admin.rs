@@ -8,7 +8,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::harness::{Running, config, soon, start};
 
 impl Running {
-    /// What a client hears that sends this and keeps its side open.
+    /// The answer to a client that sends this and keeps its side open.
     async fn hears(&self, request: &[u8]) -> String {
         let mut socket = soon("connecting", TcpStream::connect(self.admin)).await.unwrap();
         // The server may have answered and closed before the end.

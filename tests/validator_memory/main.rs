@@ -19,7 +19,7 @@ use tidegate::validate::{JsonSchema, Limits, MAX_STEP_BYTES, Schema, Standard};
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
-/// What the validator's own struct and small buffers take, and reports of a few flaws.
+/// The memory of the validator's own struct and small buffers, and reports of a few flaws.
 const SLACK_BYTES: usize = 24 << 10;
 
 struct Case {

@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use tidegate::report::{Compression, Format, Report, Verdict};
 use tidegate::validate::{Limits, Standard};
 
-/// What a validator says of a file of which each step reads so much text.
+/// The verdict on a file of which each step reads so much text.
 fn judge(standard: &Standard, chunks: &[&[u8]], text_bytes: usize) -> Result<Verdict, Box<Report>> {
     let mut validator = standard.validator().unwrap();
     for mut chunk in chunks.iter().copied() {

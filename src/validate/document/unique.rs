@@ -1,8 +1,10 @@
-//! Whether all elements of an array differ, as JSON Schema compares them: numbers by their value, objects without order.
+//! Whether all elements of an array differ, as JSON Schema compares them: numbers by their value,
+//! objects without order.
 //!
-//! The library compares elements of equal hash one by one, and a sender can make its hashes equal: it hashes an array as
-//! its elements one behind the other, so that `[[],[]]` and `[[[]]]` have one hash. Here an element is known by 128 bits
-//! that two SipHash-1-3 make of an unambiguous form, under secrets of this thread.
+//! The library compares elements of equal hash one by one, and a sender can make its hashes equal:
+//! it hashes an array as its elements one behind the other, so that `[[],[]]` and `[[[]]]` have one
+//! hash. Here an element is known by 128 bits that two SipHash-1-3 make of an unambiguous form,
+//! under secrets of this thread.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};

@@ -157,7 +157,7 @@ impl Hashes {
         Ok(new)
     }
 
-    /// What the set takes once it has so many more hashes, at most: while it grows there is the old
+    /// The memory of the set with so many more hashes, at most: while it grows there is the old
     /// table, too.
     pub(super) fn memory_bytes(&self, more: usize) -> usize {
         let mut slots = self.slots.len();

@@ -29,7 +29,7 @@ pub(crate) struct GoodSender {
 #[derive(Default)]
 struct Shared {
     stop: AtomicBool,
-    /// What each commit took, or the first thing that went wrong.
+    /// The time of each commit, or the first thing that went wrong.
     done: Mutex<Done>,
     changed: Condvar,
 }

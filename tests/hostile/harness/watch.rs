@@ -1,10 +1,11 @@
-//! What an attack costs the server, seen from outside.
+//! The cost of an attack to the server, seen from outside.
 
 use std::time::{Duration, Instant};
 
 use super::{MIB, SLOWNESS, Victim};
 
-/// What an allocator may keep of memory that was given back: small pieces in every arena. The same
+/// The memory that an allocator may keep of what was given back: small pieces in every arena.
+/// The same
 /// as is allowed on top of the budget at the peak, so that a second attack does not begin higher
 /// than the first one may end.
 const MEMORY_SLACK: u64 = 64 * MIB;
@@ -16,7 +17,7 @@ const DESCRIPTOR_SLACK: usize = 16;
 /// Connections close, and sweeps run, some time after the attack.
 const PATIENCE: Duration = Duration::from_secs(30).saturating_mul(SLOWNESS);
 
-/// What the server had in use before the attack.
+/// The memory in use before the attack.
 pub(crate) struct Watch<'a> {
     victim: &'a Victim,
     pub(crate) memory: u64,

@@ -1,4 +1,4 @@
-//! What a probe leaves on a disk that fails.
+//! The files that a probe leaves on a disk that fails.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn a_probe_that_fails_leaves_nothing() {
         assert!(disk.has_failed(), "at {at}");
         let can_delete = probe.findings.iter().all(|finding| finding.what != "delete" || finding.outcome.is_ok());
         assert!(!can_delete || disk.files().is_empty(), "at {at}: {probe:?} left {:?}", disk.files().keys());
-        // What it could not delete, the next sweep does.
+        // The next sweep deletes the rest.
         sink.sweep(Duration::from_hours(1)).await.unwrap();
         assert!(disk.files().is_empty(), "at {at}: {:?}", disk.files().keys());
     }

@@ -1,4 +1,4 @@
-//! What a probe leaves in a store that fails in between, or that is slow.
+//! The objects that a probe leaves in a store that fails in between, or that is slow.
 
 use std::time::Duration;
 
