@@ -3,19 +3,25 @@
 //! A [`Lease`] is memory that one owner holds for one [`Use`]: it grows before the owner allocates,
 //! and is given back when it is dropped. The budget has three parts. Each allowed connection has a
 //! fixed share, which no other lease can take, so that an upload of a few kilobytes needs no lease
-//! at all. A reserve is for small leases alone, so that small uploads go on while large ones wait.
-//! The rest is for all.
+//! at all. A reserve is for small leases of uses that an upload can't go on without, so that small
+//! uploads go on while large ones wait. The rest is for all.
 //!
 //! A lease that does not fit waits for others to end, and is refused after [`MAX_WAIT`]: two uploads
-//! that hold memory and wait for more would otherwise wait for each other for ever. Knows no sink
-//! and no protocol.
+//! that hold memory and wait for more would otherwise wait for each other for ever. Where a lease
+//! waits that holds nothing yet, one that holds some waits for [`MAX_WAIT_TO_GROW`] at most. The leases of
+//! one connection are counted by its [`Holder`], so that the server can end a connection that is
+//! slow and holds much while other leases wait. Knows no sink and no protocol.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::future::OptionFuture;
 use prometheus::{IntCounter, IntGauge};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
@@ -64,6 +70,10 @@ pub const SMALL_BYTES: usize = 256 << 10;
 /// How long a lease waits for memory before it is refused.
 pub const MAX_WAIT: Duration = Duration::from_secs(5);
 
+/// How long a lease that holds memory waits for more while others wait that hold none: what it holds
+/// may be all that they need.
+pub const MAX_WAIT_TO_GROW: Duration = Duration::from_secs(1);
+
 /// The pause between two tries of a lease that waits.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
@@ -84,6 +94,12 @@ pub struct Budget {
     general: Pool,
     reserve: Pool,
     meters: [Meter; Use::ALL.len()],
+    /// Bytes that leases wait for.
+    wanted: AtomicUsize,
+    /// Leases that wait and hold nothing.
+    newcomers: AtomicUsize,
+    /// A lease began to wait.
+    shortage: Notify,
 }
 
 /// Memory that leases are taken from.
@@ -114,7 +130,9 @@ impl Budget {
             let (bytes, refused) = metrics.memory(usage.name());
             Meter { bytes, refused }
         });
-        Self { limit_bytes, max_connections, general: Pool::of(general), reserve: Pool::of(reserve), meters }
+        let (general, reserve) = (Pool::of(general), Pool::of(reserve));
+        let (wanted, newcomers, shortage) = (AtomicUsize::new(0), AtomicUsize::new(0), Notify::new());
+        Self { limit_bytes, max_connections, general, reserve, meters, wanted, newcomers, shortage }
     }
 
     /// A budget that refuses nothing: for a command that handles one file at a time.
@@ -142,9 +160,20 @@ impl Budget {
         self.general.units.available_permits() < self.general.size / 16
     }
 
-    /// A lease of nothing, which may grow.
+    /// The bytes that leases wait for now.
+    pub fn wanted_bytes(&self) -> usize {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Returns when a lease has begun to wait. For one caller at a time.
+    pub async fn shortage(&self) {
+        self.shortage.notified().await;
+    }
+
+    /// A lease of nothing, which may grow. Its bytes are those of the [`Holder`] whose work takes it.
     pub fn lease(self: &Arc<Self>, usage: Use) -> Lease {
-        Lease { budget: Arc::clone(self), usage, held: None }
+        let holder = HOLDER.try_with(Arc::clone).ok();
+        Lease { budget: Arc::clone(self), usage, holder, held: None }
     }
 
     /// Counts a connection's fixed share as taken until the guard is dropped.
@@ -184,6 +213,52 @@ impl Drop for ConnectionShare {
     }
 }
 
+tokio::task_local! {
+    /// The holder of the leases that this task takes: a sink that takes one knows no connection.
+    static HOLDER: Arc<Holder>;
+}
+
+/// The bytes that all leases of one connection hold.
+#[derive(Debug, Default)]
+pub struct Holder(AtomicUsize);
+
+impl Holder {
+    /// The bytes that are held now.
+    pub fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Does `work`, whose leases this holds for as long as they exist. Those of tasks that `work`
+    /// spawns are not counted.
+    pub async fn scope<T>(self: &Arc<Self>, work: impl Future<Output = T>) -> T {
+        HOLDER.scope(Arc::clone(self), work).await
+    }
+}
+
+/// A lease that waits for so many bytes more.
+struct Waiting<'a> {
+    budget: &'a Budget,
+    bytes: usize,
+    is_newcomer: bool,
+}
+
+impl<'a> Waiting<'a> {
+    fn begin(budget: &'a Budget, lease: &Lease, bytes: usize) -> Self {
+        let (bytes, is_newcomer) = (bytes.saturating_sub(lease.bytes()), lease.held.is_none());
+        budget.wanted.fetch_add(bytes, Ordering::Relaxed);
+        budget.newcomers.fetch_add(usize::from(is_newcomer), Ordering::Relaxed);
+        budget.shortage.notify_one();
+        Self { budget, bytes, is_newcomer }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.budget.wanted.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.newcomers.fetch_sub(usize::from(self.is_newcomer), Ordering::Relaxed);
+    }
+}
+
 /// The pool from which a lease is granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
@@ -195,6 +270,7 @@ enum Source {
 pub struct Lease {
     budget: Arc<Budget>,
     usage: Use,
+    holder: Option<Arc<Holder>>,
     held: Option<(Source, OwnedSemaphorePermit)>,
 }
 
@@ -214,7 +290,7 @@ pub struct OutOfMemory {
 
 impl fmt::Display for OutOfMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} KiB more were not free within {MAX_WAIT:?}", self.bytes.div_ceil(1 << 10))
+        write!(f, "{} KiB more were not free in time", self.bytes.div_ceil(1 << 10))
     }
 }
 
@@ -260,19 +336,45 @@ impl Lease {
     /// Grows to `bytes`, and waits for them where they are not free.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`] because of [`OutOfMemory`] after [`MAX_WAIT`].
+    /// [`ErrorKind::Busy`] because of [`OutOfMemory`] after [`MAX_WAIT`], or [`MAX_WAIT_TO_GROW`].
     pub async fn grow(&mut self, bytes: usize) -> Result<()> {
-        // In the queue of a semaphore, a large lease at its head would take each unit that is given
-        // back, and the small ones behind it none.
-        let granted = async {
-            while !self.try_grow(bytes) {
-                tokio::time::sleep(RETRY_PAUSE).await;
-            }
-        };
-        if tokio::time::timeout(MAX_WAIT, granted).await.is_ok() {
+        if self.try_grow(bytes) {
             return Ok(());
         }
-        Err(self.refuse(bytes))
+        let budget = Arc::clone(&self.budget);
+        let _waiting = Waiting::begin(&budget, self, bytes);
+        match tokio::time::timeout(MAX_WAIT, self.granted(bytes)).await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(self.refuse(bytes)),
+        }
+    }
+
+    /// Waits for so many bytes. Small leases wait for the reserve in order: uploads that come later
+    /// would otherwise take each unit that is given back. Other leases try again and again: in a
+    /// queue, a large lease at its head would take each unit, and the small ones behind it none.
+    /// Returns whether the bytes were granted; if not, others need what this lease holds.
+    async fn granted(&mut self, bytes: usize) -> bool {
+        let gives_up_at = self.held.is_some().then(|| Instant::now() + MAX_WAIT_TO_GROW);
+        let wanted = self.units_of(bytes);
+        let reserve = self.sources(wanted).contains(&Some(Source::Reserve)).then(|| {
+            let more = as_u32(wanted - self.units_from(Source::Reserve));
+            Arc::clone(&self.budget.reserve.units).acquire_many_owned(more)
+        });
+        let mut reserved = pin!(OptionFuture::from(reserve));
+        while !self.try_grow(bytes) {
+            let has_newcomers = self.budget.newcomers.load(Ordering::Relaxed) > 0;
+            if has_newcomers && gives_up_at.is_some_and(|at| at <= Instant::now()) {
+                return false;
+            }
+            tokio::select! {
+                Some(permit) = &mut reserved => {
+                    self.take(Source::Reserve, permit.expect("this semaphore is never closed"));
+                    return true;
+                }
+                () = tokio::time::sleep(RETRY_PAUSE) => {}
+            }
+        }
+        true
     }
 
     /// The refusal of a lease of so many bytes, which is counted.
@@ -286,9 +388,9 @@ impl Lease {
     /// The pools from which a lease of so many units may be granted.
     fn sources(&self, wanted: usize) -> [Option<Source>; 2] {
         let is_small = wanted <= SMALL_BYTES / UNIT_BYTES && wanted <= self.budget.reserve.size;
-        // Answers may wait for a sender as long as it likes: they are not let at what small uploads
-        // live on.
-        let reserve = (is_small && self.usage != Use::Answers).then_some(Source::Reserve);
+        // Small uploads go on without the other uses, and a sender can hold those for long.
+        let is_indispensable = matches!(self.usage, Use::Validators | Use::Parts);
+        let reserve = (is_small && is_indispensable).then_some(Source::Reserve);
         [Some(Source::General), reserve]
     }
 
@@ -312,7 +414,11 @@ impl Lease {
 
     /// Counts what has changed since so many units were held.
     fn note(&self, before: usize) {
-        self.budget.meter(self.usage).bytes.add(gauge(self.units() * UNIT_BYTES) - gauge(before * UNIT_BYTES));
+        let (before, after) = (before * UNIT_BYTES, self.bytes());
+        self.budget.meter(self.usage).bytes.add(gauge(after) - gauge(before));
+        if let Some(Holder(held)) = self.holder.as_deref() {
+            held.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+        }
     }
 }
 
@@ -366,16 +472,18 @@ mod tests {
         large.grow(100 * MIB).await.unwrap();
         let most = 7 * MIB - CONNECTION_BYTES;
         assert_eq!(large.bytes(), most, "no lease is larger than what there is");
-        let mut small = budget.lease(Use::HeldFiles);
+        let mut small = budget.lease(Use::Validators);
         assert!(small.try_grow(SMALL_BYTES));
         assert!(!small.try_grow(SMALL_BYTES + 1), "a lease that becomes large has no right to the reserve");
         assert_eq!(small.bytes(), SMALL_BYTES);
-        assert!(!budget.lease(Use::Answers).try_grow(UNIT_BYTES), "answers have no right to the reserve");
+        for usage in [Use::Answers, Use::HeldFiles, Use::ReadBuffers] {
+            assert!(!budget.lease(usage).try_grow(UNIT_BYTES), "{usage:?} have no right to the reserve");
+        }
         drop(large);
         assert!(small.try_grow(MIB));
         let mut rest = budget.lease(Use::Validators);
         assert!(rest.try_grow(5 * MIB), "what was held of the reserve is back, and of the rest 5 MiB are free");
-        assert!(budget.lease(Use::HeldFiles).try_grow(SMALL_BYTES));
+        assert!(budget.lease(Use::Parts).try_grow(SMALL_BYTES));
     }
 
     #[test]
@@ -394,6 +502,68 @@ mod tests {
         assert_eq!(counted(Use::Validators), 5 << 10);
         drop((lease, share));
         assert!(Use::ALL.into_iter().all(|usage| counted(usage) == 0));
+    }
+
+    #[tokio::test]
+    async fn small_leases_that_wait_come_before_those_that_ask_later() {
+        let budget = budget(8);
+        let (mut general, mut reserve) = (budget.lease(Use::Parts), budget.lease(Use::Validators));
+        assert!(general.try_grow(100 * MIB) && reserve.try_grow(SMALL_BYTES));
+        let mut rest: Vec<_> = (0..3).map(|_| budget.lease(Use::Validators)).collect();
+        assert!(rest.iter_mut().all(|lease| lease.try_grow(SMALL_BYTES)));
+        let mut first = budget.lease(Use::Validators);
+        let waiting = tokio::spawn(async move { first.grow(SMALL_BYTES).await.map(|()| first) });
+        budget.shortage().await;
+        tokio::task::yield_now().await;
+        reserve.shrink(SMALL_BYTES / 2);
+        assert!(!budget.lease(Use::Validators).try_grow(UNIT_BYTES), "half of what the first one waits for is free");
+        reserve.shrink(0);
+        assert_eq!(waiting.await.unwrap().unwrap().bytes(), SMALL_BYTES);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn leases_that_hold_memory_give_way_to_those_that_hold_none() {
+        let budget = budget(8);
+        let mut holders = [budget.lease(Use::Parts), budget.lease(Use::Parts)];
+        for holder in &mut holders {
+            holder.grow(3 * MIB).await.unwrap();
+        }
+        let growing = holders.map(|mut holder| tokio::spawn(async move { holder.grow(5 * MIB).await }));
+        let (mut newcomer, start) = (budget.lease(Use::Parts), Instant::now());
+        newcomer.grow(2 * MIB).await.unwrap();
+        assert!(start.elapsed() <= MAX_WAIT_TO_GROW + RETRY_PAUSE, "{:?}", start.elapsed());
+        let mut refused = 0;
+        for growing in growing {
+            refused += usize::from(growing.await.unwrap().is_err());
+        }
+        assert!(refused > 0);
+        assert_eq!(budget.newcomers.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_holder_counts_the_leases_that_its_work_took() {
+        let (budget, holder) = (budget(8), Arc::new(Holder::default()));
+        let mut other = budget.lease(Use::Parts);
+        let mut lease = holder.scope(async { budget.lease(Use::Parts) }).await;
+        assert!(lease.try_grow(3 * MIB) && other.try_grow(MIB));
+        assert_eq!(holder.bytes(), 3 * MIB);
+        lease.shrink(MIB);
+        assert_eq!(holder.bytes(), MIB);
+        drop(lease);
+        assert_eq!(holder.bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_waits_says_for_how_much() {
+        let budget = budget(8);
+        let (mut first, mut second) = (budget.lease(Use::Parts), budget.lease(Use::Parts));
+        assert!(first.try_grow(6 * MIB) && second.try_grow(100 << 10));
+        let waiting = tokio::spawn(async move { second.grow(2 * MIB).await });
+        budget.shortage().await;
+        assert_eq!(budget.wanted_bytes(), 2 * MIB - (100 << 10));
+        drop(first);
+        waiting.await.unwrap().unwrap();
+        assert_eq!(budget.wanted_bytes(), 0);
     }
 
     #[test]

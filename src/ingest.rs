@@ -361,10 +361,11 @@ fn too_large(spec: &UploadSpec, what: &str, max_bytes: u64) -> Error {
     Error::new(ErrorKind::TooLarge, format!("{:?} has {what}, {max_bytes} bytes at most", spec.key.as_str()))
 }
 
-/// The end of an upload or a header whose connection gives its slot to another one.
+/// The end of an upload or a header whose connection gives its slot or its memory to another one.
 pub fn too_slow(what: &str) -> Error {
     let message = format!(
-        "every connection slot was taken, and {what}: send it again later, or faster than limits.min_rate of the server"
+        "the server had no more connection slots or no more memory, and {what}: \
+         send it again later, or faster than limits.min_rate of the server"
     );
     Error::new(ErrorKind::TooSlow, message)
 }

@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -107,14 +107,14 @@ impl Server {
     /// # Errors
     /// [`ErrorKind::Io`] naming the address that can't be listened on.
     pub async fn bind(config: &Config, sink: Arc<Validated>, ledger: Ledger, metrics: Arc<Metrics>) -> Result<Self> {
-        let senders = listen(config.listen.tcp, "listen.tcp").await?;
-        let admin = listen(config.listen.admin, "listen.admin").await?;
+        let senders = listen(config.listen.tcp, "listen.tcp")?;
+        let admin = listen(config.listen.admin, "listen.admin")?;
         let limits = fit_memory(config.limits.clone(), sink.budget());
         let bounds = Bounds::of(&limits);
         let tasks = TaskTracker::new();
         let ingest = Ingest::new(Arc::clone(&sink), bounds, Arc::clone(&metrics), ledger.clone(), tasks.clone());
         let readiness = Arc::new(Readiness::new());
-        let slots = Slots::new(&limits, Arc::clone(&metrics), Arc::clone(&readiness));
+        let slots = Slots::new(&limits, Arc::clone(sink.budget()), Arc::clone(&metrics), Arc::clone(&readiness));
         let rival_files = Arc::new(Semaphore::new(rival_files(limits.max_connections)));
         let shared = Arc::new(Shared {
             ingest,
@@ -236,8 +236,19 @@ async fn drain(shared: &Shared) -> Drained {
     Drained { finished: running.saturating_sub(cut_off), cut_off, took: started.elapsed() }
 }
 
-async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+/// How many connections the system accepts ahead of the server. Where a burst of connections fills
+/// this queue, a further one is dropped, and its sender tries again after 1 s (RFC 6298 section 2).
+const BACKLOG: u32 = 4096;
+
+fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {
+    let open = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // As tokio does: a server that starts again need not wait for old connections.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    open().map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::AddrInUse => " (another server has it; choose another address)",
             _ => "",

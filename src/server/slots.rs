@@ -11,11 +11,15 @@
 //! of the slowest uploads below `limits.min_rate`, then those of other idle connections. Uploads at
 //! that rate or above are never ended: a server with more honest senders than slots would end
 //! uploads again and again, and complete none. Where only those run, new connections wait. While
-//! there is room, an upload may be as slow as it likes. Knows connections and their rates; neither
-//! protocols nor uploads.
+//! there is room, an upload may be as slow as it likes.
+//!
+//! Memory is freed in a similar way: while a lease waits for it, those stalled uploads end that hold
+//! the most of it, and those below `limits.min_rate`. Knows connections, their rates and the memory
+//! that they hold; neither protocols nor uploads.
 
 mod pace;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::pace::{Pace, Phase};
 use self::pace::{Precedence, Terms};
+use crate::budget::Budget;
 use crate::config::Limits;
 use crate::metrics::Metrics;
 use crate::readiness::{Condition, Readiness};
@@ -61,6 +66,7 @@ struct Inner {
     /// A connection waits for a slot.
     wanted: Notify,
     registry: Mutex<Registry>,
+    budget: Arc<Budget>,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
 }
@@ -107,7 +113,7 @@ pub(super) struct Slot {
 }
 
 impl Slots {
-    pub(super) fn new(limits: &Limits, metrics: Arc<Metrics>, readiness: Arc<Readiness>) -> Self {
+    pub(super) fn new(limits: &Limits, budget: Arc<Budget>, metrics: Arc<Metrics>, readiness: Arc<Readiness>) -> Self {
         let registry = Registry {
             next: 0,
             silent: BTreeMap::new(),
@@ -124,6 +130,7 @@ impl Slots {
             slots: Arc::new(Semaphore::new(limits.max_connections)),
             wanted: Notify::new(),
             registry: Mutex::new(registry),
+            budget,
             metrics,
             readiness,
         }))
@@ -163,7 +170,7 @@ impl Slots {
         self.0.entrance.available_permits() < self.0.max_silent / 2
     }
 
-    /// Frees slots for waiting connections until `stop`.
+    /// Frees slots for waiting connections, and memory for waiting leases, until `stop`.
     pub(super) async fn run(self, stop: CancellationToken) {
         let work = async {
             loop {
@@ -171,7 +178,13 @@ impl Slots {
                 let pause = if pressed { RETRY_PAUSE } else { WINDOW };
                 // The condition of this wait is looked at again above, so a timeout is as good as a
                 // notice.
-                let _noticed = tokio::time::timeout(pause, self.0.wanted.notified()).await;
+                let noticed = async {
+                    tokio::select! {
+                        () = self.0.wanted.notified() => {}
+                        () = self.0.budget.shortage() => {}
+                    }
+                };
+                let _noticed = tokio::time::timeout(pause, noticed).await;
                 if pressed {
                     tokio::time::sleep(SEARCH_PAUSE).await;
                 }
@@ -183,16 +196,18 @@ impl Slots {
         }
     }
 
-    /// Ends as many connections as wait for a slot, and reports exhaustion. Returns whether it must
-    /// look again soon.
+    /// Ends as many connections as wait for a slot, and those that hold memory which leases wait
+    /// for, and reports exhaustion of the slots. Returns whether it must look again soon.
     fn look(&self, now: Instant) -> bool {
-        let Inner { terms, slots, readiness, max_connections, .. } = &*self.0;
+        let Inner { terms, slots, budget, readiness, max_connections, .. } = &*self.0;
+        let wanted_bytes = budget.wanted_bytes();
         let mut registry = self.registry();
         registry.rotate_windows(now);
         let waited = registry.waiting.first_key_value().map(|(_, since)| now - *since);
         let missing = registry.waiting.len().saturating_sub(slots.available_permits());
-        let terms = terms.pressed(*max_connections, registry.waiting.len());
-        registry.end_slowest(missing, terms, now);
+        registry.end_holders(wanted_bytes, *terms, now);
+        let pressed = terms.pressed(*max_connections, registry.waiting.len());
+        registry.end_slowest(missing, pressed, now);
         drop(registry);
         match waited {
             Some(waited) if waited >= PATIENCE => {
@@ -210,7 +225,7 @@ impl Slots {
                 if readiness.clear(Condition::Connections) {
                     tracing::info!("connection slots available again");
                 }
-                false
+                wanted_bytes > 0
             }
         }
     }
@@ -246,8 +261,7 @@ impl Registry {
 
     /// Notifies so many connections to give way, less those that are ending already.
     fn end_slowest(&mut self, wanted: usize, terms: Terms, now: Instant) {
-        let is_ending = |served: &&Served| served.ended_at.is_some_and(|at| now - at < ENDING_TIME);
-        let wanted = wanted.saturating_sub(self.served.values().filter(is_ending).count());
+        let wanted = wanted.saturating_sub(self.ending(now).count());
         if wanted == 0 {
             return;
         }
@@ -259,10 +273,41 @@ impl Registry {
             .collect();
         candidates.sort_unstable();
         for (_, id) in candidates.into_iter().take(wanted) {
-            if let Some(served) = self.served.get_mut(&id) {
-                served.ended_at = Some(now);
-                served.pace.give_way();
+            self.end(id, now);
+        }
+    }
+
+    /// Notifies stalled and slow uploads to give way that together hold so many bytes, the largest
+    /// ones first, less what those hold that are ending already.
+    fn end_holders(&mut self, wanted_bytes: usize, terms: Terms, now: Instant) {
+        let mut missing = wanted_bytes.saturating_sub(self.ending(now).map(|served| served.pace.holder().bytes()).sum());
+        if missing == 0 {
+            return;
+        }
+        let holds = |(id, served): (&u64, &Served)| {
+            let is_candidate = served.ended_at.is_none() && served.pace.is_stalled(terms, now);
+            is_candidate.then(|| (Reverse(served.pace.holder().bytes()), *id))
+        };
+        let mut candidates: Vec<_> = self.served.iter().filter_map(holds).collect();
+        candidates.sort_unstable();
+        for (Reverse(bytes), id) in candidates {
+            if missing == 0 || bytes == 0 {
+                break;
             }
+            missing = missing.saturating_sub(bytes);
+            self.end(id, now);
+        }
+    }
+
+    /// Connections that were notified, and may still have their slot and their memory.
+    fn ending(&self, now: Instant) -> impl Iterator<Item = &Served> {
+        self.served.values().filter(move |served| served.ended_at.is_some_and(|at| now - at < ENDING_TIME))
+    }
+
+    fn end(&mut self, id: u64, now: Instant) {
+        if let Some(served) = self.served.get_mut(&id) {
+            served.ended_at = Some(now);
+            served.pace.give_way();
         }
     }
 }

@@ -100,7 +100,7 @@ impl Connection {
             }
         };
         let stream = Stream::new(socket, Arc::clone(slot.pace()), &shared.budget);
-        self.converse(stream, slot.pace()).await;
+        slot.pace().holder().scope(self.converse(stream, slot.pace())).await;
         // A commit whose sender has left still holds the file and the memory that its slot accounts
         // for.
         slot.pace().commits_ended().await;

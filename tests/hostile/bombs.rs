@@ -25,7 +25,7 @@ fn rows(bytes: usize, random: usize) -> Vec<u8> {
     text
 }
 
-fn gzip(text: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(text).unwrap();
     encoder.finish().unwrap()
@@ -41,11 +41,21 @@ pub(crate) fn csv_gz(bytes: usize) -> Vec<u8> {
 /// Rows in a zstd frame that declares a window of 8 MiB, and fills it: 9 KB. Its end is missing, so
 /// that the reader waits with all that it has.
 pub(crate) fn csv_zst() -> Vec<u8> {
+    let mut encoder = zstd_of_rows();
+    encoder.flush().unwrap();
+    encoder.get_ref().clone()
+}
+
+/// The same with its end.
+pub(crate) fn whole_csv_zst() -> Vec<u8> {
+    zstd_of_rows().finish().unwrap()
+}
+
+fn zstd_of_rows() -> zstd::stream::write::Encoder<'static, Vec<u8>> {
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
     encoder.set_parameter(CParameter::WindowLog(23)).unwrap();
     encoder.write_all(&rows(8 << 20, 18_000)).unwrap();
-    encoder.flush().unwrap();
-    encoder.get_ref().clone()
+    encoder
 }
 
 /// A JSON text in gzip whose last name has 15 MiB and does not end: a reader that compares names

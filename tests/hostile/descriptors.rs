@@ -54,7 +54,8 @@ fn survives_a_crowd(limit: usize, uploads: u32, connections: usize, drips: usize
     until("the uploads", || victim.metric("tidegate_uploads_in_flight", &[]) >= f64::from(uploads));
     let crowd = crowd(&victim, connections, drips);
     let good = GoodSender::beside_from(&victim, "127.0.0.9");
-    good.commits(40);
+    // So many that a slot for which one of them waits first does not count among 99 of 100.
+    good.commits(110);
     for upload in steady {
         let answer = upload.join().unwrap();
         assert!(answer.starts_with("OK steady/"), "{answer}");

@@ -117,6 +117,8 @@ impl Setup {
         command
             .arg(path("config.toml"))
             .env("LOG", path("log"))
+            // As in the container image: windows of zstd go back to the system at once.
+            .env("MALLOC_MMAP_THRESHOLD_", "1048576")
             .envs(self.variables.iter().map(|(key, value)| (key, placed(value))));
         let serve = Serve::run(&mut command, &path("store"));
         let stored_in = self.stored_in.unwrap_or_else(|| path("store"));

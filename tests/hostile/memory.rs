@@ -1,12 +1,18 @@
 //! Memory: what connections can hold of it, and that all of them together hold no more than the
 //! budget.
 
+use std::time::Duration;
+
+use crate::bombs;
 use crate::common::left_out;
 use crate::common::s3_server::S3Server;
-use crate::harness::{Crowd, GoodSender, MIB, Victim, Watch, raise_open_files_limit};
-use crate::kinds::{KINDS, setup};
+use crate::common::serve::until;
+use crate::harness::{Attacker, Crowd, GoodSender, MIB, Victim, Watch, raise_open_files_limit};
+use crate::kinds::{KINDS, Kind, setup};
 
 const BUDGET: u64 = 256 * MIB;
+/// A deadline for an answer that is waited for: some times as long as a lease waits.
+const MAX_ANSWER: Duration = Duration::from_mins(1);
 /// The memory that the process may have on top of its budget.
 const BESIDE: u64 = 64 * MIB;
 
@@ -23,7 +29,7 @@ enum Refused {
 
 /// Connections of a kind hold what the budget has, and no more.
 fn holds_the_budget(name: &str, refused: Refused) {
-    let kind = KINDS.iter().find(|kind| kind.name == name).unwrap();
+    let kind = kind(name);
     if raise_open_files_limit() < kind.count as u64 + 200 {
         return left_out(&format!("{name}: {} connections (too few descriptors)", kind.count));
     }
@@ -42,6 +48,10 @@ fn holds_the_budget(name: &str, refused: Refused) {
     good.assert_unharmed();
     watch.assert_peak_below(BUDGET + BESIDE);
     watch.assert_back();
+}
+
+fn kind(name: &str) -> &'static Kind {
+    KINDS.iter().find(|kind| kind.name == name).unwrap()
 }
 
 fn assert_refused(victim: &Victim, refused: Refused) {
@@ -121,9 +131,30 @@ fn gzip_decompressors_are_within_the_budget() {
     holds_the_budget("gzip: table", Refused::None);
 }
 
+/// Uploads that hold all the memory, and send nothing more, end for one that needs it.
+#[test]
+fn slow_uploads_give_their_memory_to_other_senders() {
+    let victim = setup().budget(64 * MIB).start();
+    let attack = Crowd::all_send(&victim, 20, (kind("zstd: table, window of 8 MiB").bytes)());
+    attack.has_sent(20);
+    victim.refuses("busy");
+    let in_flight = || victim.metric("tidegate_uploads_in_flight", &[]);
+    until("two uploads that hold the memory", || (1.0..=2.0).contains(&in_flight()));
+    let body = bombs::whole_csv_zst();
+    for number in 0..5 {
+        let mut sender = Attacker::connect_from(&victim, "127.0.0.8");
+        sender.waits(MAX_ANSWER);
+        sender.send(format!("large/{number}.csv.zst {}\n", body.len()).as_bytes());
+        sender.send(&body);
+        let answer = sender.line().unwrap_or_default();
+        assert!(answer.starts_with(&format!("OK large/{number}.csv.zst ")), "{answer}");
+    }
+    victim.refuses("too_slow");
+    drop(attack);
+}
+
 /// The bytes that one connection sends: files that fit in a part, and so are each in memory until
-/// the store
-/// has them.
+/// the store has them.
 fn files_for_a_store() -> Vec<u8> {
     let mut bytes = Vec::new();
     for number in 0..17 {

@@ -1,13 +1,15 @@
 //! How fast one connection sends, measured over the time that the server waits for it.
 
 use std::cmp::Reverse;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use crate::budget::Holder;
 
 /// The reason for which the server waits for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,10 @@ pub(super) enum Precedence {
 /// How long a connection without an upload is idle before it gives way to a slow upload.
 const LONG_IDLE: Duration = Duration::from_secs(5);
 
+/// How long an upload that holds memory may send nothing while others wait for memory: less than
+/// they wait ([`crate::budget::MAX_WAIT`]).
+const STALL: Duration = Duration::from_secs(2);
+
 /// The measure of one connection, and its notice to give way.
 #[derive(Debug)]
 pub(in crate::server) struct Pace {
@@ -60,6 +66,7 @@ pub(in crate::server) struct Pace {
     gives_way: CancellationToken,
     /// Commits that are under way.
     commits: TaskTracker,
+    holder: Arc<Holder>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -128,7 +135,7 @@ impl Measure {
 impl Pace {
     pub(in crate::server) fn new() -> Self {
         let (gives_way, commits) = (CancellationToken::new(), TaskTracker::new());
-        Self { measure: Mutex::new(Measure::begin(Phase::Sending)), gives_way, commits }
+        Self { measure: Mutex::new(Measure::begin(Phase::Sending)), gives_way, commits, holder: Arc::default() }
     }
 
     /// Begins a phase, and its measure, unless the connection is in that phase already.
@@ -159,6 +166,11 @@ impl Pace {
     /// commits go on.
     pub(in crate::server) fn gives_way(&self) -> &CancellationToken {
         &self.gives_way
+    }
+
+    /// Counts the memory that this connection holds.
+    pub(in crate::server) fn holder(&self) -> &Arc<Holder> {
+        &self.holder
     }
 
     /// Counts a commit as being under way until the token is dropped.
@@ -197,6 +209,16 @@ impl Pace {
             Phase::Sending if recent.is_slow(terms) => Some(Precedence::Sending(recent.rate())),
             Phase::Idle | Phase::Sending => None,
         }
+    }
+
+    /// Whether this connection sends nothing, or too little, of an upload or a header that it has
+    /// begun. A rate counts bytes that came some seconds ago, for which a lease can't wait.
+    pub(super) fn is_stalled(&self, terms: Terms, now: Instant) -> bool {
+        let Measure { phase, of_phase, waiting_since, .. } = *self.measure();
+        let Some(since) = waiting_since else { return false };
+        let waiting = now.saturating_duration_since(since);
+        let is_silent = waiting >= STALL && terms.min_rate > 0;
+        phase == Phase::Sending && (is_silent || of_phase.recent(waiting).is_slow(terms))
     }
 
     fn measure(&self) -> MutexGuard<'_, Measure> {
@@ -282,10 +304,25 @@ mod tests {
     }
 
     #[test]
+    fn an_upload_that_was_fast_is_stalled_once_it_sends_nothing() {
+        let pace = Pace::new();
+        let stalled = |pace: &Pace, seconds| pace.is_stalled(TERMS, Instant::now() + Duration::from_secs(seconds));
+        pace.came(1 << 30);
+        assert!(!stalled(&pace, 60), "the server does not wait for it");
+        let waiting = pace.wait();
+        assert!(!stalled(&pace, 1));
+        assert!(stalled(&pace, 2));
+        pace.enter(Phase::Idle);
+        assert!(!stalled(&pace, 60), "nothing was begun");
+        drop(waiting);
+    }
+
+    #[test]
     fn a_least_rate_of_zero_ends_no_upload() {
         let pace = Pace::new();
         let _waiting = pace.wait();
         let now = Instant::now() + Duration::from_hours(1);
         assert_eq!(pace.precedence(Terms { min_rate: 0, ..TERMS }, now), None);
+        assert!(!pace.is_stalled(Terms { min_rate: 0, ..TERMS }, now));
     }
 }

@@ -14,13 +14,14 @@ use tidegate::upload::Digest;
 
 use super::attacker::{Attacker, read_line};
 use super::{BOUND, Victim};
+use crate::bombs::gzip;
 
 /// How long [`GoodSender::commits`] waits in all.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Commits small files one after the other until it is stopped: in turns framed, on a connection
-/// that it keeps, and plain, on a new connection each. Every answer, and what is then stored, must
-/// be right.
+/// that it keeps, and plain, on a new connection each. Every third file is compressed, and so is
+/// validated by a worker thread. Every answer, and what is then stored, must be right.
 pub(crate) struct GoodSender {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -140,37 +141,42 @@ struct Sends {
 
 impl Sends {
     fn commit(&mut self, number: usize) -> Result<(), String> {
-        let name = format!("good/{number}.csv");
+        let mut name = format!("good/{number}.csv");
         let mut body = "time,place,value\n".to_owned();
         for row in 0..20 {
             writeln!(body, "{number},site-{row},{}", number * row).unwrap();
         }
+        let mut body = body.into_bytes();
+        if number.is_multiple_of(3) {
+            name.push_str(".gz");
+            body = gzip(&body);
+        }
         let sent = if number.is_multiple_of(2) { self.framed(&name, &body) } else { self.plain(&name, &body) };
         let (told, answer) = sent.map_err(|error| format!("{name}: {error}"))?;
-        let digest = Digest::of(body.as_bytes()).to_string();
+        let digest = Digest::of(&body).to_string();
         if !told || !answer.contains(&digest) {
             return Err(format!("{name} was answered {answer:?}"));
         }
         match fs::read(self.stored_in.join(&name)) {
-            Ok(stored) if stored == body.as_bytes() => Ok(()),
+            Ok(stored) if stored == body => Ok(()),
             stored => Err(format!("{name} has a receipt, and is stored as {stored:?}")),
         }
     }
 
-    fn framed(&mut self, name: &str, body: &str) -> std::io::Result<(bool, String)> {
+    fn framed(&mut self, name: &str, body: &[u8]) -> std::io::Result<(bool, String)> {
         if self.kept.is_none() {
             self.kept = Some(Attacker::reach(self.server, &self.address)?.into_stream(PATIENCE));
         }
         let stream = self.kept.as_mut().unwrap();
-        let put = format!("{{\"op\":\"put\",\"name\":\"{name}\",\"size\":{}}}\n{body}", body.len());
-        stream.write_all(put.as_bytes())?;
+        let put = format!("{{\"op\":\"put\",\"name\":\"{name}\",\"size\":{}}}\n", body.len());
+        stream.write_all(&[put.as_bytes(), body].concat())?;
         let answer = read_line(stream).unwrap_or_default();
         Ok((answer.contains("\"event\":\"committed\""), answer))
     }
 
-    fn plain(&self, name: &str, body: &str) -> std::io::Result<(bool, String)> {
+    fn plain(&self, name: &str, body: &[u8]) -> std::io::Result<(bool, String)> {
         let mut stream = Attacker::reach(self.server, &self.address)?.into_stream(PATIENCE);
-        stream.write_all(format!("{name} {}\n{body}", body.len()).as_bytes())?;
+        stream.write_all(&[format!("{name} {}\n", body.len()).as_bytes(), body].concat())?;
         let answer = read_line(&mut stream).unwrap_or_default();
         Ok((answer.starts_with(&format!("OK {name} {} ", body.len())), answer))
     }

@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::{MIB, SLOWNESS, Victim};
 
-/// The memory that an allocator may keep of what was given back: small pieces in every arena.
-/// The same
-/// as is allowed on top of the budget at the peak, so that a second attack does not begin higher
-/// than the first one may end.
+/// The memory that an allocator may keep of what was given back: small pieces in every arena. The
+/// same as is allowed on top of the budget at the peak, so that a second attack does not begin
+/// higher than the first one may end.
 const MEMORY_SLACK: u64 = 64 * MIB;
 
 /// Descriptors that the server may open once and keep: the day's ledger, folders, idle connections
