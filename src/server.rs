@@ -102,11 +102,11 @@ pub struct Drained {
 }
 
 impl Server {
-    /// Opens both listeners.
+    /// Opens both listeners. Must be called within a Tokio runtime.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] naming the address that can't be listened on.
-    pub async fn bind(config: &Config, sink: Arc<Validated>, ledger: Ledger, metrics: Arc<Metrics>) -> Result<Self> {
+    pub fn bind(config: &Config, sink: Arc<Validated>, ledger: Ledger, metrics: Arc<Metrics>) -> Result<Self> {
         let senders = listen(config.listen.tcp, "listen.tcp")?;
         let admin = listen(config.listen.admin, "listen.admin")?;
         let limits = fit_memory(config.limits.clone(), sink.budget());

@@ -118,7 +118,7 @@ async fn serve(config: &Config, layers: &ConfigArgs, metrics: Arc<Metrics>, log:
     // Before the listeners, so that a signal is never missed once somebody can connect.
     let shutdown = shutdown_signal(log.clone())?;
     let reloads = Arc::clone(&metrics);
-    let server = Server::bind(config, sink, ledger, metrics).await?;
+    let server = Server::bind(config, sink, ledger, metrics)?;
     greet(&server, &server.store().await)?;
     // A task of its own: connections are then accepted by a worker, and not by this thread for one.
     let mut running = tokio::spawn(server.run(shutdown));

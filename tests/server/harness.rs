@@ -64,7 +64,7 @@ pub(crate) async fn start_with(config: Config, wrap: impl FnOnce(Memory) -> Arc<
     let rules = Arc::new(Rulebook::new(assemble::rules(&config).unwrap()));
     let sink = Arc::new(Validated::new(wrap(store.clone()), Arc::clone(&rules), Arc::clone(&metrics)));
     let ledger = assemble::ledger(&config, &metrics).unwrap();
-    let server = Server::bind(&config, sink, ledger, Arc::clone(&metrics)).await.unwrap();
+    let server = Server::bind(&config, sink, ledger, Arc::clone(&metrics)).unwrap();
     let (address, admin) = (server.address().unwrap(), server.admin_address().unwrap());
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(server.run(async move {
