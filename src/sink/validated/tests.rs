@@ -217,7 +217,7 @@ async fn a_validator_for_which_there_is_no_memory_is_refused_and_its_upload_kept
     let spec = |name: &str| UploadSpec::new(name.parse().unwrap(), name.parse().unwrap());
     let (budget, store) = (Arc::new(Budget::new(1 << 20, 0, &Metrics::new())), Memory::new());
     let sink = sink_within(&budget, &store);
-    let (mut general, mut reserve) = (budget.lease(Use::Parts), budget.lease(Use::HeldFiles));
+    let (mut general, mut reserve) = (budget.lease(Use::Parts), budget.lease(Use::Validators));
     assert!(general.try_grow(1 << 20) && reserve.try_grow(128 << 10));
     // Behind gzip no file is so small that it could do without.
     let mut packed = sink.stage(spec("a.csv.gz")).await.unwrap();
