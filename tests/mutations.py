@@ -1261,8 +1261,8 @@ MUTATIONS = [
     Mutation(
         "memory: a lease beyond the budget waits",
         "src/budget.rs",
-        "            while !self.try_grow(bytes) {\n",
-        "            while false && !self.try_grow(bytes) {\n",
+        "        while !self.try_grow(bytes) {\n",
+        "        while false && !self.try_grow(bytes) {\n",
         "--lib budget::",
     ),
     Mutation(
@@ -1273,11 +1273,32 @@ MUTATIONS = [
         "--lib budget::",
     ),
     Mutation(
-        "memory: answers have no part in the reserve",
+        "memory: uses that an upload can do without have no part in the reserve",
         "src/budget.rs",
-        "        let reserve = (is_small && self.usage != Use::Answers).then_some(Source::Reserve);\n",
+        "        let reserve = (is_small && is_indispensable).then_some(Source::Reserve);\n",
         "        let reserve = is_small.then_some(Source::Reserve);\n",
         "--lib budget::",
+    ),
+    Mutation(
+        "memory: small leases wait in order",
+        "src/budget.rs",
+        "        let reserve = self.sources(wanted).contains(&Some(Source::Reserve)).then(|| {\n",
+        "        let reserve = false.then(|| {\n",
+        "--lib budget::",
+    ),
+    Mutation(
+        "memory: a lease that holds some waits for a shorter time",
+        "src/budget.rs",
+        "            if has_newcomers && gives_up_at.is_some_and(|at| at <= Instant::now()) {\n",
+        "            if false && has_newcomers && gives_up_at.is_some_and(|at| at <= Instant::now()) {\n",
+        "--lib budget::",
+    ),
+    Mutation(
+        "memory: stalled uploads that hold it end",
+        "src/server/slots.rs",
+        "        registry.end_holders(wanted_bytes, *terms, now);\n",
+        "",
+        "--test hostile slow_uploads_give_their_memory",
     ),
     Mutation(
         "memory: a validator has its memory before it reads",

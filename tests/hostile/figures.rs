@@ -1,6 +1,6 @@
 //! The cost of connections of each kind, as the table of `docs/limits.md`:
 //!
-//!     TIDEGATE_HOSTILE_CONNECTIONS=10000 cargo test --release --test hostile figures -- --nocapture
+//!     TIDEGATE_HOSTILE_CONNECTIONS=8000 cargo test --release --test hostile figures -- --nocapture
 //!
 //! An eighth of them of the kinds that send much. Without the variable a few connections of each
 //! kind are measured, which shows that the table can still be made.
