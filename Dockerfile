@@ -30,9 +30,10 @@ COPY --from=builder /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certifi
 COPY --from=builder --chown=65532:65532 /data /var/lib/tidegate
 COPY --from=builder /build/target/release/tidegate /usr/local/bin/tidegate
 
-# In a container loopback reaches nobody; what may reach these ports is for whoever publishes them to say.
-# The C library gives large blocks, such as windows of zstd, back to the system at once (mallopt(3)).
+# The C library gives large blocks (windows of zstd) back to the system at once: mallopt(3).
 ENV MALLOC_MMAP_THRESHOLD_=1048576
+
+# In a container loopback reaches nobody; what may reach these ports is for whoever publishes them to say.
 ENV TIDEGATE__LISTEN__TCP=0.0.0.0:5010 \
     TIDEGATE__LISTEN__ADMIN=0.0.0.0:5011 \
     TIDEGATE__SINK__FS__ROOT=/var/lib/tidegate

@@ -24,7 +24,7 @@ doc:
 bench:
     cargo bench --bench peers -- --small
 
-# Remove checks one at a time; each must be missed by a test. Arguments pick mutations by their prefix.
+# Remove checks one at a time; a test must miss each. Arguments are prefixes of mutations.
 mutations *PREFIX:
     tests/mutations.py {{ PREFIX }}
 

@@ -13,9 +13,9 @@
 //! uploads again and again, and complete none. Where only those run, new connections wait. While
 //! there is room, an upload may be as slow as it likes.
 //!
-//! Memory is freed in a similar way: while a lease waits for it, those stalled uploads end that hold
-//! the most of it, and those below `limits.min_rate`. Knows connections, their rates and the memory
-//! that they hold; neither protocols nor uploads.
+//! Memory is freed in a similar way: while a lease waits, the server ends stalled uploads and those
+//! below `limits.min_rate`, the largest holders first. Knows connections, their rates and the
+//! memory that they hold; neither protocols nor uploads.
 
 mod pace;
 
@@ -200,7 +200,7 @@ impl Slots {
     /// for, and reports exhaustion of the slots. Returns whether it must look again soon.
     fn look(&self, now: Instant) -> bool {
         let Inner { terms, slots, budget, readiness, max_connections, .. } = &*self.0;
-        let wanted_bytes = budget.wanted_bytes();
+        let wanted_bytes = budget.pending_bytes();
         let mut registry = self.registry();
         registry.rotate_windows(now);
         let waited = registry.waiting.first_key_value().map(|(_, since)| now - *since);
@@ -277,8 +277,8 @@ impl Registry {
         }
     }
 
-    /// Notifies stalled and slow uploads to give way that together hold so many bytes, the largest
-    /// ones first, less what those hold that are ending already.
+    /// Notifies stalled and slow uploads to give way until they hold `wanted_bytes` together, the
+    /// largest first. Connections that are ending already count towards it.
     fn end_holders(&mut self, wanted_bytes: usize, terms: Terms, now: Instant) {
         let mut missing = wanted_bytes.saturating_sub(self.ending(now).map(|served| served.pace.holder().bytes()).sum());
         if missing == 0 {

@@ -54,7 +54,7 @@ fn survives_a_crowd(limit: usize, uploads: u32, connections: usize, drips: usize
     until("the uploads", || victim.metric("tidegate_uploads_in_flight", &[]) >= f64::from(uploads));
     let crowd = crowd(&victim, connections, drips);
     let good = GoodSender::beside_from(&victim, "127.0.0.9");
-    // So many that a slot for which one of them waits first does not count among 99 of 100.
+    // More than 100, so that the first commit's wait for a slot is above the p99.
     good.commits(110);
     for upload in steady {
         let answer = upload.join().unwrap();

@@ -11,7 +11,7 @@ use crate::harness::{Attacker, Crowd, GoodSender, MIB, Victim, Watch, raise_open
 use crate::kinds::{KINDS, Kind, setup};
 
 const BUDGET: u64 = 256 * MIB;
-/// A deadline for an answer that is waited for: some times as long as a lease waits.
+/// The deadline for an answer: several times as long as a lease waits.
 const MAX_ANSWER: Duration = Duration::from_mins(1);
 /// The memory that the process may have on top of its budget.
 const BESIDE: u64 = 64 * MIB;

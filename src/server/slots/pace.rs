@@ -212,7 +212,8 @@ impl Pace {
     }
 
     /// Whether this connection sends nothing, or too little, of an upload or a header that it has
-    /// begun. A rate counts bytes that came some seconds ago, for which a lease can't wait.
+    /// begun. Its rate alone is too late a sign: the window of a rate is 10 to 20 s, and a lease
+    /// waits for 5 s.
     pub(super) fn is_stalled(&self, terms: Terms, now: Instant) -> bool {
         let Measure { phase, of_phase, waiting_since, .. } = *self.measure();
         let Some(since) = waiting_since else { return false };
